@@ -1,0 +1,140 @@
+"""Argument checks that every room shares: one phrasing for every error."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+def bad_value(argument: str, *, expected: str, received: object, remedy: str = "") -> ValueError:
+    """Build the error that quotes what was expected, what was received and the next step."""
+    text = f"`{argument}`: expected {expected}. Received: {received}."
+    return ValueError(f"{text} {remedy}" if remedy else text)
+
+
+def check_number(
+    argument: str,
+    value: object,
+    *,
+    minimum: float = -math.inf,
+    maximum: float = math.inf,
+    exclusive: bool = False,
+) -> float:
+    """Return ``value`` as a float, or raise if it is not a finite number within the bounds."""
+    low, high = ("(", ")") if exclusive else ("[", "]")
+    expected = f"a finite number in {low}{minimum:g}, {maximum:g}{high}"
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise bad_value(argument, expected=expected, received=repr(value))
+    number = float(value)
+    inside = minimum < number < maximum if exclusive else minimum <= number <= maximum
+    if not (math.isfinite(number) and inside):
+        raise bad_value(argument, expected=expected, received=repr(value))
+    return number
+
+
+def check_integer(argument: str, value: object, *, minimum: int) -> int:
+    """Return ``value`` as an int, or raise if it is not a whole number of at least ``minimum``."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, numbers.Integral)
+        or int(value) < minimum
+    ):
+        raise bad_value(
+            argument, expected=f"an integer of at least {minimum}", received=repr(value)
+        )
+    return int(value)
+
+
+def check_choice(argument: str, value: object, choices: tuple[str, ...]) -> str:
+    """Return ``value`` if it is one of ``choices``, or raise naming them."""
+    if not isinstance(value, str) or value not in choices:
+        names = ", ".join(f'"{choice}"' for choice in choices)
+        raise bad_value(argument, expected=f"one of {names}", received=repr(value))
+    return value
+
+
+def per_class(argument: str, values: object) -> FloatArray:
+    """Turn ``{class: number}`` or one number a class into a float64 vector.
+
+    A mapping must name every class from 0 to its largest key, so that no class quietly gets a
+    default.
+    """
+    if isinstance(values, Mapping):
+        return _from_mapping(argument, values)
+    vector = _as_float_vector(argument, values)
+    _check_weights(argument, vector)
+    return vector
+
+
+def _from_mapping(argument: str, values: Mapping[Any, Any]) -> FloatArray:
+    for key in values:
+        if isinstance(key, bool) or not isinstance(key, numbers.Integral) or key < 0:
+            raise bad_value(
+                argument,
+                expected="integer class ids 0, 1, 2, ... as keys",
+                received=f"the key {key!r} of type {type(key).__name__}",
+                remedy="Convert the keys, for example {int(k): v for k, v in weights.items()}.",
+            )
+    size = max((int(key) for key in values), default=-1) + 1
+    missing = sorted(set(range(size)) - {int(key) for key in values})
+    if not values or missing:
+        raise bad_value(
+            argument,
+            expected=f"an entry for every class 0 to {max(size - 1, 0)}",
+            received=f"no entry for {some_classes(missing) if values else 'any class'}",
+            remedy="Give each class its number; 1.0 leaves a class as it is, 0.0 leaves it out.",
+        )
+    vector = _as_float_vector(argument, [values[key] for key in sorted(values)])
+    _check_weights(argument, vector)
+    return vector
+
+
+def _as_float_vector(argument: str, values: object) -> FloatArray:
+    expected = "one number a class, as {class: number} or a sequence"
+    try:
+        vector = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise bad_value(argument, expected=expected, received=repr(values)) from None
+    if vector.ndim != 1 or vector.size == 0:
+        raise bad_value(
+            argument, expected=expected, received=f"{values!r} of shape {vector.shape}"
+        )
+    return vector
+
+
+def _check_weights(argument: str, vector: FloatArray) -> None:
+    bad = np.flatnonzero(~np.isfinite(vector) | (vector < 0))
+    if bad.size:
+        raise bad_value(
+            argument,
+            expected="finite numbers of at least 0",
+            received=f"{vector[bad[0]]} for class {bad[0]}",
+        )
+
+
+def check_same_length(argument: str, length: int, *, reference: str, expected: int) -> None:
+    """Raise unless two arrays that belong together have as many rows."""
+    if length != expected:
+        raise bad_value(
+            argument,
+            expected=f"{expected} rows, as many as `{reference}`",
+            received=f"{length} rows",
+            remedy="Every array must describe the same rows in the same order.",
+        )
+
+
+def some_classes(items: ArrayLike | list[Any], limit: int = 5) -> str:
+    """Name a few offenders and count the rest: ``class 3, 7, ... (120 in all)``."""
+    values = [int(item) for item in np.asarray(items)]
+    shown = ", ".join(str(value) for value in values[:limit])
+    word = "class" if len(values) == 1 else "classes"
+    return f"{word} {shown}" + (f", ... ({len(values)} in all)" if len(values) > limit else "")
+
+

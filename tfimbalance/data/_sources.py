@@ -1,0 +1,225 @@
+"""Anything that holds rows -> a way to gather rows by number, without copying the data first."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfimbalance._checks import bad_value, check_same_length
+
+Gather = Callable[[NDArray[Any]], list[NDArray[Any]]]
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One array of the user's structure: how many rows, and what a batch of it is.
+
+    ``gather`` runs in NumPy and fills tensors of ``dtypes`` and row shapes ``shapes``; ``build``
+    makes the batch out of them. A leaf without ``gather`` is gathered by ``build`` in TensorFlow.
+    """
+
+    num_rows: int
+    build: Callable[[Any, list[Any]], Any]
+    gather: Gather | None = None
+    dtypes: tuple[tf.DType, ...] = ()
+    shapes: tuple[tuple[int, ...], ...] = ()
+    row_bytes: int = 0
+    stackable: bool = True
+
+
+def open_leaf(name: str, value: Any) -> Leaf:
+    """Describe one array, frame column, sparse matrix, memory map or tensor."""
+    if isinstance(value, tf.RaggedTensor):
+        return _tensor_leaf(value, int(value.nrows()), stackable=False)
+    if isinstance(value, tf.SparseTensor):
+        return _sparse_leaf(_csr_of(name, value))
+    if hasattr(value, "tocsr"):
+        return _sparse_leaf(value.tocsr())
+    if tf.is_tensor(value) and value.dtype == tf.string:
+        return _tensor_leaf(value, int(value.shape[0]), stackable=True)
+    array = _as_numpy(name, value)
+    if array.dtype.kind in "OSU":
+        return _tensor_leaf(_strings(name, array), len(array), stackable=True)
+    return _dense_leaf(array)
+
+
+def _as_numpy(name: str, value: Any) -> NDArray[Any]:
+    array = value if isinstance(value, np.ndarray) else np.asarray(value)
+    if array.ndim == 0:
+        raise bad_value(
+            name,
+            expected="arrays with a row axis, or dicts and tuples of them",
+            received=f"{type(value).__name__}",
+        )
+    if array.dtype.kind == "M" or array.dtype.kind == "m":
+        raise bad_value(
+            name,
+            expected="numbers, booleans or strings",
+            received=f"dtype {array.dtype}",
+            remedy="Convert times to numbers first: values.astype('int64').",
+        )
+    return array
+
+
+def _strings(name: str, array: NDArray[Any]) -> tf.Tensor:
+    try:
+        return tf.constant(array, dtype=tf.string)
+    except (TypeError, ValueError):
+        raise bad_value(
+            name,
+            expected="numbers, booleans or strings",
+            received=f"a column of mixed objects such as {array.ravel()[0]!r}",
+            remedy="Convert it first, for example frame.astype('float32').",
+        ) from None
+
+
+def _dense_leaf(array: NDArray[Any]) -> Leaf:
+    row_shape, dtype, buffers = array.shape[1:], array.dtype, _Buffers()
+    row_bytes = int(dtype.itemsize * np.prod(row_shape, dtype=np.int64))
+
+    def gather(rows: NDArray[Any]) -> list[NDArray[Any]]:
+        flat = buffers.take(len(rows) * row_bytes)
+        out = flat.view(dtype).reshape(len(rows), *row_shape)
+        # Row numbers are right by construction; "clip" lets NumPy write into `out` directly.
+        return [np.take(array, rows, axis=0, out=out, mode="clip")]
+
+    return Leaf(
+        num_rows=len(array),
+        build=lambda rows, parts: parts[0],
+        gather=gather,
+        dtypes=(tf.as_dtype(dtype),),
+        shapes=(row_shape,),
+        row_bytes=row_bytes,
+    )
+
+
+class _Buffers:
+    """Memory that is used again once TensorFlow has let go of it.
+
+    Fresh pages cost more than filling them. A buffer is free when nothing but this list refers to
+    it. It starts on a 64-byte boundary, where TensorFlow takes memory over instead of copying it.
+    """
+
+    _MOST = 8
+
+    def __init__(self) -> None:
+        self._all: list[NDArray[np.uint8]] = []
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> NDArray[np.uint8]:
+        with self._lock:
+            for raw in self._all:
+                # Referred to by the list, the loop's name and getrefcount's argument.
+                if len(raw) == size + 64 and sys.getrefcount(raw) == 3:
+                    break
+            else:
+                raw = np.empty(size + 64, np.uint8)
+                self._all = [*self._all[1 - self._MOST :], raw]
+            start = -raw.ctypes.data % 64
+            return raw[start : start + size]
+
+
+def _tensor_leaf(tensor: Any, num_rows: int, *, stackable: bool) -> Leaf:
+    return Leaf(
+        num_rows=num_rows,
+        build=lambda rows, parts: tf.gather(tensor, rows),
+        stackable=stackable,
+    )
+
+
+def _csr_of(name: str, tensor: tf.SparseTensor) -> Any:
+    from scipy.sparse import csr_matrix  # Comes with scikit-learn.
+
+    if tensor.shape.rank != 2:
+        raise bad_value(
+            name, expected="sparse tensors of rank 2", received=f"shape {tuple(tensor.shape)}"
+        )
+    row, column = tensor.indices.numpy().T
+    return csr_matrix((tensor.values.numpy(), (row, column)), shape=tuple(tensor.shape))
+
+
+def _sparse_leaf(matrix: Any) -> Leaf:
+    num_rows, width = matrix.shape
+
+    def gather(rows: NDArray[Any]) -> list[NDArray[Any]]:
+        part = matrix[rows]
+        part.sort_indices()
+        index = np.repeat(np.arange(len(rows)), np.diff(part.indptr))
+        return [np.stack([index, part.indices], axis=1).astype(np.int64), part.data]
+
+    def build(rows: Any, parts: list[Any]) -> tf.SparseTensor:
+        shape = tf.constant([rows.shape[0], width], tf.int64)
+        return tf.SparseTensor(parts[0], parts[1], shape)
+
+    return Leaf(
+        num_rows=num_rows,
+        build=build,
+        gather=gather,
+        dtypes=(tf.int64, tf.as_dtype(matrix.dtype)),
+        shapes=((2,), ()),
+        stackable=False,
+    )
+
+
+class Rows:
+    """A nested structure of arrays with a common number of rows."""
+
+    def __init__(self, structure: dict[str, Any]) -> None:
+        # A pandas frame is one array of its columns, as it is to Keras.
+        self._structure = {name: _plain(value) for name, value in structure.items()}
+        self.leaves: list[Leaf] = []
+        lengths: list[tuple[str, int]] = []
+        for name, value in self._structure.items():
+            for item in tf.nest.flatten(value, expand_composites=False):
+                leaf = open_leaf(name, item)
+                self.leaves.append(leaf)
+                lengths.append((name, leaf.num_rows))
+        reference, expected = next((n, r) for n, r in lengths if n == "y")
+        for name, length in lengths:
+            check_same_length(name, length, reference=reference, expected=expected)
+        self.num_rows = expected
+        self.row_bytes = sum(leaf.row_bytes for leaf in self.leaves)
+        self.stackable = all(leaf.stackable for leaf in self.leaves)
+
+    @property
+    def dtypes(self) -> list[tf.DType]:
+        """Types of what `gather` returns, in order."""
+        return [dtype for leaf in self.leaves for dtype in leaf.dtypes]
+
+    def gather(self, rows: NDArray[Any]) -> list[NDArray[Any]]:
+        """Gather rows of every NumPy leaf."""
+        return [part for leaf in self.leaves if leaf.gather for part in leaf.gather(rows)]
+
+    def build(self, rows: tf.Tensor, parts: list[tf.Tensor], block: int) -> tuple[Any, ...]:
+        """Make a block of ``(x, y[, sample_weight])`` of row numbers and what `gather` gave."""
+        remaining, built = list(parts), []
+        batch_size = rows.shape[0] // block
+        for leaf in self.leaves:
+            own = [remaining.pop(0) for _ in leaf.dtypes]
+            for part, shape in zip(own, leaf.shapes, strict=True):
+                part.set_shape([rows.shape[0] if leaf.stackable else None, *shape])
+            batch = leaf.build(rows, own)
+            if block > 1:
+                batch = tf.reshape(batch, [block, batch_size, *batch.shape[1:]])
+            built.append(batch)
+        packed = tf.nest.pack_sequence_as(self._structure, built)
+        return tuple(packed[name] for name in self._structure)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "to_numpy") and not isinstance(value, np.ndarray):
+        return value.to_numpy()
+    if isinstance(value, list) and value and np.ndim(value[0]) == 0 and not tf.is_tensor(value[0]):
+        return np.asarray(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_plain(item) for item in value)
+    return value

@@ -1,0 +1,34 @@
+"""Imbalance-aware losses for ``model.compile``."""
+
+from tfimbalance.losses.class_weighted import ClassWeighted
+from tfimbalance.losses.focal import (
+    BinaryFocalLoss,
+    CategoricalFocalLoss,
+    SparseCategoricalFocalLoss,
+    binary_focal_loss,
+    categorical_focal_loss,
+    sparse_categorical_focal_loss,
+)
+from tfimbalance.losses.registry import get, register
+from tfimbalance.losses.weighted import WeightedBinaryCrossentropy, weighted_binary_crossentropy
+
+# One line a loss that needs no arguments: the name is then known to `get` and to `compile`.
+register(
+    binary_focal_loss=BinaryFocalLoss,
+    categorical_focal_loss=CategoricalFocalLoss,
+    sparse_categorical_focal_loss=SparseCategoricalFocalLoss,
+    weighted_binary_crossentropy=WeightedBinaryCrossentropy,
+)
+
+__all__ = [
+    "BinaryFocalLoss",
+    "CategoricalFocalLoss",
+    "ClassWeighted",
+    "SparseCategoricalFocalLoss",
+    "WeightedBinaryCrossentropy",
+    "binary_focal_loss",
+    "categorical_focal_loss",
+    "get",
+    "sparse_categorical_focal_loss",
+    "weighted_binary_crossentropy",
+]

@@ -1,0 +1,178 @@
+"""The plumbing that every loss shares: class weights that can change, masks, dtypes, configs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfimbalance._checks import bad_value, check_number, per_class
+from tfimbalance.losses._inputs import as_float, compute_dtype
+
+Tensor = Any
+Weights = Mapping[int, float] | Sequence[float] | Any
+
+
+class _Reduction(keras.losses.Loss):  # type: ignore[misc]
+    """Keras' own masking, weighting and reduction, for values that are computed already."""
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        del y_pred  # Carries the mask; Keras reads it.
+        return y_true
+
+
+class ImbalanceLoss(keras.losses.Loss):  # type: ignore[misc]
+    """Base of the losses here: a subclass writes `nats`, one formula on tensors of matching dtype.
+
+    It differs from `keras.losses.Loss` in three things. Targets are not cast to floating point
+    before the loss sees them, so that class ids survive bfloat16. Probabilities arrive as they
+    left the model, so that their logits can be found. And class weights live in a variable, so
+    that a callback can change them inside a compiled step.
+    """
+
+    def __init__(
+        self,
+        *,
+        class_weight: Weights | None = None,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self._reduction = _Reduction(reduction=reduction, dtype=dtype)
+        self._class_weight: keras.Variable | None = None
+        if class_weight is not None:
+            self.assign_class_weight(class_weight)
+
+    @property
+    def class_weight(self) -> keras.Variable | None:
+        """The class weights as a variable, or None if every class weighs 1."""
+        return self._class_weight
+
+    def assign_class_weight(self, class_weight: Weights) -> bool:
+        """Set the class weights; a step that is already compiled sees the change.
+
+        Args:
+            class_weight: ``{class: weight}`` or one weight a class.
+
+        Returns:
+            Whether the loss had no weights before. A step compiled until then does not read them,
+            and has to be compiled again (`ClassWeight` does).
+        """
+        weights = per_class("class_weight", class_weight)
+        self.check_num_weights(len(weights))
+        if self._class_weight is not None:
+            if tuple(self._class_weight.shape) != weights.shape:
+                raise bad_value(
+                    "class_weight",
+                    expected=f"{self._class_weight.shape[0]} weights, as many as before",
+                    received=f"{len(weights)} weights",
+                )
+            self._class_weight.assign(weights)
+            return False
+        self._class_weight = keras.Variable(
+            weights,
+            trainable=False,
+            dtype=compute_dtype(self.dtype),
+            name=f"{self.name}_class_weight",
+        )
+        return True
+
+    def check_num_weights(self, count: int) -> None:
+        """Raise where this loss cannot use ``count`` class weights, whatever its inputs."""
+
+    def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return the unreduced loss."""
+        raise NotImplementedError
+
+    def valid(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
+        """Return which values count, or None if all do."""
+        return None
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return the loss before reduction, shape of the target without its last axis."""
+        y_true = y_true if ops.is_tensor(y_true) else ops.convert_to_tensor(y_true)
+        return ops.cast(self.nats(y_true, as_float(y_pred)), self.dtype)
+
+    def __call__(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
+        with keras.name_scope(self.name):
+            y_pred = as_float(y_pred)
+            values = self.call(y_true, y_pred)
+            if sample_weight is not None:
+                sample_weight = _aligned(sample_weight, values)
+            valid = self.valid(ops.convert_to_tensor(y_true), y_pred)
+            if valid is None:
+                return self._reduction(values, y_pred, sample_weight)
+            return self._reduction(values, values, self._folded(valid, y_pred, sample_weight))
+
+    def _folded(self, valid: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
+        """Fold what counts, and the mask of the prediction, into the sample weights.
+
+        Values that do not count leave the mean's denominator too, as with Keras' masks.
+        """
+        mask = getattr(y_pred, "_keras_mask", None)
+        if mask is not None:
+            valid = ops.logical_and(valid, ops.cast(mask, "bool"))
+        weight = ops.cast(valid, self.dtype)
+        if self.reduction in ("mean", "sum_over_batch_size"):
+            total = ops.cast(ops.size(weight), self.dtype)
+            weight = weight * ops.divide_no_nan(total, ops.sum(weight))
+        return weight if sample_weight is None else weight * ops.cast(sample_weight, self.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments; class weights as they are now."""
+        weights = self._class_weight
+        return {
+            "class_weight": None if weights is None else ops.convert_to_numpy(weights).tolist(),
+            "name": self.name,
+            "reduction": self.reduction,
+            "dtype": self.dtype,
+        }
+
+
+class CrossentropyLoss(ImbalanceLoss):
+    """Base of the losses that compare probabilities with labels."""
+
+    def __init__(
+        self, *, from_logits: bool = False, label_smoothing: float = 0.0, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.from_logits = bool(from_logits)
+        self.label_smoothing = check_number(
+            "label_smoothing", label_smoothing, minimum=0.0, maximum=1.0
+        )
+
+    def _arguments(self) -> dict[str, Any]:
+        """Return what the function behind the loss takes, common to the family."""
+        return {
+            "class_weight": self.class_weight,
+            "from_logits": self.from_logits,
+            "label_smoothing": self.label_smoothing,
+            "dtype": compute_dtype(self.dtype),
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments."""
+        return {
+            **super().get_config(),
+            "from_logits": self.from_logits,
+            "label_smoothing": self.label_smoothing,
+        }
+
+
+def _aligned(sample_weight: Tensor, values: Tensor) -> Tensor:
+    """Give a weight a row the rank of the values, from the left: ``(batch,)`` to ``(batch, 1)``.
+
+    Left alone, broadcasting would lay it along the last axis.
+    """
+    sample_weight = ops.convert_to_tensor(sample_weight)
+    extra = len(sample_weight.shape) - len(values.shape)
+    if extra == 1 and sample_weight.shape[-1] == 1:
+        return ops.squeeze(sample_weight, -1)
+    for _ in range(-extra):
+        sample_weight = ops.expand_dims(sample_weight, -1)
+    return sample_weight

@@ -1,0 +1,108 @@
+"""What reaches a loss -> logits and targets of matching shape, in a dtype that can hold them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfimbalance._checks import bad_value
+from tfimbalance.losses._kernels import tiny
+
+Tensor = Any
+
+
+def compute_dtype(dtype: str) -> str:
+    """Half precision is computed in float32 and rounded once, at the end."""
+    return "float32" if dtype in ("float16", "bfloat16") else dtype
+
+
+def as_float(x: Any) -> Tensor:
+    """Return a floating-point tensor; lists and integers become Keras' float type."""
+    dtype = getattr(x, "dtype", None)
+    name = keras.backend.standardize_dtype(dtype) if dtype is not None else ""
+    if "float" in name:
+        return x if ops.is_tensor(x) else ops.convert_to_tensor(x)
+    return ops.convert_to_tensor(x, dtype=keras.config.floatx())
+
+
+def to_logits(y_pred: Tensor, *, from_logits: bool, activation: str, dtype: str) -> Tensor:
+    """Return logits for predictions that are logits, or probabilities after ``activation``.
+
+    Probabilities are turned back into the logits that they came from where those can be found: on
+    the tensor (Keras' activations leave them there) or behind the operation that made it. Otherwise
+    the logit is computed from the probability. There ``log(p + floor)`` bounds the loss, and unlike
+    clipping leaves the gradient of a confident mistake: ``floor`` is the square root of the
+    smallest normal number, so that its inverse still has half of the exponent's range to spare
+    for weights and loss scales.
+    """
+    if not from_logits:
+        found = _recovered(y_pred, activation)
+        if found is not None:
+            return ops.cast(found, dtype)
+        floor = tiny(y_pred) ** 0.5
+        p = ops.cast(y_pred, dtype)
+        if activation == "Softmax":
+            return ops.log(p + floor)
+        return ops.log(p + floor) - ops.log((1.0 - p) + floor)
+    return ops.cast(y_pred, dtype)
+
+
+def _recovered(y_pred: Tensor, activation: str) -> Tensor | None:
+    while True:
+        logits = getattr(y_pred, "_keras_logits", None)
+        if logits is not None:
+            return logits
+        # A TensorFlow graph tensor knows its operation (an eager one raises AttributeError);
+        # mixed precision puts a cast behind the activation.
+        operation = getattr(y_pred, "op", None)
+        kind = getattr(operation, "type", None)
+        if kind == activation and len(operation.inputs) == 1:
+            return operation.inputs[0]
+        if kind != "Cast":
+            return None
+        y_pred = operation.inputs[0]
+
+
+def align(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """Give a target the shape of its prediction: ``(batch,)`` beside ``(batch, 1)``, and back.
+
+    Left alone those two would silently broadcast to ``(batch, batch)``.
+    """
+    true_rank, pred_rank = len(y_true.shape), len(y_pred.shape)
+    if true_rank == pred_rank - 1 and y_pred.shape[-1] == 1:
+        y_true = ops.expand_dims(y_true, -1)
+    elif true_rank == pred_rank + 1 and y_true.shape[-1] == 1:
+        y_true = ops.squeeze(y_true, -1)
+    check_shapes(tuple(y_true.shape), tuple(y_pred.shape), y_true, y_pred)
+    return y_true
+
+
+def sparse_ids(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """Give class ids the shape of the prediction without its class axis, as integers."""
+    if len(y_true.shape) == len(y_pred.shape) and y_true.shape[-1] == 1:
+        y_true = ops.squeeze(y_true, -1)
+    check_shapes(tuple(y_true.shape), tuple(y_pred.shape[:-1]), y_true, y_pred)
+    return ops.cast(y_true, "int32")
+
+
+def check_shapes(
+    found: tuple[int | None, ...], wanted: tuple[int | None, ...], y_true: Tensor, y_pred: Tensor
+) -> None:
+    """Raise unless two static shapes agree wherever both are known."""
+    agree = len(found) == len(wanted) and all(
+        a is None or b is None or a == b for a, b in zip(found, wanted, strict=True)
+    )
+    if not agree:
+        raise bad_value(
+            "y_true",
+            expected=f"a shape of {wanted}, to go with y_pred of shape {tuple(y_pred.shape)}",
+            received=f"shape {tuple(y_true.shape)}",
+            remedy="Integer ids go with the sparse losses, one-hot rows with the categorical ones.",
+        )
+
+
+def mean_over_last_axis(values: Tensor) -> Tensor:
+    """Average over the outputs of a row, as Keras' binary losses do; rank 1 has no such axis."""
+    return ops.mean(values, axis=-1) if len(values.shape) > 1 else values

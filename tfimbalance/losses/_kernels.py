@@ -1,0 +1,115 @@
+"""The numerical core of the losses: one stable formula each, with its gradient written out.
+
+Every kernel works on logits or nats, never clips, and has a gradient that is finite everywhere and
+zero only where the mathematics says so. The gradients are custom for two reasons: automatic ones
+are wrong at a logit of exactly 0 (where ``abs`` and ``relu`` have no derivative, and where a fresh
+model starts), and they cost several more passes over memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import ml_dtypes
+from keras import ops
+
+Tensor = Any
+
+
+def tiny(x: Tensor) -> float:
+    """Smallest normal number of a tensor's dtype: keeps an underflowed denominator from being 0."""
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    return float(ml_dtypes.finfo(dtype).smallest_normal)
+
+
+def _only(args: tuple[Tensor, ...], upstream: Tensor | None) -> Tensor:
+    """Read the upstream gradient, which Keras passes by position or by name (PyTorch)."""
+    return args[0] if upstream is None else upstream
+
+
+def _power(base: Tensor, exponent: float) -> Tensor:
+    """``base ** exponent``; the usual exponents as products, which cost a tenth of ``pow``."""
+    if exponent == 0.0:
+        return ops.ones_like(base)
+    if exponent == 1.0:
+        return base
+    if exponent == 2.0:
+        return base * base
+    return ops.power(base, exponent)
+
+
+def _sigmoid_parts(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return ``log1p(e)`` and ``e / (1 + e)`` for ``e = exp(-|z|)``, both to relative precision.
+
+    ``log1p`` is written out (Kahan): XLA evaluates its own twice, in the value and in the gradient.
+    """
+    e = ops.exp(-ops.abs(z))
+    u = 1.0 + e
+    lost = u - 1.0
+    return ops.where(lost == 0.0, e, ops.log(u) * (e / lost)), e / u
+
+
+def binary_focal(y: Tensor, z: Tensor, gamma: float) -> Tensor:
+    """``|y - p|**gamma * BCE(y, p)`` with ``p = sigmoid(z)``, elementwise, nats."""
+
+    @ops.custom_gradient
+    def kernel(z: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
+        log1p_e, minor = _sigmoid_parts(z)
+        ce = (ops.relu(z) - z * y) + log1p_e
+        # p - y without cancellation: p is `1 - minor` for z >= 0 and `minor` below.
+        error = ops.where(z >= 0.0, (1.0 - y) - minor, minor - y)
+        q = ops.abs(error)
+        fade = _power(q, gamma)
+
+        def gradient(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
+            # p (1 - p) / q, which is p_t for a target of 0 or 1, with an underflown q in mind.
+            ratio = minor * (1.0 - minor) / (q + tiny(q))
+            return _only(args, upstream) * ops.sign(error) * fade * (q + gamma * ratio * ce)
+
+        return fade * ce, gradient
+
+    result: Tensor = kernel(z)
+    return result
+
+
+def weighted_bce(positive: Tensor, negative: Tensor, z: Tensor) -> Tensor:
+    """``positive * softplus(-z) + negative * softplus(z)``, elementwise, nats."""
+
+    @ops.custom_gradient
+    def kernel(z: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
+        log1p_e, minor = _sigmoid_parts(z)
+        value = positive * (ops.relu(-z) + log1p_e) + negative * (ops.relu(z) + log1p_e)
+
+        def gradient(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
+            above = z >= 0.0
+            p = ops.where(above, 1.0 - minor, minor)
+            not_p = ops.where(above, minor, 1.0 - minor)
+            return _only(args, upstream) * (negative * p - positive * not_p)
+
+        return value, gradient
+
+    result: Tensor = kernel(z)
+    return result
+
+
+def focal_of_nats(ce: Tensor, gamma: float) -> Tensor:
+    """``(1 - exp(-ce))**gamma * ce``, elementwise: cross-entropy in, focal loss out."""
+    if gamma == 0.0:
+        return ce
+
+    @ops.custom_gradient
+    def kernel(ce: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
+        q = -ops.expm1(-ce)
+        fade = _power(q, gamma)
+
+        def gradient(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
+            # ce / q tends to 1; dividing first keeps q**(gamma - 1) from overflowing at gamma < 1.
+            ratio = ops.where(q > 0.0, ce / (q + tiny(q)), 1.0)
+            return _only(args, upstream) * fade * (1.0 + gamma * (1.0 - q) * ratio)
+
+        return fade * ce, gradient
+
+    result: Tensor = kernel(ce)
+    return result

@@ -1,0 +1,59 @@
+"""Class weights -> the weight of each element of a target."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from tfimbalance._checks import bad_value, per_class
+
+Tensor = Any
+
+
+def as_weights(argument: str, weights: Any, dtype: str) -> Tensor | None:
+    """Return class weights as a tensor, from a mapping, a sequence, a tensor or a variable."""
+    if weights is None:
+        return None
+    # A variable is read here, never inside a kernel: its gradient function could not hold it.
+    if ops.is_tensor(weights) or hasattr(weights, "assign"):
+        return ops.cast(ops.convert_to_tensor(weights), dtype)
+    return ops.convert_to_tensor(per_class(argument, weights), dtype=dtype)
+
+
+def negative_and_positive(weights: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the weights of targets 0 and 1.
+
+    Two weights are those of 0 and of 1. Any other number is one a label, for its ones; zeros
+    then weigh 1.
+    """
+    count, width = weights.shape[0], (y_pred.shape[-1] if len(y_pred.shape) > 1 else 1)
+    if count == 2:
+        return weights[0], weights[1]
+    if width is not None and count != width:
+        raise bad_value(
+            "class_weight",
+            expected="2 weights (of targets 0 and 1)"
+            + (f" or {width} (one a label)" if width > 1 else ""),
+            received=f"{count} weights for y_pred of shape {tuple(y_pred.shape)}",
+            remedy="Count the labels of this output: tfi.class_weights(labels).",
+        )
+    return ops.ones_like(weights), weights
+
+
+def check_width(weights: Tensor, y_pred: Tensor) -> Tensor:
+    """Return weights that are one for each class of the prediction's last axis, or raise."""
+    count, width = weights.shape[0], y_pred.shape[-1]
+    if width is not None and count != width:
+        raise bad_value(
+            "class_weight",
+            expected=f"{width} weights, one for each class of y_pred",
+            received=f"{count} weights",
+            remedy="Count the classes of this output: tfi.class_weights(labels).",
+        )
+    return weights
+
+
+def between(y: Tensor, negative: Tensor, positive: Tensor) -> Tensor:
+    """Return the weight of each target: ``negative`` at 0, ``positive`` at 1, linear between."""
+    return negative + (positive - negative) * y

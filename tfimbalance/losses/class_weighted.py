@@ -1,0 +1,181 @@
+"""Class weights around any Keras loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfimbalance._checks import bad_value
+from tfimbalance.losses._base import ImbalanceLoss, Weights
+from tfimbalance.losses._inputs import align, as_float, compute_dtype, sparse_ids
+from tfimbalance.losses._weights import as_weights, between, check_width, negative_and_positive
+from tfimbalance.losses.focal import BinaryFocalLoss
+from tfimbalance.losses.registry import get
+from tfimbalance.losses.weighted import WeightedBinaryCrossentropy
+
+Tensor = Any
+
+_BINARY = (
+    keras.losses.BinaryCrossentropy,
+    keras.losses.BinaryFocalCrossentropy,
+    keras.losses.Hinge,
+    keras.losses.SquaredHinge,
+    BinaryFocalLoss,
+    WeightedBinaryCrossentropy,
+)
+_BINARY_FUNCTIONS = (
+    keras.losses.binary_crossentropy,
+    keras.losses.binary_focal_crossentropy,
+    keras.losses.hinge,
+    keras.losses.squared_hinge,
+)
+_ONE_HOT_ONLY = (
+    keras.losses.CategoricalCrossentropy,
+    keras.losses.CategoricalFocalCrossentropy,
+)
+
+
+@keras.saving.register_keras_serializable("tfimbalance")
+class ClassWeighted(ImbalanceLoss):
+    """Put class weights on any Keras loss, in the loss itself instead of in ``fit``.
+
+    Use it where ``fit(class_weight=...)`` refuses or misreads the target: segmentation masks,
+    sequences, several labels a row, one head of many, ``sample_weight`` beside it. It weighs the
+    validation loss as well, and its weights may change in training.
+
+        loss = class_weight[y] * wrapped_loss(y, p)
+
+    Which class a target is of follows from static shapes and from the wrapped loss:
+
+    - one rank less than ``y_pred`` (or a last axis of 1 beside several classes): class ids;
+    - the shape of ``y_pred`` under a binary loss, or a last axis of 1: each element is weighed by
+      its own 0 or 1; two weights are those of 0 and 1, any other number is one a label for its ones;
+    - otherwise the last axis is one-hot.
+
+    Args:
+        loss: a Keras loss: its name, function or instance.
+        class_weight: ``{class: weight}`` or one weight a class.
+            May be changed in training by `tfimbalance.callbacks.ClassWeight`.
+        reduction, name, dtype: as `keras.losses.Loss`. The reduction of ``loss`` is not used.
+
+    Shapes:
+        y_true, y_pred: what ``loss`` takes. Returns what ``loss`` returns before reduction.
+
+    Raises:
+        ValueError: for a class without a weight, negative weights, a number of weights that does
+            not fit ``y_pred``, or a loss that gives one number for the whole batch.
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> loss = tfi.losses.ClassWeighted("sparse_categorical_crossentropy", {0: 1.0, 1: 3.0})
+        >>> round(float(loss([0, 1], [[0.5, 0.5], [0.5, 0.5]])), 4)
+        1.3863
+    """
+
+    def __init__(
+        self,
+        loss: Any,
+        class_weight: Weights,
+        *,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        self.loss = get(loss)
+        label = getattr(self.loss, "name", None) or getattr(self.loss, "__name__", "loss")
+        super().__init__(
+            class_weight=class_weight,
+            reduction=reduction,
+            name=name or f"class_weighted_{label}",
+            dtype=dtype,
+        )
+
+    def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return the wrapped loss, weighed but not reduced."""
+        weights = as_weights("class_weight", self.class_weight, compute_dtype(self.dtype))
+        assert weights is not None  # The constructor requires them.
+        if self._is_sparse(y_true, y_pred):
+            return self._sparse(y_true, y_pred, weights)
+        if self._is_binary(y_pred):
+            return self._binary(y_true, y_pred, weights)
+        y_true = align(y_true, y_pred)
+        of_row = ops.sum(ops.cast(y_true, weights.dtype) * check_width(weights, y_pred), axis=-1)
+        return self._values(y_true, y_pred, like=of_row) * of_row
+
+    def valid(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
+        """Return which targets are not of the wrapped loss's ``ignore_class``."""
+        ignored = getattr(self.loss, "ignore_class", None)
+        if ignored is None or not self._is_sparse(y_true, y_pred):
+            return None
+        return ops.not_equal(sparse_ids(y_true, y_pred), ignored)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments."""
+        return {
+            **super().get_config(),
+            "loss": keras.saving.serialize_keras_object(self.loss),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> ClassWeighted:
+        """Make the loss that `get_config` describes."""
+        loss = keras.saving.deserialize_keras_object(config["loss"])
+        return cls(**{**config, "loss": loss})
+
+    def _is_sparse(self, y_true: Tensor, y_pred: Tensor) -> bool:
+        width = y_pred.shape[-1] if len(y_pred.shape) else 1
+        if width == 1 or isinstance(self.loss, _ONE_HOT_ONLY):
+            return False
+        fewer = len(y_true.shape) == len(y_pred.shape) - 1
+        return fewer or (len(y_true.shape) == len(y_pred.shape) and y_true.shape[-1] == 1)
+
+    def _is_binary(self, y_pred: Tensor) -> bool:
+        function = getattr(self.loss, "fn", self.loss)
+        named = isinstance(self.loss, _BINARY) or function in _BINARY_FUNCTIONS
+        return named or len(y_pred.shape) < 2 or y_pred.shape[-1] == 1
+
+    def _sparse(self, y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:
+        ids = sparse_ids(y_true, y_pred)
+        ignored = getattr(self.loss, "ignore_class", None)
+        counted = ids if ignored is None else ops.where(ops.equal(ids, ignored), 0, ids)
+        of_target = ops.take(check_width(weights, y_pred), counted, axis=0)
+        return self._values(ids, y_pred, like=of_target) * of_target
+
+    def _binary(self, y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:
+        y_true = align(y_true, y_pred)
+        of_element = between(
+            ops.cast(y_true, weights.dtype), *negative_and_positive(weights, y_pred)
+        )
+        if len(y_pred.shape) < 2:
+            return self._values(y_true[:, None], _per_element(y_pred), like=of_element) * of_element
+        # Keras' losses average over the last axis; a last axis of 1 keeps the elements apart.
+        values = self._values(y_true[..., None], _per_element(y_pred), like=of_element)
+        return ops.mean(values * of_element, axis=-1)
+
+    def _values(self, y_true: Tensor, y_pred: Tensor, *, like: Tensor) -> Tensor:
+        call = self.loss.call if isinstance(self.loss, keras.losses.Loss) else self.loss
+        y_true = y_true if "int" in _dtype(y_true) else ops.cast(y_true, _dtype(y_pred))
+        values = call(y_true, y_pred)
+        if len(values.shape) != len(like.shape):
+            raise bad_value(
+                "loss",
+                expected=f"a loss that gives one value for each target, rank {len(like.shape)}",
+                received=f"{self.name!r} giving shape {tuple(values.shape)}",
+                remedy="A loss of the whole batch has no classes to weigh.",
+            )
+        return ops.cast(values, compute_dtype(self.dtype))
+
+
+def _dtype(x: Tensor) -> str:
+    return str(keras.backend.standardize_dtype(x.dtype))
+
+
+def _per_element(y_pred: Tensor) -> Tensor:
+    """Add a last axis of 1, and keep the logits that Keras left on the tensor."""
+    expanded = y_pred[..., None]
+    logits = getattr(y_pred, "_keras_logits", None)
+    if logits is not None:
+        expanded._keras_logits = logits[..., None]
+    return expanded

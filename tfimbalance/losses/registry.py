@@ -1,0 +1,75 @@
+"""Losses by name: `get`, and the names that ``model.compile(loss=...)`` understands."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import Any
+
+import keras
+
+from tfimbalance._checks import bad_value
+
+_BY_NAME: dict[str, type[keras.losses.Loss]] = {}
+
+
+def register(**losses: type[keras.losses.Loss]) -> None:
+    """Let losses be found by their snake_case names, in `get` and in ``compile``.
+
+    Keras has no public way to do the latter: ``compile`` looks strings up in a private table
+    (keras#20112). An entry is added there if the table stands where it stood and the name is free.
+    """
+    _BY_NAME.update(losses)
+    table = _keras_table()
+    for name, loss in losses.items():
+        if table is not None:
+            table.setdefault(name, loss)
+
+
+def _keras_table() -> dict[str, Any] | None:
+    try:
+        table = importlib.import_module("keras.src.losses").ALL_OBJECTS_DICT
+    except (ImportError, AttributeError):
+        return None
+    return table if isinstance(table, dict) else None
+
+
+def get(identifier: Any) -> Any:
+    """Return a loss by name, config, class or as it is.
+
+    Args:
+        identifier: ``"binary_focal_loss"`` or ``"BinaryFocalLoss"`` and so on, any name that Keras
+            knows, a config dict, a class, a function or an instance.
+
+    Returns:
+        A loss instance, or the function itself where a function (or Keras' name of one) is given.
+
+    Raises:
+        ValueError: for a name that neither package knows.
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> tfi.losses.get("weighted_binary_crossentropy").name
+        'weighted_binary_crossentropy'
+    """
+    if isinstance(identifier, str):
+        plain = identifier.removeprefix("tfimbalance>")
+        ours = {**_BY_NAME, **{loss.__name__: loss for loss in _BY_NAME.values()}}
+        if plain in ours:
+            return ours[plain]()
+    elif isinstance(identifier, dict):
+        return keras.saving.deserialize_keras_object(identifier)
+    elif inspect.isclass(identifier):
+        return identifier()
+    try:
+        found = keras.losses.get(identifier)
+    except ValueError:
+        found = None
+    if found is None:
+        raise bad_value(
+            "identifier",
+            expected="a loss, or its name: " + ", ".join(sorted(_BY_NAME)) + ", or one of Keras'",
+            received=repr(identifier),
+            remedy="A loss that needs arguments is passed as an instance.",
+        )
+    return found

@@ -1,0 +1,423 @@
+"""Labels -> class statistics. The only place that counts labels; everything else takes the counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tfimbalance._checks import bad_value, check_integer
+
+_ROWS_PER_READ = 65_536
+_MOST_CLASSES_INFERRED = 50_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class ClassStatistics:
+    """How many rows each class has, and what follows from it.
+
+    Usually made by `class_statistics`; make it directly when the counts are already known. Counts
+    of shards add up: ``class_statistics(a) + class_statistics(b)`` is the statistics of both.
+
+    Args:
+        counts: rows of each class, ``(num_classes,)`` non-negative integers. With
+            ``multi_label=True``: rows that carry each label.
+        num_samples: rows counted. Defaults to the sum of ``counts``; needed for multi-label data,
+            where a row counts for none, one or many labels.
+        multi_label: whether ``counts`` are of labels that do not exclude one another.
+
+    Raises:
+        ValueError: if the counts are not whole, negative, or more than ``num_samples``.
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> stats = tfi.ClassStatistics([950, 50])
+        >>> stats.priors.tolist(), stats.imbalance_ratio, stats.num_classes
+        ([0.95, 0.05], 19.0, 2)
+        >>> (stats + stats).counts.tolist()
+        [1900, 100]
+    """
+
+    counts: NDArray[np.int64]
+    num_samples: int = -1
+    multi_label: bool = False
+
+    def __post_init__(self) -> None:
+        given = np.asarray(self.counts)
+        whole = given.dtype.kind in "iu" or (
+            given.dtype.kind == "f" and bool(np.all(given == np.floor(given)))
+        )
+        if given.ndim != 1 or given.size == 0 or not whole or (given < 0).any():
+            raise bad_value(
+                "counts",
+                expected="one whole number of rows a class, at least 0",
+                received=f"{self.counts!r}",
+                remedy="Count labels with tfi.class_statistics(labels).",
+            )
+        counts = given.astype(np.int64)
+        counts.setflags(write=False)
+        if self.multi_label and self.num_samples < 0:
+            raise bad_value(
+                "num_samples",
+                expected="the number of rows, because labels do not exclude one another",
+                received=self.num_samples,
+            )
+        num_samples = int(counts.sum()) if self.num_samples < 0 else int(self.num_samples)
+        most = int(counts.max() if self.multi_label else counts.sum())
+        if most > num_samples or (not self.multi_label and most != num_samples):
+            raise bad_value(
+                "num_samples",
+                expected=f"a number of rows that fits counts of {most}",
+                received=num_samples,
+            )
+        object.__setattr__(self, "counts", counts)
+        object.__setattr__(self, "num_samples", num_samples)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, empty ones included."""
+        return int(self.counts.size)
+
+    @property
+    def priors(self) -> NDArray[np.float64]:
+        """Share of the rows that are of each class (or carry each label), float64."""
+        if self.num_samples == 0:
+            raise bad_value(
+                "priors", expected="at least one counted row", received="statistics of no rows"
+            )
+        return np.asarray(self.counts / self.num_samples, dtype=np.float64)
+
+    @property
+    def imbalance_ratio(self) -> float:
+        """Rows of the largest class for one of the smallest; infinite if a class is empty.
+
+        For multi-label data: the largest ratio, over labels, of the rarer to the more frequent
+        of "carries it" and "does not", turned so that it is at least 1.
+        """
+        if self.multi_label:
+            other = self.num_samples - self.counts
+            small, large = np.minimum(self.counts, other), np.maximum(self.counts, other)
+            return float("inf") if (small == 0).any() else float((large / small).max())
+        smallest = int(self.counts.min())
+        return float(self.counts.max() / smallest) if smallest else float("inf")
+
+    @property
+    def empty_classes(self) -> list[int]:
+        """Ids of the classes that have no row."""
+        return [int(k) for k in np.flatnonzero(self.counts == 0)]
+
+    def __add__(self, other: object) -> ClassStatistics:
+        if not isinstance(other, ClassStatistics):
+            return NotImplemented
+        if (self.num_classes, self.multi_label) != (other.num_classes, other.multi_label):
+            raise bad_value(
+                "other",
+                expected=f"statistics of {self.num_classes} classes, multi_label={self.multi_label}",
+                received=f"{other.num_classes} classes, multi_label={other.multi_label}",
+                remedy="Count every shard with the same num_classes.",
+            )
+        return ClassStatistics(
+            self.counts + other.counts, self.num_samples + other.num_samples, self.multi_label
+        )
+
+    def __radd__(self, other: object) -> ClassStatistics:
+        # sum() starts from 0.
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ClassStatistics):
+            return NotImplemented
+        return (
+            np.array_equal(self.counts, other.counts)
+            and self.num_samples == other.num_samples
+            and self.multi_label == other.multi_label
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def class_statistics(
+    labels: Any, *, num_classes: int | None = None, multi_label: bool = False
+) -> ClassStatistics:
+    """Count the rows of each class.
+
+    Args:
+        labels: one of
+
+            - integer, boolean or whole floating-point class ids, ``(rows,)`` or ``(rows, 1)``
+              (NumPy, pandas, a tensor, a list);
+            - one-hot rows, ``(rows, ..., num_classes)``;
+            - with ``multi_label=True``, rows of zeros and ones, ``(rows, ..., num_labels)``;
+            - a finite ``tf.data.Dataset`` of ``y``, ``(x, y)`` or ``(x, y, sample_weight)``,
+              batched or not, which is read once and never kept.
+
+            Ids of masks or sequences are counted after ``ids.ravel()``.
+        num_classes: how many classes there are. By default one more than the largest id; give it
+            when a class may be missing from these rows (a shard, a small sample).
+        multi_label: whether a row may carry several labels.
+
+    Returns:
+        `ClassStatistics`.
+
+    Raises:
+        ValueError: for no rows, labels of one class, NaN, negative or fractional ids, ids that are
+            not below ``num_classes``, soft labels, strings, or an infinite dataset.
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> tfi.class_statistics([0, 0, 0, 1]).counts.tolist()
+        [3, 1]
+        >>> tfi.class_statistics([[1, 0], [1, 1]], multi_label=True).priors.tolist()
+        [1.0, 0.5]
+    """
+    if num_classes is not None:
+        check_integer("num_classes", num_classes, minimum=1)
+    if hasattr(labels, "element_spec") and hasattr(labels, "as_numpy_iterator"):
+        counts, rows = _count_dataset(labels, num_classes, multi_label)
+    else:
+        counts, rows = _count(_as_array(labels), num_classes, multi_label)
+    if rows == 0:
+        raise bad_value("labels", expected="at least one row", received="no rows")
+    stats = ClassStatistics(counts, rows, multi_label)
+    if not multi_label and num_classes is None and np.count_nonzero(stats.counts) < 2:
+        raise bad_value(
+            "labels",
+            expected="rows of at least two classes",
+            received=f"{rows} rows, all of class {int(stats.counts.argmax())}",
+            remedy="If these rows are one shard of the data, say how many classes there are: "
+            "num_classes=2.",
+        )
+    return stats
+
+
+def class_ids(labels: Any, *, num_classes: int | None = None) -> tuple[NDArray[Any], int]:
+    """Return labels as ``(class ids, num_classes)``: integers, ``(rows, ...)``.
+
+    Takes what `class_statistics` takes (but for datasets and multi-label rows) and raises as it does.
+    """
+    array = _as_array(labels)
+    if array.ndim >= 2 and array.shape[-1] > 1:
+        return _ids_from_one_hot(array, num_classes)
+    ids = _whole_numbers(array.reshape(array.shape[:-1]) if array.ndim >= 2 else array)
+    if ids.size == 0:
+        return ids.astype(np.int64), num_classes or 0
+    lowest, highest = int(ids.min()), int(ids.max())
+    if lowest < 0:
+        raise bad_value(
+            "labels",
+            expected="class ids of at least 0",
+            received=f"{lowest} in row {_first_row(ids < 0)}",
+            remedy="Map labels such as -1/+1 to 0/1 first: (labels > 0).astype(int).",
+        )
+    least = max(highest + 1, 2 if array.dtype.kind == "b" else 1)
+    if num_classes is not None and highest >= num_classes:
+        raise bad_value(
+            "labels",
+            expected=f"class ids below num_classes={num_classes}",
+            received=f"{highest} in row {_first_row(ids == highest)}",
+        )
+    if num_classes is None and least > _MOST_CLASSES_INFERRED:
+        raise bad_value(
+            "labels",
+            expected="class ids 0, 1, 2, ...",
+            received=f"the id {highest}",
+            remedy="Number the classes (sklearn.preprocessing.LabelEncoder), or give num_classes.",
+        )
+    return ids, num_classes or least
+
+
+def _as_array(labels: Any) -> NDArray[Any]:
+    """View anything array-like as NumPy, refusing what has no numeric meaning."""
+    array = np.asarray(labels)
+    if array.dtype.kind == "O" and hasattr(labels, "isna"):
+        missing = np.asarray(labels.isna())
+        if missing.any():
+            raise bad_value(
+                "labels",
+                expected="a class id in every row",
+                received=f"a missing value in row {_first_row(missing)}",
+                remedy="Drop or fill those rows first.",
+            )
+        # pandas' nullable integers and booleans arrive as objects.
+        array = np.asarray([item for item in array.ravel()]).reshape(array.shape)
+    if array.dtype.kind not in "biuf":
+        raise bad_value(
+            "labels",
+            expected="integer class ids, booleans, one-hot or multi-label rows",
+            received=f"values of dtype {array.dtype}",
+            remedy="Number the classes first: sklearn.preprocessing.LabelEncoder, or .cat.codes "
+            "of a pandas category.",
+        )
+    if array.ndim == 0:
+        raise bad_value("labels", expected="an array with a row axis", received=repr(labels))
+    return array
+
+
+def _whole_numbers(array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype.kind == "b":
+        return array.view(np.uint8)
+    if array.dtype.kind in "iu":
+        return array
+    broken = ~np.isfinite(array)
+    if broken.any():
+        row = _first_row(broken)
+        raise bad_value(
+            "labels",
+            expected="a class id in every row",
+            received=f"{array.reshape(len(array), -1)[row][broken.reshape(len(array), -1)[row]][0]}"
+            f" in row {row}",
+            remedy="Drop or fill those rows first.",
+        )
+    ids = array.astype(np.int64)
+    fractional = ids != array
+    if fractional.any():
+        row = _first_row(fractional)
+        raise bad_value(
+            "labels",
+            expected="whole class ids",
+            received=f"{array.reshape(len(array), -1)[row]} in row {row}",
+            remedy="Soft labels and scores have no class: use (labels > 0.5).astype(int), "
+            "or labels.argmax(axis=-1).",
+        )
+    return ids
+
+
+def _zero_one(array: NDArray[Any], *, kind: str, remedy: str) -> NDArray[np.bool_]:
+    rows = array.reshape(-1, array.shape[-1])
+    hit = rows == 1
+    odd = ~(hit | (rows == 0))
+    if odd.any():
+        row = _first_row(odd)
+        raise bad_value(
+            "labels",
+            expected=f"{kind} rows of zeros and ones",
+            received=f"{rows[row][:8].tolist()} in row {row} of shape {array.shape}",
+            remedy=remedy,
+        )
+    return hit
+
+
+def _ids_from_one_hot(
+    array: NDArray[Any], num_classes: int | None
+) -> tuple[NDArray[np.int64], int]:
+    width = int(array.shape[-1])
+    if num_classes not in (None, width):
+        raise bad_value(
+            "num_classes",
+            expected=f"{width}, the width of the one-hot rows",
+            received=num_classes,
+            remedy="Ids of masks or sequences are counted flat: labels.ravel().",
+        )
+    hit = _zero_one(
+        array,
+        kind="one-hot",
+        remedy="Soft labels have no class: take labels.argmax(axis=-1). Ids of masks or sequences "
+        "are counted flat: labels.ravel().",
+    )
+    per_row = hit.sum(axis=-1)
+    if (per_row != 1).any():
+        row = _first_row(per_row != 1)
+        raise bad_value(
+            "labels",
+            expected="one-hot rows with a single 1",
+            received=f"{int(per_row[row])} ones in row {row}",
+            remedy="If a row may carry several labels, pass multi_label=True. "
+            "Ids of masks or sequences are counted flat: labels.ravel().",
+        )
+    return hit.argmax(axis=-1).reshape(array.shape[:-1]), width
+
+
+def _count(
+    array: NDArray[Any], num_classes: int | None, multi_label: bool
+) -> tuple[NDArray[np.int64], int]:
+    if multi_label:
+        if array.ndim < 2:
+            raise bad_value(
+                "labels",
+                expected="multi-label rows of shape (rows, num_labels)",
+                received=f"shape {array.shape}",
+            )
+        if num_classes not in (None, array.shape[-1]):
+            raise bad_value(
+                "num_classes", expected=f"{array.shape[-1]} labels", received=num_classes
+            )
+        hit = _zero_one(
+            array, kind="multi-label", remedy="Threshold soft labels: labels > 0.5."
+        )
+        return hit.sum(axis=0, dtype=np.int64), len(hit)
+    ids, width = class_ids(array, num_classes=num_classes)
+    return np.bincount(ids.ravel(), minlength=width).astype(np.int64), int(ids.size)
+
+
+def _count_dataset(
+    dataset: Any, num_classes: int | None, multi_label: bool
+) -> tuple[NDArray[np.int64], int]:
+    if int(dataset.cardinality()) == -1:
+        raise bad_value(
+            "labels",
+            expected="a dataset that ends",
+            received="an infinite one",
+            remedy="Count it before .repeat(), or bound it with .take(n).",
+        )
+    spec = dataset.element_spec
+    is_tuple = isinstance(spec, tuple)
+    target = spec[1] if is_tuple and len(spec) > 1 else spec
+    if not hasattr(target, "shape"):
+        raise bad_value(
+            "labels",
+            expected="one label tensor a row",
+            received=f"y of structure {type(target).__name__}",
+            remedy='Choose one output: dataset.map(lambda x, y: (x, y["click"])).',
+        )
+    only_y = dataset.map(lambda *element: element[1]) if is_tuple and len(spec) > 1 else dataset
+    if _is_one_row(target, spec, multi_label):
+        only_y = only_y.batch(_ROWS_PER_READ)
+    counts, rows = np.zeros(0, np.int64), 0
+    for batch in only_y.as_numpy_iterator():
+        found, size = _count(_as_array(batch), num_classes, multi_label)
+        wider = np.zeros(max(len(found), len(counts)), np.int64)
+        wider[: len(counts)] += counts
+        wider[: len(found)] += found
+        counts, rows = wider, rows + size
+    return counts if counts.size else np.zeros(num_classes or 1, np.int64), rows
+
+
+def _is_one_row(target: Any, spec: Any, multi_label: bool) -> bool:
+    """Tell one row's label from a batch of labels by static shape and dtype alone."""
+    rank = target.shape.rank
+    if rank is None:
+        raise bad_value(
+            "labels", expected="labels of a known rank", received=f"a dataset of {target}"
+        )
+    if rank == 0:
+        return True
+    if rank > 1 or target.shape[0] is None:
+        return False
+    if multi_label:
+        return True
+    if target.dtype.is_integer or target.dtype.is_bool:
+        size = target.shape[0]
+        leaves = _leaves(spec[0]) if isinstance(spec, tuple) else []
+        if leaves and all(leaf.shape.rank and leaf.shape[0] == size for leaf in leaves):
+            return False
+    raise bad_value(
+        "labels",
+        expected="a dataset whose label shape tells rows from classes",
+        received=f"labels of static shape {tuple(target.shape)}: a batch of ids or one one-hot row?",
+        remedy="Batch it first: dataset.batch(1024).",
+    )
+
+
+def _leaves(spec: Any) -> list[Any]:
+    if isinstance(spec, dict):
+        return [leaf for item in spec.values() for leaf in _leaves(item)]
+    if isinstance(spec, (tuple, list)):
+        return [leaf for item in spec for leaf in _leaves(item)]
+    return [spec]
+
+
+def _first_row(where: ArrayLike) -> int:
+    flat = np.asarray(where)
+    return int(np.flatnonzero(flat.reshape(len(flat), -1).any(axis=1))[0])

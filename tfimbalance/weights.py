@@ -1,0 +1,102 @@
+"""Class statistics -> class weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfimbalance._checks import bad_value, check_choice, check_number, some_classes
+from tfimbalance.statistics import ClassStatistics, class_statistics
+
+SCHEMES = ("balanced", "inverse_sqrt", "effective_number")
+
+
+def class_weights(
+    labels: Any,
+    *,
+    scheme: str = "balanced",
+    beta: float | None = None,
+    empty_classes: str = "raise",
+) -> dict[int, float]:
+    """Weigh the classes so that rare ones count for more.
+
+    The result goes into ``fit(class_weight=...)``, into the ``class_weight`` of any loss here, or
+    into `ClassWeighted` around any other. Trained probabilities then lean towards the rare classes:
+    the odds of class k are multiplied by its weight.
+
+        balanced:          w_k = N / (K n_k)
+        inverse_sqrt:      w_k ~ n_k**-0.5
+        effective_number:  w_k ~ (1 - beta) / (1 - beta**n_k)     [1]
+
+    Weights are scaled so that the mean weight over the rows is 1, which keeps the learning rate
+    what it was. For multi-label statistics the weight is that of a label's positives for a weight
+    of 1 of its negatives: the same scheme applied to the two, and divided. That is what
+    ``WeightedBinaryCrossentropy(pos_weight=...)`` takes.
+
+    Args:
+        labels: `ClassStatistics`, or labels that `class_statistics` takes.
+        scheme: ``"balanced"``, ``"inverse_sqrt"`` or ``"effective_number"``.
+        beta: of the effective number only, in ``[0, 1)``; .999 by default. 0 gives equal weights,
+            and towards 1 it becomes ``"balanced"``.
+        empty_classes: ``"raise"``, or ``"zero"`` to give a class without rows the weight 0.
+
+    Returns:
+        ``{class: weight}`` with Python numbers.
+
+    Raises:
+        ValueError: for an empty class (named), an unknown scheme, or ``beta`` with a scheme that
+            does not use it.
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> tfi.class_weights([0, 0, 0, 1])
+        {0: 0.6666666666666666, 1: 2.0}
+
+    References:
+        [1] Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019,
+        arXiv 1901.05555.
+    """
+    check_choice("scheme", scheme, SCHEMES)
+    check_choice("empty_classes", empty_classes, ("raise", "zero"))
+    if beta is not None and scheme != "effective_number":
+        raise bad_value(
+            "beta", expected=f'None, because scheme="{scheme}" does not use it', received=beta
+        )
+    beta = check_number("beta", 0.999 if beta is None else beta, minimum=0.0, maximum=1.0)
+    if beta == 1.0:
+        raise bad_value(
+            "beta", expected="a number below 1", received=beta, remedy='Use scheme="balanced".'
+        )
+    stats = labels if isinstance(labels, ClassStatistics) else class_statistics(labels)
+    counts = stats.counts.astype(np.float64)
+    others = stats.num_samples - counts
+    empty = (counts == 0) | (stats.multi_label & (others == 0))
+    if empty.any() and empty_classes == "raise":
+        raise bad_value(
+            "labels",
+            expected="rows of every class" + (", with and without each label" * stats.multi_label),
+            received=f"{stats.num_classes} classes, but no rows for "
+            f"{some_classes(np.flatnonzero(empty))}",
+            remedy='Number the classes without gaps, or pass empty_classes="zero".',
+        )
+    seen = ~empty
+    weights = np.zeros(stats.num_classes)
+    raw = _unscaled(counts[seen], scheme, beta)
+    if stats.multi_label:
+        weights[seen] = raw / _unscaled(others[seen], scheme, beta)
+    else:
+        weights[seen] = raw * (stats.num_samples / (counts[seen] * raw).sum())
+    return {k: float(weight) for k, weight in enumerate(weights)}
+
+
+def _unscaled(counts: NDArray[np.float64], scheme: str, beta: float) -> NDArray[np.float64]:
+    if scheme == "balanced":
+        return 1.0 / counts
+    if scheme == "inverse_sqrt":
+        return counts**-0.5
+    if beta == 0.0:
+        return np.ones_like(counts)
+    # 1 - beta**n through expm1 and log1p: the plain form cancels to 0 for beta near 1.
+    return (1.0 - beta) / -np.expm1(counts * np.log1p(beta - 1.0))
