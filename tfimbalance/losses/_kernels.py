@@ -12,16 +12,21 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import ml_dtypes
 from keras import ops
 
 Tensor = Any
 
+_SMALLEST_NORMAL = {
+    "float16": 2.0**-14,
+    "bfloat16": 2.0**-126,
+    "float32": 2.0**-126,
+    "float64": 2.0**-1022,
+}
+
 
 def tiny(x: Tensor) -> float:
     """Smallest normal number of a tensor's dtype: keeps an underflowed denominator from being 0."""
-    dtype = keras.backend.standardize_dtype(x.dtype)
-    return float(ml_dtypes.finfo(dtype).smallest_normal)
+    return _SMALLEST_NORMAL[keras.backend.standardize_dtype(x.dtype)]
 
 
 def _only(args: tuple[Tensor, ...], upstream: Tensor | None) -> Tensor:
@@ -46,9 +51,11 @@ def _sigmoid_parts(z: Tensor) -> tuple[Tensor, Tensor]:
     ``log1p`` is written out (Kahan): XLA evaluates its own twice, in the value and in the gradient.
     """
     e = ops.exp(-ops.abs(z))
-    u = 1.0 + e
-    lost = u - 1.0
-    return ops.where(lost == 0.0, e, ops.log(u) * (e / lost)), e / u
+    # `maximum` changes nothing, but keeps TensorFlow's graph rewriting away: it would turn
+    # ``log(1 + e)`` into ``log1p(e)`` and ``1 + e - 1`` into ``e``, and so correct twice or never.
+    u = ops.maximum(1.0 + e, 1.0)
+    kept = u - 1.0
+    return ops.where(kept == 0.0, e, ops.log(u) * (e / kept)), e / u
 
 
 def binary_focal(y: Tensor, z: Tensor, gamma: float) -> Tensor:
