@@ -1,8 +1,8 @@
 """Train one recommender five ways on rare positives, and see the difference.
 
-MovieLens latest-small (GroupLens; non-commercial use) as implicit feedback: a rating of 4 or more is
-a positive, every film that the user has not rated is a possible negative, 99 for each positive. Split
-by time within each user. Every way trains the same model for the same number of steps.
+MovieLens latest-small (GroupLens; non-commercial use) as implicit feedback: a rating of 4 or more
+is a positive, every film that the user has not rated is a possible negative, 99 for each positive.
+Split by time within each user. Every way trains the same model for the same number of steps.
 
     python examples/quickstart.py            # about two minutes on two cores
 """
@@ -37,7 +37,7 @@ from sklearn.metrics import (
 import tfimbalance as tfi
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 NEGATIVES = 99
 BATCH_SIZE = 1024
@@ -196,9 +196,7 @@ def ways(train: Rows) -> list[Way]:
 
     def class_weight(model: keras.Model, callbacks: list) -> None:
         loss = keras.losses.BinaryCrossentropy(from_logits=True)
-        compiled(model, loss).fit(
-            **arrays, callbacks=callbacks, class_weight=weights.class_weight
-        )
+        compiled(model, loss).fit(**arrays, callbacks=callbacks, class_weight=weights.class_weight)
 
     def weighted_loss(model: keras.Model, callbacks: list) -> None:
         loss = tfi.losses.WeightedBinaryCrossentropy(from_logits=True)

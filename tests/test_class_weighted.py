@@ -97,8 +97,9 @@ def test_one_head_of_many_with_sample_weight():
     )
     x = RNG.normal(size=(32, 4)).astype("float32")
     y = {"click": RNG.integers(0, 2, (32, 1)), "time": RNG.random((32, 1))}
-    history = model.fit(x, y, sample_weight={"click": RNG.random(32), "time": RNG.random(32)},
-                        verbose=0).history
+    history = model.fit(
+        x, y, sample_weight={"click": RNG.random(32), "time": RNG.random(32)}, verbose=0
+    ).history
     assert set(history) == {"loss", "click_loss", "time_loss"}
     assert np.isfinite(history["loss"]).all()
 

@@ -49,8 +49,10 @@ def example(cls, batch=6, shape=(), seed=0):
     logits = rng.normal(size=(batch, *shape, 2)).astype("float32")
     probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     return (
-        ids if kind(cls) == "sparse" else np.eye(2, dtype="float32")[ids]
-    ), logits, probabilities
+        (ids if kind(cls) == "sparse" else np.eye(2, dtype="float32")[ids]),
+        logits,
+        probabilities,
+    )
 
 
 def head(cls):

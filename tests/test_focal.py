@@ -182,9 +182,7 @@ def test_logits_are_recovered_from_an_activation(units, policy):
         layer.build((None, 1))
         layer.bias.assign([20.0, 0.0, 0.0][:units])
         loss = (
-            tfi.losses.BinaryFocalLoss()
-            if units == 1
-            else tfi.losses.SparseCategoricalFocalLoss()
+            tfi.losses.BinaryFocalLoss() if units == 1 else tfi.losses.SparseCategoricalFocalLoss()
         )
 
         @tf.function

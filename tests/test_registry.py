@@ -44,7 +44,9 @@ def test_a_name_that_is_taken_stays_as_it_is(monkeypatch):
     mine = object()
     table = {"binary_focal_loss": mine}
     monkeypatch.setattr(registry, "_keras_table", lambda: table)
-    registry.register(binary_focal_loss=tfi.losses.BinaryFocalLoss, other=tfi.losses.BinaryFocalLoss)
+    registry.register(
+        binary_focal_loss=tfi.losses.BinaryFocalLoss, other=tfi.losses.BinaryFocalLoss
+    )
     assert table == {"binary_focal_loss": mine, "other": tfi.losses.BinaryFocalLoss}
     registry._BY_NAME.pop("other")
 

@@ -41,11 +41,7 @@ def check_number(
 
 def check_integer(argument: str, value: object, *, minimum: int) -> int:
     """Return ``value`` as an int, or raise if it is not a whole number of at least ``minimum``."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, numbers.Integral)
-        or int(value) < minimum
-    ):
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < minimum:
         raise bad_value(
             argument, expected=f"an integer of at least {minimum}", received=repr(value)
         )
@@ -103,9 +99,7 @@ def _as_float_vector(argument: str, values: object) -> FloatArray:
     except (TypeError, ValueError):
         raise bad_value(argument, expected=expected, received=repr(values)) from None
     if vector.ndim != 1 or vector.size == 0:
-        raise bad_value(
-            argument, expected=expected, received=f"{values!r} of shape {vector.shape}"
-        )
+        raise bad_value(argument, expected=expected, received=f"{values!r} of shape {vector.shape}")
     return vector
 
 
@@ -136,5 +130,3 @@ def some_classes(items: ArrayLike | list[Any], limit: int = 5) -> str:
     shown = ", ".join(str(value) for value in values[:limit])
     word = "class" if len(values) == 1 else "classes"
     return f"{word} {shown}" + (f", ... ({len(values)} in all)" if len(values) > limit else "")
-
-

@@ -1,4 +1,4 @@
-"""Labels -> class statistics. The only place that counts labels; everything else takes the counts."""
+"""Labels -> class statistics. Only this counts labels; everything else takes the counts."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value, check_integer
+from tfimbalance._labels import as_array, class_ids, zero_one
 
 _ROWS_PER_READ = 65_536
-_MOST_CLASSES_INFERRED = 50_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ class ClassStatistics:
         if (self.num_classes, self.multi_label) != (other.num_classes, other.multi_label):
             raise bad_value(
                 "other",
-                expected=f"statistics of {self.num_classes} classes, multi_label={self.multi_label}",
+                expected=f"{self.num_classes} classes, multi_label={self.multi_label}",
                 received=f"{other.num_classes} classes, multi_label={other.multi_label}",
                 remedy="Count every shard with the same num_classes.",
             )
@@ -177,7 +177,7 @@ def class_statistics(
     if hasattr(labels, "element_spec") and hasattr(labels, "as_numpy_iterator"):
         counts, rows = _count_dataset(labels, num_classes, multi_label)
     else:
-        counts, rows = _count(_as_array(labels), num_classes, multi_label)
+        counts, rows = _count(as_array(labels), num_classes, multi_label)
     if rows == 0:
         raise bad_value("labels", expected="at least one row", received="no rows")
     stats = ClassStatistics(counts, rows, multi_label)
@@ -190,143 +190,6 @@ def class_statistics(
             "num_classes=2.",
         )
     return stats
-
-
-def class_ids(labels: Any, *, num_classes: int | None = None) -> tuple[NDArray[Any], int]:
-    """Return labels as ``(class ids, num_classes)``: integers, ``(rows, ...)``.
-
-    Takes what `class_statistics` takes (but for datasets and multi-label rows) and raises as it does.
-    """
-    array = _as_array(labels)
-    if array.ndim >= 2 and array.shape[-1] > 1:
-        return _ids_from_one_hot(array, num_classes)
-    ids = _whole_numbers(array.reshape(array.shape[:-1]) if array.ndim >= 2 else array)
-    if ids.size == 0:
-        return ids.astype(np.int64), num_classes or 0
-    lowest, highest = int(ids.min()), int(ids.max())
-    if lowest < 0:
-        raise bad_value(
-            "labels",
-            expected="class ids of at least 0",
-            received=f"{lowest} in row {_first_row(ids < 0)}",
-            remedy="Map labels such as -1/+1 to 0/1 first: (labels > 0).astype(int).",
-        )
-    least = max(highest + 1, 2 if array.dtype.kind == "b" else 1)
-    if num_classes is not None and highest >= num_classes:
-        raise bad_value(
-            "labels",
-            expected=f"class ids below num_classes={num_classes}",
-            received=f"{highest} in row {_first_row(ids == highest)}",
-        )
-    if num_classes is None and least > _MOST_CLASSES_INFERRED:
-        raise bad_value(
-            "labels",
-            expected="class ids 0, 1, 2, ...",
-            received=f"the id {highest}",
-            remedy="Number the classes (sklearn.preprocessing.LabelEncoder), or give num_classes.",
-        )
-    return ids, num_classes or least
-
-
-def _as_array(labels: Any) -> NDArray[Any]:
-    """View anything array-like as NumPy, refusing what has no numeric meaning."""
-    array = np.asarray(labels)
-    if array.dtype.kind == "O" and hasattr(labels, "isna"):
-        missing = np.asarray(labels.isna())
-        if missing.any():
-            raise bad_value(
-                "labels",
-                expected="a class id in every row",
-                received=f"a missing value in row {_first_row(missing)}",
-                remedy="Drop or fill those rows first.",
-            )
-        # pandas' nullable integers and booleans arrive as objects.
-        array = np.asarray([item for item in array.ravel()]).reshape(array.shape)
-    if array.dtype.kind not in "biuf":
-        raise bad_value(
-            "labels",
-            expected="integer class ids, booleans, one-hot or multi-label rows",
-            received=f"values of dtype {array.dtype}",
-            remedy="Number the classes first: sklearn.preprocessing.LabelEncoder, or .cat.codes "
-            "of a pandas category.",
-        )
-    if array.ndim == 0:
-        raise bad_value("labels", expected="an array with a row axis", received=repr(labels))
-    return array
-
-
-def _whole_numbers(array: NDArray[Any]) -> NDArray[Any]:
-    if array.dtype.kind == "b":
-        return array.view(np.uint8)
-    if array.dtype.kind in "iu":
-        return array
-    broken = ~np.isfinite(array)
-    if broken.any():
-        row = _first_row(broken)
-        raise bad_value(
-            "labels",
-            expected="a class id in every row",
-            received=f"{array.reshape(len(array), -1)[row][broken.reshape(len(array), -1)[row]][0]}"
-            f" in row {row}",
-            remedy="Drop or fill those rows first.",
-        )
-    ids = array.astype(np.int64)
-    fractional = ids != array
-    if fractional.any():
-        row = _first_row(fractional)
-        raise bad_value(
-            "labels",
-            expected="whole class ids",
-            received=f"{array.reshape(len(array), -1)[row]} in row {row}",
-            remedy="Soft labels and scores have no class: use (labels > 0.5).astype(int), "
-            "or labels.argmax(axis=-1).",
-        )
-    return ids
-
-
-def _zero_one(array: NDArray[Any], *, kind: str, remedy: str) -> NDArray[np.bool_]:
-    rows = array.reshape(-1, array.shape[-1])
-    hit = rows == 1
-    odd = ~(hit | (rows == 0))
-    if odd.any():
-        row = _first_row(odd)
-        raise bad_value(
-            "labels",
-            expected=f"{kind} rows of zeros and ones",
-            received=f"{rows[row][:8].tolist()} in row {row} of shape {array.shape}",
-            remedy=remedy,
-        )
-    return hit
-
-
-def _ids_from_one_hot(
-    array: NDArray[Any], num_classes: int | None
-) -> tuple[NDArray[np.int64], int]:
-    width = int(array.shape[-1])
-    if num_classes not in (None, width):
-        raise bad_value(
-            "num_classes",
-            expected=f"{width}, the width of the one-hot rows",
-            received=num_classes,
-            remedy="Ids of masks or sequences are counted flat: labels.ravel().",
-        )
-    hit = _zero_one(
-        array,
-        kind="one-hot",
-        remedy="Soft labels have no class: take labels.argmax(axis=-1). Ids of masks or sequences "
-        "are counted flat: labels.ravel().",
-    )
-    per_row = hit.sum(axis=-1)
-    if (per_row != 1).any():
-        row = _first_row(per_row != 1)
-        raise bad_value(
-            "labels",
-            expected="one-hot rows with a single 1",
-            received=f"{int(per_row[row])} ones in row {row}",
-            remedy="If a row may carry several labels, pass multi_label=True. "
-            "Ids of masks or sequences are counted flat: labels.ravel().",
-        )
-    return hit.argmax(axis=-1).reshape(array.shape[:-1]), width
 
 
 def _count(
@@ -343,9 +206,7 @@ def _count(
             raise bad_value(
                 "num_classes", expected=f"{array.shape[-1]} labels", received=num_classes
             )
-        hit = _zero_one(
-            array, kind="multi-label", remedy="Threshold soft labels: labels > 0.5."
-        )
+        hit = zero_one(array, kind="multi-label", remedy="Threshold soft labels: labels > 0.5.")
         return hit.sum(axis=0, dtype=np.int64), len(hit)
     ids, width = class_ids(array, num_classes=num_classes)
     return np.bincount(ids.ravel(), minlength=width).astype(np.int64), int(ids.size)
@@ -376,7 +237,7 @@ def _count_dataset(
         only_y = only_y.batch(_ROWS_PER_READ)
     counts, rows = np.zeros(0, np.int64), 0
     for batch in only_y.as_numpy_iterator():
-        found, size = _count(_as_array(batch), num_classes, multi_label)
+        found, size = _count(as_array(batch), num_classes, multi_label)
         wider = np.zeros(max(len(found), len(counts)), np.int64)
         wider[: len(counts)] += counts
         wider[: len(found)] += found
@@ -405,7 +266,7 @@ def _is_one_row(target: Any, spec: Any, multi_label: bool) -> bool:
     raise bad_value(
         "labels",
         expected="a dataset whose label shape tells rows from classes",
-        received=f"labels of static shape {tuple(target.shape)}: a batch of ids or one one-hot row?",
+        received=f"labels of static shape {tuple(target.shape)}: ids, or one one-hot row?",
         remedy="Batch it first: dataset.batch(1024).",
     )
 
@@ -416,8 +277,3 @@ def _leaves(spec: Any) -> list[Any]:
     if isinstance(spec, (tuple, list)):
         return [leaf for item in spec for leaf in _leaves(item)]
     return [spec]
-
-
-def _first_row(where: ArrayLike) -> int:
-    flat = np.asarray(where)
-    return int(np.flatnonzero(flat.reshape(len(flat), -1).any(axis=1))[0])

@@ -93,10 +93,10 @@ def class_weights(
 
 def _unscaled(counts: NDArray[np.float64], scheme: str, beta: float) -> NDArray[np.float64]:
     if scheme == "balanced":
-        return 1.0 / counts
+        return np.asarray(1.0 / counts)
     if scheme == "inverse_sqrt":
-        return counts**-0.5
+        return np.asarray(counts**-0.5)
     if beta == 0.0:
         return np.ones_like(counts)
     # 1 - beta**n through expm1 and log1p: the plain form cancels to 0 for beta near 1.
-    return (1.0 - beta) / -np.expm1(counts * np.log1p(beta - 1.0))
+    return np.asarray((1.0 - beta) / -np.expm1(counts * np.log1p(beta - 1.0)))

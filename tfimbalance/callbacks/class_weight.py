@@ -14,7 +14,9 @@ from tfimbalance.losses._base import ImbalanceLoss
 from tfimbalance.statistics import ClassStatistics, class_statistics
 from tfimbalance.weights import class_weights
 
-_REMEDY = 'Compile with a loss that does, for example loss=ClassWeighted("{name}", {{0: 1.0, 1: 1.0}}).'
+_REMEDY = (
+    'Compile with a loss that does, for example loss=ClassWeighted("{name}", {{0: 1.0, 1: 1.0}}).'
+)
 
 
 class ClassWeight(keras.callbacks.Callback):  # type: ignore[misc]
@@ -148,7 +150,7 @@ def _losses(model: keras.Model) -> dict[str, Any]:
     there. Where Keras has moved these, what the user gave to ``compile`` is read instead, and a
     name is found not to take weights.
     """
-    compiled = getattr(model, "_compile_loss", None)
+    compiled: Any = getattr(model, "_compile_loss", None)
     built = getattr(compiled, "_flat_losses", None)
     if built:
         return {str(entry.name): entry.loss for entry in built}

@@ -36,7 +36,7 @@ def resolve_shares(class_shares: Any, counts: IntArray) -> list[Fraction]:
             received=f"{len(values)} shares",
         )
     shares = [_share(k, value) for k, value in enumerate(values)]
-    _check_rows({k: share for k, share in enumerate(shares)}, counts)
+    _check_rows(dict(enumerate(shares)), counts)
     return _normalised(shares)
 
 

@@ -81,14 +81,21 @@ def _strings(name: str, array: NDArray[Any]) -> tf.Tensor:
 
 
 def _dense_leaf(array: NDArray[Any]) -> Leaf:
-    row_shape, dtype, buffers = array.shape[1:], array.dtype, _Buffers()
+    row_shape, buffers = array.shape[1:], _Buffers()
+    dtype = array.dtype.newbyteorder("=")
+    # `np.take` copies all of an array that is not laid out row by row, at every call.
+    direct = array.flags.c_contiguous and array.dtype == dtype
     row_bytes = int(dtype.itemsize * np.prod(row_shape, dtype=np.int64))
 
     def gather(rows: NDArray[Any]) -> list[NDArray[Any]]:
         flat = buffers.take(len(rows) * row_bytes)
         out = flat.view(dtype).reshape(len(rows), *row_shape)
-        # Row numbers are right by construction; "clip" lets NumPy write into `out` directly.
-        return [np.take(array, rows, axis=0, out=out, mode="clip")]
+        if direct:
+            # Row numbers are right by construction; "clip" lets NumPy write into `out` directly.
+            np.take(array, rows, axis=0, out=out, mode="clip")
+        else:
+            out[:] = array[rows]
+        return [out]
 
     return Leaf(
         num_rows=len(array),
@@ -172,11 +179,11 @@ class Rows:
     """A nested structure of arrays with a common number of rows."""
 
     def __init__(self, structure: dict[str, Any]) -> None:
-        # A pandas frame is one array of its columns, as it is to Keras.
-        self._structure = {name: _plain(value) for name, value in structure.items()}
+        # A tuple: tf.nest would sort the names.
+        self._structure = tuple(_plain(value) for value in structure.values())
         self.leaves: list[Leaf] = []
         lengths: list[tuple[str, int]] = []
-        for name, value in self._structure.items():
+        for name, value in zip(structure, self._structure, strict=True):
             for item in tf.nest.flatten(value, expand_composites=False):
                 leaf = open_leaf(name, item)
                 self.leaves.append(leaf)
@@ -209,17 +216,20 @@ class Rows:
             if block > 1:
                 batch = tf.reshape(batch, [block, batch_size, *batch.shape[1:]])
             built.append(batch)
-        packed = tf.nest.pack_sequence_as(self._structure, built)
-        return tuple(packed[name] for name in self._structure)
+        packed: tuple[Any, ...] = tf.nest.pack_sequence_as(self._structure, built)
+        return packed
 
 
 def _plain(value: Any) -> Any:
+    """Turn what tf.data has no notion of into what it has: frames, columns, lists of inputs."""
     if hasattr(value, "to_numpy") and not isinstance(value, np.ndarray):
-        return value.to_numpy()
-    if isinstance(value, list) and value and np.ndim(value[0]) == 0 and not tf.is_tensor(value[0]):
-        return np.asarray(value)
+        return value.to_numpy()  # A pandas frame is one array of its columns, as it is to Keras.
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, tuple):
         return tuple(_plain(item) for item in value)
+    if isinstance(value, list):
+        # As in Keras: a list of arrays is several inputs, a list of numbers one.
+        several = value and all(np.ndim(item) > 0 or tf.is_tensor(item) for item in value)
+        return tuple(_plain(item) for item in value) if several else np.asarray(value)
     return value

@@ -10,10 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfimbalance._checks import bad_value, check_integer, check_same_length
+from tfimbalance._labels import class_ids
 from tfimbalance.data._plan import BalancedPlan
 from tfimbalance.data._shares import resolve_shares
 from tfimbalance.data._sources import Rows
-from tfimbalance.statistics import class_ids, class_statistics
+from tfimbalance.statistics import class_statistics
 
 # Measured: fewer, larger calls into Python cost less; larger still and the first batch waits.
 _ROWS_PER_PLAN = 65_536
@@ -54,7 +55,7 @@ def balanced_batches(
             the data), a mapping (``{1: 0.2}``: the rest keeps its own proportions), or one share a
             class.
         sample_weight: one weight a row, the third component of every element; or None.
-        labels: class of each row, where ``y`` is not a class itself (several outputs, masks, values).
+        labels: class of each row, where ``y`` is not a class itself (several outputs, masks).
         steps_per_epoch: batches an epoch; ``ceil(rows / batch_size)`` by default.
         seed: decides the order.
         initial_epoch: epoch to start with; what ``fit(initial_epoch=...)`` is given on a restart.

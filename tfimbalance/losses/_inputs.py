@@ -56,7 +56,7 @@ def _recovered(y_pred: Tensor, activation: str) -> Tensor | None:
             return logits
         # A TensorFlow graph tensor knows its operation (an eager one raises AttributeError);
         # mixed precision puts a cast behind the activation.
-        operation = getattr(y_pred, "op", None)
+        operation: Any = getattr(y_pred, "op", None)
         kind = getattr(operation, "type", None)
         if kind == activation and len(operation.inputs) == 1:
             return operation.inputs[0]

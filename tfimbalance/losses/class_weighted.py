@@ -9,7 +9,7 @@ from keras import ops
 
 from tfimbalance._checks import bad_value
 from tfimbalance.losses._base import ImbalanceLoss, Weights
-from tfimbalance.losses._inputs import align, as_float, compute_dtype, sparse_ids
+from tfimbalance.losses._inputs import align, compute_dtype, sparse_ids
 from tfimbalance.losses._weights import as_weights, between, check_width, negative_and_positive
 from tfimbalance.losses.focal import BinaryFocalLoss
 from tfimbalance.losses.registry import get
@@ -51,7 +51,7 @@ class ClassWeighted(ImbalanceLoss):
 
     - one rank less than ``y_pred`` (or a last axis of 1 beside several classes): class ids;
     - the shape of ``y_pred`` under a binary loss, or a last axis of 1: each element is weighed by
-      its own 0 or 1; two weights are those of 0 and 1, any other number is one a label for its ones;
+      its own 0 or 1; two weights are those of 0 and 1, any other number is one a label (ones only);
     - otherwise the last axis is one-hot.
 
     Args:

@@ -1,0 +1,144 @@
+import keras
+import numpy as np
+import pytest
+
+import tfimbalance as tfi
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(100, 4)).astype("float32")
+Y = np.repeat([0, 1], [90, 10])
+
+
+def model_with(loss, jit_compile=False, activation="sigmoid"):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, activation=activation)])
+    # A learning rate of 0: what fit reports is the loss of known weights, epoch after epoch.
+    model.compile(keras.optimizers.SGD(0.0), loss, jit_compile=jit_compile)
+    return model
+
+
+def weighted(model, weights):
+    p = model.predict(X, verbose=0)[:, 0].astype("float64")
+    nats = -np.where(Y == 1, np.log(p), np.log1p(-p))
+    return (nats * np.array([weights[0], weights[1]])[Y]).mean()
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "weighted_binary_crossentropy",
+        tfi.losses.WeightedBinaryCrossentropy(),
+        tfi.losses.BinaryFocalLoss(gamma=0.0, class_weight={0: 3.0, 1: 3.0}),
+        tfi.losses.ClassWeighted("binary_crossentropy", {0: 1.0, 1: 1.0}),
+    ],
+    ids=["name", "no weights", "other weights", "wrapped"],
+)
+def test_drives_the_loss_that_fit_reports(loss, jit_compile):
+    model = model_with(loss, jit_compile)
+    callback = tfi.callbacks.ClassWeight(Y, start_epoch=2)
+    history = model.fit(
+        X, Y, epochs=4, batch_size=100, verbose=0, callbacks=[callback], validation_data=(X, Y)
+    ).history
+    before, after = weighted(model, {0: 1.0, 1: 1.0}), weighted(model, callback.class_weight)
+    assert abs(before - after) > 0.01
+    np.testing.assert_allclose(history["loss"], [before, before, after, after], rtol=1e-5)
+    np.testing.assert_allclose(history["val_loss"], history["loss"], rtol=1e-5)
+    assert history["class_weight_1"] == [1.0, 1.0, 5.0, 5.0]
+
+
+def test_reaches_a_step_that_was_compiled_without_weights():
+    model = model_with(tfi.losses.WeightedBinaryCrossentropy())
+    model.fit(X, Y, batch_size=100, verbose=0, validation_data=(X, Y))
+    callback = tfi.callbacks.ClassWeight(Y)
+    history = model.fit(
+        X, Y, batch_size=100, verbose=0, callbacks=[callback], validation_data=(X, Y)
+    ).history
+    right = weighted(model, callback.class_weight)
+    assert history["loss"] == pytest.approx([right], rel=1e-5)
+    assert history["val_loss"] == pytest.approx([right], rel=1e-5)
+
+
+def test_serves_another_model_after_the_first():
+    callback = tfi.callbacks.ClassWeight(Y)
+    for _ in range(2):
+        model = model_with(tfi.losses.WeightedBinaryCrossentropy())
+        history = model.fit(X, Y, batch_size=100, verbose=0, callbacks=[callback]).history
+        assert history["loss"] == pytest.approx([weighted(model, callback.class_weight)], rel=1e-5)
+
+
+def test_class_weight_for_fit_gives_the_same():
+    callback = tfi.callbacks.ClassWeight(Y)
+    model = model_with("binary_crossentropy")
+    history = model.fit(X, Y, batch_size=100, verbose=0, class_weight=callback.class_weight).history
+    assert history["loss"] == pytest.approx([weighted(model, callback.class_weight)], rel=1e-4)
+
+
+def two_heads(losses):
+    inputs = keras.Input((4,))
+    heads = {n: keras.layers.Dense(1, activation="sigmoid", name=n)(inputs) for n in ("a", "b")}
+    if isinstance(losses, list):
+        heads = list(heads.values())
+    model = keras.Model(inputs, heads)
+    model.compile(keras.optimizers.SGD(0.0), losses)
+    return model
+
+
+@pytest.mark.parametrize("form", [dict, list])
+@pytest.mark.parametrize("name", ["weighted_binary_crossentropy", None])
+@pytest.mark.parametrize("output", ["b", None])
+def test_one_output_or_all(form, name, output):
+    pair = [name or tfi.losses.WeightedBinaryCrossentropy() for _ in "ab"]
+    model = two_heads(pair if form is list else dict(zip("ab", pair, strict=True)))
+    y = [Y, Y] if form is list else {"a": Y, "b": Y}
+    callback = tfi.callbacks.ClassWeight(Y, output=output)
+    history = model.fit(X, y, batch_size=100, verbose=0, callbacks=[callback]).history
+    predictions = model.predict(X, verbose=0)
+    for head in "ab":
+        p = (predictions["ab".index(head)] if form is list else predictions[head])[:, 0]
+        nats = -np.where(Y == 1, np.log(p), np.log1p(-p.astype("float64")))
+        driven = output in (None, head)
+        weights = np.array([*callback.class_weight.values()]) if driven else np.ones(2)
+        assert history[f"{head}_loss"][0] == pytest.approx((nats * weights[Y]).mean(), rel=1e-5)
+
+
+def test_multi_label_drives_one_weight_a_label():
+    labels = RNG.integers(0, 2, (100, 3))
+    labels[:, 0] = Y
+    callback = tfi.callbacks.ClassWeight(tfi.class_statistics(labels, multi_label=True))
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="sigmoid")])
+    loss = tfi.losses.WeightedBinaryCrossentropy()
+    model.compile("sgd", loss)
+    model.fit(X, labels, verbose=0, callbacks=[callback])
+    assert loss.get_config()["class_weight"][0] == pytest.approx(9.0)
+
+
+def test_says_what_it_did(capsys):
+    model = model_with("weighted_binary_crossentropy")
+    callback = tfi.callbacks.ClassWeight(Y, verbose=1)
+    model.fit(X, Y, verbose=0, callbacks=[callback])
+    assert "weighted_binary_crossentropy: {0: 0.5556, 1: 5.0}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("loss", "arguments", "message"),
+    [
+        ("binary_crossentropy", {}, r'ClassWeighted\("binary_crossentropy"'),
+        ("weighted_binary_crossentropy", {"output": "nope"}, "'nope'"),
+        (tfi.losses.WeightedBinaryCrossentropy(), {"labels": [0, 1, 2]}, "3 weights"),
+        (tfi.losses.BinaryFocalLoss(class_weight=[1.0, 2.0]), {"labels": [0, 1, 2]}, "3 weights"),
+    ],
+)
+def test_refuses_before_the_first_step(loss, arguments, message):
+    model = model_with(loss)
+    weights = model.get_weights()
+    labels, output = arguments.get("labels", Y), arguments.get("output")
+    callback = tfi.callbacks.ClassWeight(labels, output=output)
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, Y, verbose=0, callbacks=[callback])
+    for before, after in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_an_empty_class_is_refused_at_once():
+    with pytest.raises(ValueError, match="class 1"):
+        tfi.callbacks.ClassWeight(np.array([0, 2, 2]))

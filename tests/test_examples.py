@@ -1,0 +1,45 @@
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up by name.
+    import sys
+
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_quickstart(monkeypatch, tmp_path, capsys):
+    quickstart = load("quickstart")
+    monkeypatch.setattr(quickstart, "CHECKPOINTS", (20, 60))
+    monkeypatch.setattr(quickstart, "NEGATIVES", 9)
+    ways = quickstart.main(0, tmp_path / "figure.png")
+    assert [way.name for way in ways] == list(quickstart.COLORS)
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+    printed = capsys.readouterr().out
+    for way in ways:
+        assert way.name in printed
+        assert np.isfinite(way.raw).all()
+        assert set(way.curve) == {20, 60}
+    balanced = ways[-1]
+    # Re-balanced probabilities are far too high, and the shift brings them back.
+    assert quickstart.sigmoid(balanced.raw).mean() > 2 * balanced.corrected.mean()
+    assert balanced.corrected.mean() == pytest.approx(0.1, rel=0.5)
+
+
+def test_focal_inversion_has_the_published_values():
+    quickstart = load("quickstart")
+    focal_output = np.array([0.1536, 0.2502, 0.3058, 0.5, 0.6942])
+    logits = np.log(focal_output / (1 - focal_output))
+    np.testing.assert_allclose(
+        quickstart.invert_focal(logits, 2.0), [0.01, 0.05, 0.1, 0.5, 0.9], atol=2e-4
+    )

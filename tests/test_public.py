@@ -1,0 +1,58 @@
+import inspect
+import subprocess
+import sys
+
+import keras
+import pytest
+
+import tfimbalance as tfi
+
+ROOMS = [tfi, tfi.losses, tfi.data, tfi.callbacks]
+PUBLIC = [
+    (f"{room.__name__}.{name}", getattr(room, name))
+    for room in ROOMS
+    for name in room.__all__
+    if not inspect.ismodule(getattr(room, name))
+]
+each = pytest.mark.parametrize("thing", [t for _, t in PUBLIC], ids=[n for n, _ in PUBLIC])
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.__name__)
+def test_all_is_sorted_and_complete(room):
+    assert sorted(room.__all__) == list(room.__all__)
+    for name in room.__all__:
+        assert getattr(room, name) is not None
+
+
+@each
+def test_is_documented_with_an_example_that_runs(thing):
+    assert ">>>" in thing.__doc__  # Doctests run with the tests.
+
+
+@each
+def test_arguments_after_the_first_are_keyword_only(thing):
+    parameters = list(inspect.signature(thing).parameters.values())
+    if thing is tfi.ClassStatistics:
+        return  # A record of its fields.
+    positional = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    assert len(positional) <= (
+        2 if len([p for p in positional if p.default is p.empty]) == 2 else 1
+    ) or (positional[0].name in ("y_true",))
+
+
+def test_import_adds_little_to_keras():
+    """No plotting, no data frames, no learning libraries: they cost seconds."""
+    code = (
+        "import sys, keras, tensorflow; before = set(sys.modules); import tfimbalance; "
+        "print(sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.splitlines()[-1]
+    added = set(eval(printed))
+    assert not added & {"sklearn", "imblearn", "pandas", "matplotlib", "rich", "scipy"}
+
+
+def test_registered_names_belong_to_us():
+    ours = [n for n in keras.saving.get_custom_objects() if n.startswith("tfimbalance>")]
+    assert len(ours) >= 5

@@ -1,0 +1,145 @@
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import tfimbalance as tfi
+
+IDS = np.array([0, 2, 1, 2, 2, 0])
+COUNTS = [2, 1, 3]
+ONE_HOT = np.eye(3)[IDS]
+
+
+def datasets():
+    x = np.zeros((6, 4), "float32")
+    pairs = tf.data.Dataset.from_tensor_slices((x, IDS))
+    hot = tf.data.Dataset.from_tensor_slices((x, ONE_HOT.astype("float32")))
+    return {
+        "rows": pairs,
+        "batches": pairs.batch(4),
+        "whole batches": pairs.batch(2, drop_remainder=True),
+        "with weights": tf.data.Dataset.from_tensor_slices((x, IDS, np.ones(6))).batch(4),
+        "labels alone": tf.data.Dataset.from_tensor_slices(IDS),
+        "batches of labels": tf.data.Dataset.from_tensor_slices(IDS).batch(4),
+        "one-hot batches": hot.batch(4),
+        "columns": tf.data.Dataset.from_tensor_slices((x, IDS[:, None])).batch(4),
+    }
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        IDS,
+        IDS.tolist(),
+        IDS.astype("uint8"),
+        IDS.astype("float32"),
+        IDS[:, None],
+        ONE_HOT,
+        ONE_HOT.astype(bool),
+        pd.Series(IDS),
+        pd.Series(IDS, dtype="Int64"),
+        pd.Series(IDS).astype("category").cat.codes,
+        pd.DataFrame(ONE_HOT),
+        tf.constant(IDS),
+        *datasets().values(),
+    ],
+    ids=lambda labels: type(labels).__name__,
+)
+def test_every_kind_of_label_gives_the_same_counts(labels):
+    stats = tfi.class_statistics(labels)
+    assert stats.counts.tolist() == COUNTS
+    assert stats.counts.dtype == np.int64
+    assert stats.priors.dtype == np.float64
+    np.testing.assert_allclose(stats.priors, np.array(COUNTS) / 6, rtol=1e-15)
+    assert (stats.num_classes, stats.num_samples, stats.imbalance_ratio) == (3, 6, 3.0)
+
+
+def test_booleans_have_two_classes():
+    assert tfi.class_statistics([True, False, True]).counts.tolist() == [1, 2]
+    assert tfi.class_statistics(np.array([True]), num_classes=2).counts.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("as_dataset", [False, True])
+def test_multi_label(as_dataset):
+    rows = np.array([[1, 0, 1], [1, 0, 0], [0, 0, 1], [1, 0, 0]])
+    labels = tf.data.Dataset.from_tensor_slices((rows, rows)).batch(3) if as_dataset else rows
+    stats = tfi.class_statistics(labels, multi_label=True)
+    assert stats.counts.tolist() == [3, 0, 2]
+    assert stats.priors.tolist() == [0.75, 0.0, 0.5]
+    assert stats.num_samples == 4
+    assert stats.empty_classes == [1]
+    assert stats.imbalance_ratio == float("inf")
+
+
+@given(
+    hnp.arrays(np.int64, st.integers(1, 60), elements=st.integers(0, 4)),
+    st.lists(st.integers(0, 60), max_size=4),
+)
+@settings(deadline=None)
+def test_shards_add_up(labels, cuts):
+    whole = tfi.class_statistics(labels, num_classes=5)
+    shards = np.split(labels, sorted(min(c, len(labels)) for c in cuts))
+    parts = [tfi.class_statistics(part, num_classes=5) for part in shards if len(part)]
+    assert sum(parts) == whole
+
+
+def test_a_dataset_is_read_once():
+    reads = []
+
+    def rows():
+        reads.append(1)
+        yield from IDS.tolist()
+
+    spec = tf.TensorSpec((), tf.int64)
+    dataset = tf.data.Dataset.from_generator(rows, output_signature=spec)
+    assert tfi.class_statistics(dataset).counts.tolist() == COUNTS
+    assert len(reads) == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([], "at least one row"),
+        (tf.data.Dataset.from_tensor_slices(np.zeros(0, int)), "at least one row"),
+        ([0, 0, 0], "all of class 0"),
+        ([1, 1], "all of class 1"),
+        ([0.0, np.nan], "nan in row 1"),
+        (pd.Series([0, 1, None], dtype="Int64"), "in row 2"),
+        ([0, -1, 1], "-1 in row 1"),
+        ([0, 1, 1.5], r"1\.5.* in row 2"),
+        ([[0.9, 0.1], [0.2, 0.8]], "argmax"),
+        ([[1, 1, 0], [1, 0, 0]], "multi_label=True"),
+        ([[3, 1, 2], [1, 2, 3]], "ravel"),
+        (["yes", "no"], "LabelEncoder"),
+        ([10**12, 0], "LabelEncoder"),
+        (3, "row axis"),
+        (tf.data.Dataset.from_tensor_slices(IDS).repeat(), "infinite"),
+        (tf.data.Dataset.from_tensors((0, {"a": [1]})), "structure dict"),
+        (tf.data.Dataset.from_tensor_slices((np.zeros((6, 4)), ONE_HOT)), "batch"),
+    ],
+)
+def test_bad_labels_are_refused(labels, message):
+    with pytest.raises(ValueError, match=message) as error:
+        tfi.class_statistics(labels)
+    assert "Received" in str(error.value)
+
+
+def test_ids_beyond_num_classes_are_refused():
+    with pytest.raises(ValueError, match=r"below num_classes=2.*Received: 2 in row 1"):
+        tfi.class_statistics(IDS, num_classes=2)
+    with pytest.raises(ValueError, match="num_classes"):
+        tfi.class_statistics(IDS, num_classes=0)
+
+
+def test_different_statistics_do_not_add():
+    with pytest.raises(ValueError, match="3 classes"):
+        tfi.ClassStatistics([1, 2]) + tfi.ClassStatistics([1, 2, 3])
+
+
+@pytest.mark.parametrize("counts", [[1.5, 2], [-1, 2], [], [[1, 2]], "ab"])
+def test_bad_counts_are_refused(counts):
+    with pytest.raises(ValueError, match="`counts`"):
+        tfi.ClassStatistics(counts)

@@ -1,0 +1,154 @@
+"""Labels of any kind -> class ids, or an error that says what is wrong with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tfimbalance._checks import bad_value
+
+_MOST_CLASSES_INFERRED = 50_000_000
+
+
+def class_ids(labels: Any, *, num_classes: int | None = None) -> tuple[NDArray[Any], int]:
+    """Return labels as ``(class ids, num_classes)``: integers, ``(rows, ...)``.
+
+    Takes what `class_statistics` takes, but for datasets and multi-label rows.
+    """
+    array = as_array(labels)
+    if array.ndim >= 2 and array.shape[-1] > 1:
+        return _ids_from_one_hot(array, num_classes)
+    ids = _whole_numbers(array.reshape(array.shape[:-1]) if array.ndim >= 2 else array)
+    if ids.size == 0:
+        return ids.astype(np.int64), num_classes or 0
+    lowest, highest = int(ids.min()), int(ids.max())
+    if lowest < 0:
+        raise bad_value(
+            "labels",
+            expected="class ids of at least 0",
+            received=f"{lowest} in row {first_row(ids < 0)}",
+            remedy="Map labels such as -1/+1 to 0/1 first: (labels > 0).astype(int).",
+        )
+    least = max(highest + 1, 2 if array.dtype.kind == "b" else 1)
+    if num_classes is not None and highest >= num_classes:
+        raise bad_value(
+            "labels",
+            expected=f"class ids below num_classes={num_classes}",
+            received=f"{highest} in row {first_row(ids == highest)}",
+        )
+    if num_classes is None and least > _MOST_CLASSES_INFERRED:
+        raise bad_value(
+            "labels",
+            expected="class ids 0, 1, 2, ...",
+            received=f"the id {highest}",
+            remedy="Number the classes (sklearn.preprocessing.LabelEncoder), or give num_classes.",
+        )
+    return ids, num_classes or least
+
+
+def as_array(labels: Any) -> NDArray[Any]:
+    """View anything array-like as NumPy, refusing what has no numeric meaning."""
+    array = np.asarray(labels)
+    if array.dtype.kind == "O" and hasattr(labels, "isna"):
+        missing = np.asarray(labels.isna())
+        if missing.any():
+            raise bad_value(
+                "labels",
+                expected="a class id in every row",
+                received=f"a missing value in row {first_row(missing)}",
+                remedy="Drop or fill those rows first.",
+            )
+        # pandas' nullable integers and booleans arrive as objects.
+        array = np.asarray(list(array.ravel())).reshape(array.shape)
+    if array.dtype.kind not in "biuf":
+        raise bad_value(
+            "labels",
+            expected="integer class ids, booleans, one-hot or multi-label rows",
+            received=f"values of dtype {array.dtype}",
+            remedy="Number the classes first: sklearn.preprocessing.LabelEncoder, or .cat.codes "
+            "of a pandas category.",
+        )
+    if array.ndim == 0:
+        raise bad_value("labels", expected="an array with a row axis", received=repr(labels))
+    return array
+
+
+def _whole_numbers(array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype.kind == "b":
+        return array.view(np.uint8)
+    if array.dtype.kind in "iu":
+        return array
+    broken = ~np.isfinite(array)
+    if broken.any():
+        row = first_row(broken)
+        raise bad_value(
+            "labels",
+            expected="a class id in every row",
+            received=f"{array.reshape(len(array), -1)[row][broken.reshape(len(array), -1)[row]][0]}"
+            f" in row {row}",
+            remedy="Drop or fill those rows first.",
+        )
+    ids = array.astype(np.int64)
+    fractional = ids != array
+    if fractional.any():
+        row = first_row(fractional)
+        raise bad_value(
+            "labels",
+            expected="whole class ids",
+            received=f"{array.reshape(len(array), -1)[row]} in row {row}",
+            remedy="Soft labels and scores have no class: use (labels > 0.5).astype(int), "
+            "or labels.argmax(axis=-1).",
+        )
+    return ids
+
+
+def zero_one(array: NDArray[Any], *, kind: str, remedy: str) -> NDArray[np.bool_]:
+    rows = array.reshape(-1, array.shape[-1])
+    hit = rows == 1
+    odd = ~(hit | (rows == 0))
+    if odd.any():
+        row = first_row(odd)
+        raise bad_value(
+            "labels",
+            expected=f"{kind} rows of zeros and ones",
+            received=f"{rows[row][:8].tolist()} in row {row} of shape {array.shape}",
+            remedy=remedy,
+        )
+    return np.asarray(hit)
+
+
+def _ids_from_one_hot(
+    array: NDArray[Any], num_classes: int | None
+) -> tuple[NDArray[np.int64], int]:
+    width = int(array.shape[-1])
+    if num_classes not in (None, width):
+        raise bad_value(
+            "num_classes",
+            expected=f"{width}, the width of the one-hot rows",
+            received=num_classes,
+            remedy="Ids of masks or sequences are counted flat: labels.ravel().",
+        )
+    hit = zero_one(
+        array,
+        kind="one-hot",
+        remedy="Soft labels have no class: take labels.argmax(axis=-1). Ids of masks or sequences "
+        "are counted flat: labels.ravel().",
+    )
+    per_row = hit.sum(axis=-1)
+    if (per_row != 1).any():
+        row = first_row(per_row != 1)
+        raise bad_value(
+            "labels",
+            expected="one-hot rows with a single 1",
+            received=f"{int(per_row[row])} ones in row {row}",
+            remedy="If a row may carry several labels, pass multi_label=True. "
+            "Ids of masks or sequences are counted flat: labels.ravel().",
+        )
+    return hit.argmax(axis=-1).reshape(array.shape[:-1]), width
+
+
+def first_row(where: ArrayLike) -> int:
+    flat = np.asarray(where)
+    return int(np.flatnonzero(flat.reshape(len(flat), -1).any(axis=1))[0])
