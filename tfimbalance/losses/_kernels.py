@@ -67,38 +67,27 @@ def binary_focal(y: Tensor, z: Tensor, gamma: float) -> Tensor:
         ce = (ops.relu(z) - z * y) + log1p_e
         # p - y without cancellation: p is `1 - minor` for z >= 0 and `minor` below.
         error = ops.where(z >= 0.0, (1.0 - y) - minor, minor - y)
-        q = ops.abs(error)
-        fade = _power(q, gamma)
+        fade = _power(ops.abs(error), gamma)
 
         def gradient(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
-            # p (1 - p) / q, which is p_t for a target of 0 or 1, with an underflown q in mind.
-            ratio = minor * (1.0 - minor) / (q + tiny(q))
-            return _only(args, upstream) * ops.sign(error) * fade * (q + gamma * ratio * ce)
+            return _only(args, upstream) * _binary_slope(error, fade, minor, ce, gamma)
 
-        return fade * ce, gradient
+        return fade * ce if gamma else ce, gradient
 
     result: Tensor = kernel(z)
     return result
 
 
-def weighted_bce(positive: Tensor, negative: Tensor, z: Tensor) -> Tensor:
-    """``positive * softplus(-z) + negative * softplus(z)``, elementwise, nats."""
-
-    @ops.custom_gradient
-    def kernel(z: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
-        log1p_e, minor = _sigmoid_parts(z)
-        value = positive * (ops.relu(-z) + log1p_e) + negative * (ops.relu(z) + log1p_e)
-
-        def gradient(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
-            above = z >= 0.0
-            p = ops.where(above, 1.0 - minor, minor)
-            not_p = ops.where(above, minor, 1.0 - minor)
-            return _only(args, upstream) * (negative * p - positive * not_p)
-
-        return value, gradient
-
-    result: Tensor = kernel(z)
-    return result
+def _binary_slope(error: Tensor, fade: Tensor, minor: Tensor, ce: Tensor, gamma: float) -> Tensor:
+    """``error * (q**gamma + gamma * q**(gamma - 2) * p * (1 - p) * ce)`` with ``q = |error|``."""
+    if gamma == 0.0:
+        return error
+    variance = minor * (1.0 - minor)
+    if gamma == 2.0:
+        return error * (fade + 2.0 * variance * ce)
+    # Divided by q once, not twice: variance / q is p_t for a target of 0 or 1, q underflown or not.
+    q = ops.abs(error)
+    return ops.sign(error) * fade * (q + gamma * (variance / (q + tiny(q))) * ce)
 
 
 def focal_of_nats(ce: Tensor, gamma: float) -> Tensor:

@@ -253,7 +253,7 @@ class CategoricalFocalLoss(_Focal):
         >>> import tfimbalance as tfi
         >>> loss = tfi.losses.CategoricalFocalLoss(class_weight={0: 1.0, 1: 1.0, 2: 5.0})
         >>> round(float(loss([[0.0, 0.0, 1.0]], [[0.5, 0.25, 0.25]])), 4)
-        3.8989
+        3.899
 
     References:
         [1] Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv 1708.02002.

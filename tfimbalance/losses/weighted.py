@@ -18,7 +18,7 @@ from tfimbalance.losses._inputs import (
     mean_over_last_axis,
     to_logits,
 )
-from tfimbalance.losses._kernels import weighted_bce
+from tfimbalance.losses._kernels import binary_focal
 from tfimbalance.losses._weights import as_weights, negative_and_positive
 
 Tensor = Any
@@ -56,7 +56,11 @@ def weighted_binary_crossentropy(
     if weights is not None:
         of_zeros, of_ones = negative_and_positive(weights, z)
         positive, negative = positive * of_ones, negative * of_zeros
-    return mean_over_last_axis(weighted_bce(positive, negative, z))
+    # Weights of both sides are one weight and a soft target: w1 y and w0 (1 - y) are their sum, of
+    # which the positive part is w1 y / (w1 y + w0 (1 - y)).
+    weight = positive + negative
+    target = ops.divide_no_nan(positive, weight)
+    return mean_over_last_axis(weight * binary_focal(target, z, gamma=0.0))
 
 
 def _check_labels(pos_weight: Any, z: Tensor) -> Any:
