@@ -5,9 +5,9 @@ Limits: 1 is as fast as the limit.
 
 - memory limit: ``np.take`` of the same rows into a buffer that is kept;
 - tf.data floor: one constant batch, repeated;
-- peers: what ``imblearn.keras.BalancedBatchGenerator`` does (with its over-sampler, as its
-  under-sampler replays the few rows that it drew once), read from Python, against ours read from
-  Python and in a graph; ``sample_from_datasets`` over a shuffled dataset a class, in a graph.
+- peers: ``imblearn.keras.BalancedBatchGenerator`` (with its over-sampler, as its under-sampler
+  replays the few rows that it drew once), read from Python, against ours read from Python and in a
+  graph; ``sample_from_datasets`` over a shuffled dataset a class, in a graph.
 
     python benchmarks/batches.py             # about four minutes on two cores
     python benchmarks/batches.py --quick     # half a minute
@@ -22,13 +22,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import argparse
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from _measure import medians
+from imblearn.keras import BalancedBatchGenerator
 from imblearn.over_sampling import RandomOverSampler
 from rich.console import Console
 from rich.table import Table
@@ -73,25 +74,9 @@ def sampled(x: np.ndarray, y: np.ndarray, batch_size: int, steps: int) -> tf.dat
     return tf.data.Dataset.sample_from_datasets(classes, [0.5, 0.5]).batch(batch_size).take(steps)
 
 
-class Imblearn(keras.utils.PyDataset):
-    """What `imblearn.keras.BalancedBatchGenerator` does: one draw, then fancy indexing."""
-
-    def __init__(self, x: np.ndarray, y: np.ndarray, batch_size: int) -> None:
-        super().__init__()
-        self.x, self.y, self.batch_size = x, y, batch_size
-        sampler = RandomOverSampler(random_state=0)
-        sampler.fit_resample(np.arange(len(y))[:, None], y)
-        self.rows = np.random.default_rng(0).permutation(sampler.sample_indices_)
-
-    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        return (self[step] for step in range(len(self)))
-
-    def __len__(self) -> int:
-        return len(self.rows) // self.batch_size
-
-    def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        rows = self.rows[step * self.batch_size : (step + 1) * self.batch_size]
-        return self.x[rows], self.y[rows]
+def imblearn_batches(x: np.ndarray, y: np.ndarray, batch_size: int) -> BalancedBatchGenerator:
+    sampler = RandomOverSampler(random_state=0)
+    return BalancedBatchGenerator(x, y, sampler=sampler, batch_size=batch_size, random_state=0)
 
 
 def taken(x: np.ndarray, batch_size: int, steps: int) -> Callable[[], object]:
@@ -118,7 +103,7 @@ def iteration(console: Console, quick: bool) -> None:
     for width in (16, 64, 256):
         for positives in (0.01,) if quick else (0.01, 0.001):
             x, y = make(width, positives)
-            imblearn = Imblearn(x, y, 1)
+            imblearn = imblearn_batches(x, y, 1)
             for batch_size in (64, 1024) if quick else (64, 256, 1024, 8192):
                 steps = int(np.clip(2e8 / (batch_size * width * 4), 40, 2000))
                 start = time.perf_counter()
@@ -145,7 +130,7 @@ def iteration(console: Console, quick: bool) -> None:
                         "floor": in_graph(constant),
                         "memory": taken(x, batch_size, steps),
                         "python": from_python(ours, again),
-                        "imblearn": from_python(imblearn, again),
+                        "imblearn": lambda g=imblearn, n=again: [g[step] for step in range(n)],
                         "sampled": in_graph(sampled(x, y, batch_size, few)),
                     },
                     rounds=3,
@@ -186,8 +171,8 @@ def training(console: Console, quick: bool) -> None:
             def fit(*data: Any, model: keras.Model = model, **arguments: Any) -> Any:
                 return lambda: model.fit(*data, verbose=0, **arguments)
 
-            imblearn = Imblearn(x, y, batch_size)
-            imblearn.rows = imblearn.rows[:used]
+            imblearn = imblearn_batches(x, y, batch_size)
+            imblearn.indices_ = imblearn.indices_[:used]
             seconds = medians(
                 {
                     "plain": fit(x[:used], y[:used], batch_size=batch_size),
@@ -209,8 +194,8 @@ def training(console: Console, quick: bool) -> None:
 
 def memory(console: Console) -> None:
     """Growth of the process over the data, at its peak, by the operating system's account."""
-    rows = 4_000_000
-    x = np.zeros((rows, 16), np.float32)
+    rows = 16_000_000
+    x = np.zeros((rows, 4), np.float32)
     x += 1.0
     y = np.zeros(rows, np.int64)
     y[::100] = 1

@@ -17,6 +17,21 @@ _ROWS_PER_SHUFFLE = 4096
 _SHUFFLED_ROWS_OF_SMALL_CLASSES = 2**20
 
 
+_FEW_CLASSES = 16
+
+
+def _by_class(ids: NDArray[Any], num_classes: int) -> NDArray[Any]:
+    """Return the row numbers of class 0, then those of class 1, and so on."""
+    row_type = np.int32 if len(ids) < 2**31 else np.int64
+    if num_classes <= _FEW_CLASSES:
+        # A pass a class needs half of the memory of a sort.
+        of_class = [np.flatnonzero(ids == k).astype(row_type) for k in range(num_classes)]
+        return np.concatenate(of_class)
+    # 8- and 16-bit integers are sorted by radix, many times faster.
+    narrow = ids.astype(np.min_scalar_type(num_classes - 1), copy=False)
+    return np.argsort(narrow, kind="stable").astype(row_type, copy=False)
+
+
 class BalancedPlan:
     """Row numbers of balanced batches.
 
@@ -47,11 +62,8 @@ class BalancedPlan:
         self.batch_size = batch_size
         self._quota = Quota(shares, batch_size)
         self._seed = seed
-        # 8- and 16-bit integers are sorted by radix, many times faster.
-        narrow = ids.astype(np.min_scalar_type(max(num_classes - 1, 0)), copy=False)
-        row_type = np.int32 if len(ids) < 2**31 else np.int64
-        self._rows = np.argsort(narrow, kind="stable").astype(row_type, copy=False)
-        counts = np.bincount(narrow, minlength=num_classes)
+        self._rows = _by_class(ids, num_classes)
+        counts = np.bincount(ids, minlength=num_classes)
         ends = np.cumsum(counts)
         self._bounds = list(zip((ends - counts).tolist(), ends.tolist(), strict=True))
         small = min(_ROWS_PER_SHUFFLE, _SHUFFLED_ROWS_OF_SMALL_CLASSES // num_classes)

@@ -18,7 +18,7 @@ from tfimbalance.statistics import class_statistics
 
 # Measured: fewer, larger calls into Python cost less; larger still and the first batch waits.
 _ROWS_PER_PLAN = 65_536
-_BYTES_PER_BLOCK = 2**21
+_BYTES_PER_BLOCK = 2**22
 
 
 def balanced_batches(
