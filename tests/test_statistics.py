@@ -36,6 +36,7 @@ def datasets():
         IDS.tolist(),
         IDS.astype("uint8"),
         IDS.astype("float32"),
+        IDS.astype(object),
         IDS[:, None],
         ONE_HOT,
         ONE_HOT.astype(bool),
@@ -119,6 +120,10 @@ def test_a_dataset_is_read_once():
         (tf.data.Dataset.from_tensor_slices(IDS).repeat(), "infinite"),
         (tf.data.Dataset.from_tensors((0, {"a": [1]})), "structure dict"),
         (tf.data.Dataset.from_tensor_slices((np.zeros((6, 4)), ONE_HOT)), "batch"),
+        (tf.data.Dataset.from_tensor_slices((np.zeros((6, 3)), ONE_HOT.astype(int))), "batch"),
+        (np.ma.array([0, 1, 1], mask=[0, 0, 1]), "masked value in row 2"),
+        ([0.0, 1e300], "whole class ids"),
+        (np.zeros((3, 0)), "shape"),
     ],
 )
 def test_bad_labels_are_refused(labels, message):
@@ -139,7 +144,9 @@ def test_different_statistics_do_not_add():
         tfi.ClassStatistics([1, 2]) + tfi.ClassStatistics([1, 2, 3])
 
 
-@pytest.mark.parametrize("counts", [[1.5, 2], [-1, 2], [], [[1, 2]], "ab"])
+@pytest.mark.parametrize(
+    "counts", [[1.5, 2], [-1, 2], [], [[1, 2]], "ab", [float("inf"), 1], [1e30, 1]]
+)
 def test_bad_counts_are_refused(counts):
     with pytest.raises(ValueError, match="`counts`"):
         tfi.ClassStatistics(counts)

@@ -62,8 +62,8 @@ def per_class(argument: str, values: object) -> FloatArray:
     A mapping must name every class from 0 to its largest key, so that no class quietly gets a
     default.
     """
-    if isinstance(values, Mapping):
-        return _from_mapping(argument, values)
+    if hasattr(values, "items"):  # A mapping or a pandas series: by class, not by position.
+        return _from_mapping(argument, dict(values.items()))
     vector = _as_float_vector(argument, values)
     _check_weights(argument, vector)
     return vector

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from tfimbalance._checks import bad_value
 
-_MOST_CLASSES_INFERRED = 50_000_000
+# More classes than this, and than ten a row, are taken for ids that were never numbered.
+_MOST_CLASSES_INFERRED = 1_000_000
 
 
 def class_ids(labels: Any, *, num_classes: int | None = None) -> tuple[NDArray[Any], int]:
@@ -38,7 +40,7 @@ def class_ids(labels: Any, *, num_classes: int | None = None) -> tuple[NDArray[A
             expected=f"class ids below num_classes={num_classes}",
             received=f"{highest} in row {first_row(ids == highest)}",
         )
-    if num_classes is None and least > _MOST_CLASSES_INFERRED:
+    if num_classes is None and least > max(_MOST_CLASSES_INFERRED, 10 * ids.size):
         raise bad_value(
             "labels",
             expected="class ids 0, 1, 2, ...",
@@ -50,6 +52,13 @@ def class_ids(labels: Any, *, num_classes: int | None = None) -> tuple[NDArray[A
 
 def as_array(labels: Any) -> NDArray[Any]:
     """View anything array-like as NumPy, refusing what has no numeric meaning."""
+    if isinstance(labels, np.ma.MaskedArray) and np.ma.getmaskarray(labels).any():
+        raise bad_value(
+            "labels",
+            expected="a class id in every row",
+            received=f"a masked value in row {first_row(np.ma.getmaskarray(labels))}",
+            remedy="Drop or fill those rows first.",
+        )
     array = np.asarray(labels)
     if array.dtype.kind == "O" and hasattr(labels, "isna"):
         missing = np.asarray(labels.isna())
@@ -60,8 +69,10 @@ def as_array(labels: Any) -> NDArray[Any]:
                 received=f"a missing value in row {first_row(missing)}",
                 remedy="Drop or fill those rows first.",
             )
-        # pandas' nullable integers and booleans arrive as objects.
-        array = np.asarray(list(array.ravel())).reshape(array.shape)
+    if array.dtype.kind == "O" and array.size:
+        # Numbers kept as objects, such as pandas' nullable integers, say their own type.
+        with contextlib.suppress(ValueError):
+            array = np.asarray(array.tolist())
     if array.dtype.kind not in "biuf":
         raise bad_value(
             "labels",
@@ -72,6 +83,8 @@ def as_array(labels: Any) -> NDArray[Any]:
         )
     if array.ndim == 0:
         raise bad_value("labels", expected="an array with a row axis", received=repr(labels))
+    if array.ndim > 1 and array.shape[-1] == 0:
+        raise bad_value("labels", expected="labels", received=f"shape {array.shape}")
     return array
 
 
@@ -90,7 +103,8 @@ def _whole_numbers(array: NDArray[Any]) -> NDArray[Any]:
             f" in row {row}",
             remedy="Drop or fill those rows first.",
         )
-    ids = array.astype(np.int64)
+    with np.errstate(invalid="ignore"):
+        ids = array.astype(np.int64)
     fractional = ids != array
     if fractional.any():
         row = first_row(fractional)

@@ -46,10 +46,13 @@ class ClassStatistics:
 
     def __post_init__(self) -> None:
         given = np.asarray(self.counts)
-        whole = given.dtype.kind in "iu" or (
-            given.dtype.kind == "f" and bool(np.all(given == np.floor(given)))
-        )
-        if given.ndim != 1 or given.size == 0 or not whole or (given < 0).any():
+        whole = given.dtype.kind in "iuf" and bool(np.all(np.floor(given) == given))
+        if (
+            given.ndim != 1
+            or given.size == 0
+            or not whole
+            or not ((given >= 0) & (given < 2**62)).all()
+        ):
             raise bad_value(
                 "counts",
                 expected="one whole number of rows a class, at least 0",
@@ -58,7 +61,9 @@ class ClassStatistics:
             )
         counts = given.astype(np.int64)
         counts.setflags(write=False)
-        if self.multi_label and self.num_samples < 0:
+        if self.num_samples != -1:
+            check_integer("num_samples", self.num_samples, minimum=0)
+        elif self.multi_label:
             raise bad_value(
                 "num_samples",
                 expected="the number of rows, because labels do not exclude one another",
@@ -261,13 +266,17 @@ def _is_one_row(target: Any, spec: Any, multi_label: bool) -> bool:
     if target.dtype.is_integer or target.dtype.is_bool:
         size = target.shape[0]
         leaves = _leaves(spec[0]) if isinstance(spec, tuple) else []
-        if leaves and all(leaf.shape.rank and leaf.shape[0] == size for leaf in leaves):
+        # Features of rank 2 that are as many as the labels make it a batch; a vector might be one
+        # row's features, as wide as there are classes.
+        batched = all(leaf.shape.rank and leaf.shape[0] == size for leaf in leaves)
+        if batched and any(leaf.shape.rank > 1 for leaf in leaves):
             return False
     raise bad_value(
         "labels",
         expected="a dataset whose label shape tells rows from classes",
         received=f"labels of static shape {tuple(target.shape)}: ids, or one one-hot row?",
-        remedy="Batch it first: dataset.batch(1024).",
+        remedy="Batch rows first, dataset.batch(1024); batches of a fixed size lose it after "
+        "dataset.unbatch().batch(1024).",
     )
 
 

@@ -40,7 +40,8 @@ def class_weights(
         scheme: ``"balanced"``, ``"inverse_sqrt"`` or ``"effective_number"``.
         beta: of the effective number only, in ``[0, 1)``; .999 by default. 0 gives equal weights,
             and towards 1 it becomes ``"balanced"``.
-        empty_classes: ``"raise"``, or ``"zero"`` to give a class without rows the weight 0.
+        empty_classes: ``"raise"``, or ``"zero"`` to give the weight 0 to a class without rows (or
+            to a label that no row, or every row, carries).
 
     Returns:
         ``{class: weight}`` with Python numbers.
@@ -82,6 +83,8 @@ def class_weights(
             remedy='Number the classes without gaps, or pass empty_classes="zero".',
         )
     seen = ~empty
+    if not seen.any():
+        raise bad_value("labels", expected="at least one row", received="statistics of no rows")
     weights = np.zeros(stats.num_classes)
     raw = _unscaled(counts[seen], scheme, beta)
     if stats.multi_label:

@@ -1,6 +1,8 @@
+import gc
 import math
 import subprocess
 import sys
+import weakref
 
 import keras
 import numpy as np
@@ -149,13 +151,42 @@ def test_resuming_gives_the_same_remaining_batches(step, tmp_path):
     np.testing.assert_array_equal(resumed, whole[per_epoch + step :])
 
 
-def test_shards_split_the_batches_without_overlap():
+def test_shards_split_the_batches_without_overlap_or_loss():
     x, y = data(95, 6)
-    make = lambda: tfi.data.balanced_batches(x, y, batch_size=8)  # noqa: E731
-    parts = [rows_of(make().shard(2, index)) for index in (0, 1)]
-    whole = rows_of(make())
-    np.testing.assert_array_equal(parts[0], whole[::2])
-    np.testing.assert_array_equal(parts[1], whole[1::2])
+    make = lambda **kw: tfi.data.balanced_batches(x, y, batch_size=8, **kw)  # noqa: E731
+    parts = [rows_of(make(num_shards=2, shard_index=i), epochs=3) for i in (0, 1)]
+    together = [batch for pair in zip(*parts, strict=True) for batch in pair]
+    one = rows_of(make(steps_per_epoch=len(together)))
+    np.testing.assert_array_equal(together, one)
+    resumed = rows_of(make(num_shards=2, shard_index=1, initial_epoch=2))
+    np.testing.assert_array_equal(resumed, parts[1][-len(resumed) :])
+
+
+def test_the_data_are_let_go_with_the_dataset():
+    x, y = np.random.default_rng(0).random((100, 3)), np.repeat([0, 1], [90, 10])
+    watch = weakref.ref(x)
+    dataset = tfi.data.balanced_batches(x, y, batch_size=8)
+    iterator = iter(dataset.map(lambda x, y: (x * 2, y)).prefetch(1))
+    del dataset, x
+    gc.collect()
+    assert len(list(iterator)) == 13  # A dataset made from it keeps it.
+    del iterator
+    gc.collect()
+    assert watch() is None
+
+
+@pytest.mark.parametrize("empty", [np.zeros((100, 0)), tf.zeros((100, 0), tf.string)])
+def test_rows_of_nothing(empty):
+    x, y = data(90, 10)
+    for batch, _ in tfi.data.balanced_batches({"x": x, "none": empty}, y, batch_size=6):
+        assert batch["none"].shape == (6, 0)
+
+
+def test_sparse_rows_with_duplicates_are_summed():
+    _x, y = data(90, 10)
+    twice = scipy.sparse.csr_matrix((np.ones(200), np.zeros(200, int), np.arange(0, 201, 2)))
+    for batch, _ in tfi.data.balanced_batches(twice, y, batch_size=6).take(2):
+        np.testing.assert_array_equal(tf.sparse.to_dense(batch), np.full((6, 1), 2.0))
 
 
 def test_same_seed_same_bytes_in_another_process():
@@ -241,7 +272,14 @@ def test_memmap(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "as_given", [lambda y: y[:, None], lambda y: np.eye(2)[y], lambda y: y.astype(bool), pd.Series]
+    "as_given",
+    [
+        lambda y: y[:, None],
+        lambda y: np.eye(2)[y],
+        lambda y: y.astype(bool),
+        lambda y: y[:, None].tolist(),
+        pd.Series,
+    ],
 )
 def test_labels_are_emitted_as_they_are(as_given):
     x, y = data(90, 10)
@@ -281,6 +319,13 @@ def test_several_outputs_are_balanced_by_the_labels_named():
         ({"seed": 1.5}, "seed"),
         ({"initial_epoch": -1}, "initial_epoch"),
         ({"x": 3.0}, "row axis"),
+        ({"x": {"a": None}}, "None"),
+        ({"y": {}, "labels": np.repeat([0, 1], [90, 10])}, "`y`.*at least one array"),
+        ({"x": tf.sparse.from_dense([["a"]] * 100)}, "dtype string"),
+        ({"labels": np.zeros(50, int)}, "`labels`.*50 rows"),
+        ({"y": np.repeat([0, 3_000_000], [90, 10])}, "LabelEncoder"),
+        ({"class_shares": {1: 4e-10}}, "at least 1e-9"),
+        ({"shard_index": 1}, "below num_shards=1"),
     ],
 )
 def test_bad_input_is_refused_at_once(arguments, message):

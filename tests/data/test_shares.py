@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,6 +37,11 @@ def test_quotas(problem, first):
     # The closed form and the batches agree: a batch can be had without the ones before it.
     np.testing.assert_array_equal(quota.before(first), sums[first])
     np.testing.assert_array_equal(quota.of(first, 7), batches[first:])
+
+
+def test_a_series_is_read_by_its_index():
+    shares = resolve_shares(pd.Series({1: 0.1, 0: 0.9}), np.array([50, 50]))
+    assert [float(share) for share in shares] == [0.9, 0.1]
 
 
 def test_a_whole_cycle_is_exact():

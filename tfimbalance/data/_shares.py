@@ -20,13 +20,15 @@ IntArray = NDArray[np.int64]
 
 # Shares are kept as multiples of 1 / _FINEST at worst; products then still fit 64 bits.
 _FINEST = 2**31
+# How far from 1 a sum of shares may be, for the sake of thirds.
+_SLACK = Fraction(1, 1_000_000)
 
 
 def resolve_shares(class_shares: Any, counts: IntArray) -> list[Fraction]:
     """Turn the user's ``class_shares`` into one exact share a class, summing to 1."""
     if isinstance(class_shares, str):
         return _named(class_shares, counts)
-    if isinstance(class_shares, Mapping):
+    if hasattr(class_shares, "items"):  # A mapping or a pandas series: by class, not by position.
         return _from_mapping(class_shares, counts)
     values = np.asarray(class_shares, dtype=object).ravel().tolist()
     if len(values) != len(counts):
@@ -66,7 +68,7 @@ def _from_mapping(class_shares: Mapping[Any, Any], counts: IntArray) -> list[Fra
     if not rest:
         return _normalised([chosen.get(k, Fraction(0)) for k in range(len(counts))])
     left = 1 - sum(chosen.values())
-    if left <= 0:
+    if left <= _SLACK:
         raise bad_value(
             "class_shares",
             expected="shares that sum to less than 1, because "
@@ -87,7 +89,12 @@ def _share(k: Any, value: Any) -> Fraction:
         raise bad_value(
             "class_shares", expected="shares of at least 0", received=f"{value!r} for class {k}"
         )
-    return Fraction(float(value)).limit_denominator(1_000_000_000)
+    share = Fraction(float(value)).limit_denominator(1_000_000_000)
+    if share == 0 and value > 0:
+        raise bad_value(
+            "class_shares", expected="0, or at least 1e-9", received=f"{value!r} for class {k}"
+        )
+    return share
 
 
 def _check_rows(shares: Mapping[int, Fraction], counts: IntArray) -> None:
@@ -103,7 +110,7 @@ def _check_rows(shares: Mapping[int, Fraction], counts: IntArray) -> None:
 
 def _normalised(shares: list[Fraction]) -> list[Fraction]:
     total = sum(shares, Fraction(0))
-    if abs(total - 1) > Fraction(1, 1_000_000):
+    if abs(total - 1) > _SLACK:
         raise bad_value(
             "class_shares",
             expected="shares that sum to 1",

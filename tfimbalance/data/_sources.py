@@ -104,6 +104,7 @@ def _dense_leaf(array: NDArray[Any]) -> Leaf:
         dtypes=(tf.as_dtype(dtype),),
         shapes=(row_shape,),
         row_bytes=row_bytes,
+        stackable=row_bytes > 0,  # tf.data crashes when it unbatches rows of nothing.
     )
 
 
@@ -134,6 +135,7 @@ class _Buffers:
 
 
 def _tensor_leaf(tensor: Any, num_rows: int, *, stackable: bool) -> Leaf:
+    stackable = stackable and 0 not in tensor.shape[1:]
     return Leaf(
         num_rows=num_rows,
         build=lambda rows, parts: tf.gather(tensor, rows),
@@ -148,16 +150,26 @@ def _csr_of(name: str, tensor: tf.SparseTensor) -> Any:
         raise bad_value(
             name, expected="sparse tensors of rank 2", received=f"shape {tuple(tensor.shape)}"
         )
+    if tensor.dtype not in (tf.float32, tf.float64, tf.bool) and not tensor.dtype.is_integer:
+        raise bad_value(
+            name,
+            expected="sparse tensors of float32, float64, integers or booleans",
+            received=f"dtype {tensor.dtype.name}",
+            remedy="Cast it, or pass a dense or ragged tensor.",
+        )
     row, column = tensor.indices.numpy().T
     return csr_matrix((tensor.values.numpy(), (row, column)), shape=tuple(tensor.shape))
 
 
 def _sparse_leaf(matrix: Any) -> Leaf:
+    if not matrix.has_canonical_format:
+        # TensorFlow refuses indices that come twice or out of order.
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
     num_rows, width = matrix.shape
 
     def gather(rows: NDArray[Any]) -> list[NDArray[Any]]:
         part = matrix[rows]
-        part.sort_indices()
         index = np.repeat(np.arange(len(rows)), np.diff(part.indptr))
         return [np.stack([index, part.indices], axis=1).astype(np.int64), part.data]
 
@@ -185,9 +197,14 @@ class Rows:
         lengths: list[tuple[str, int]] = []
         for name, value in zip(structure, self._structure, strict=True):
             for item in tf.nest.flatten(value, expand_composites=False):
+                if item is None:
+                    raise bad_value(name, expected="an array", received="None")
                 leaf = open_leaf(name, item)
                 self.leaves.append(leaf)
                 lengths.append((name, leaf.num_rows))
+        for name in structure:
+            if name not in dict(lengths):
+                raise bad_value(name, expected="at least one array", received=repr(structure[name]))
         reference, expected = next((n, r) for n, r in lengths if n == "y")
         for name, length in lengths:
             check_same_length(name, length, reference=reference, expected=expected)
@@ -222,6 +239,8 @@ class Rows:
 
 def _plain(value: Any) -> Any:
     """Turn what tf.data has no notion of into what it has: frames, columns, lists of inputs."""
+    if hasattr(value, "tocsr"):
+        return value  # Before dictionaries: one of SciPy's formats is a dictionary, too.
     if hasattr(value, "to_numpy") and not isinstance(value, np.ndarray):
         return value.to_numpy()  # A pandas frame is one array of its columns, as it is to Keras.
     if isinstance(value, dict):
@@ -229,7 +248,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_plain(item) for item in value)
     if isinstance(value, list):
-        # As in Keras: a list of arrays is several inputs, a list of numbers one.
-        several = value and all(np.ndim(item) > 0 or tf.is_tensor(item) for item in value)
+        # As in Keras: a list of arrays is several inputs, a list of numbers or of lists is one.
+        several = value and not any(isinstance(item, list) or np.ndim(item) == 0 for item in value)
         return tuple(_plain(item) for item in value) if several else np.asarray(value)
     return value

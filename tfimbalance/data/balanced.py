@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,8 @@ def balanced_batches(
     steps_per_epoch: int | None = None,
     seed: int = 0,
     initial_epoch: int = 0,
+    num_shards: int = 1,
+    shard_index: int = 0,
 ) -> tf.data.Dataset:
     """Make a dataset whose every batch holds the classes in the shares asked for.
 
@@ -42,8 +45,7 @@ def balanced_batches(
 
     Every batch has its exact quota; where a share does not divide the batch, the remainder rotates.
     Within a class no row comes twice before all have come, and an epoch goes on where the last one
-    ended. The order depends on ``seed`` and the number of the batch alone. ``dataset.shard`` and
-    ``dataset.skip`` split it and start it elsewhere.
+    ended. The order depends on ``seed`` and the number of the batch alone.
 
     Args:
         x: rows: arrays, pandas, SciPy sparse, ``np.memmap``, tensors, or dicts and tuples of them.
@@ -56,14 +58,24 @@ def balanced_batches(
             class.
         sample_weight: one weight a row, the third component of every element; or None.
         labels: class of each row, where ``y`` is not a class itself (several outputs, masks).
-        steps_per_epoch: batches an epoch; ``ceil(rows / batch_size)`` by default.
+        steps_per_epoch: batches an epoch; ``ceil(rows / batch_size)`` by default (an equal part of
+            that for each of several shards). Say it here, not in ``fit``, which would start every
+            call at the epoch's first batch.
         seed: decides the order.
         initial_epoch: epoch to start with; what ``fit(initial_epoch=...)`` is given on a restart.
+            ``dataset.skip(n)`` starts one epoch n batches later.
+        num_shards: split the batches among as many workers that each make this dataset: worker
+            ``i`` of ``n`` takes batches ``i``, ``i + n``, ``i + 2 n``, ... of the one order. They
+            share no batch and leave none out, however many epochs.
+        shard_index: which of them this is, from 0.
 
     Returns:
         A `tf.data.Dataset` of ``(x, y)`` or ``(x, y, sample_weight)`` batches, of known
-        cardinality. Epochs advance when the last batch is handed out, so that the batch which Keras
-        peeks at before training is not lost. (With a single step an epoch the two look alike.)
+        cardinality. The epoch advances when its last batch is handed out, so that a glance at the
+        first batches does not use it up. (Where Keras glances before training, under a distribution
+        strategy and on JAX, epochs of three steps or fewer are used up by its reading ahead.)
+        A `tf.train.Checkpoint` of an iterator restores the rest of an epoch that has begun; between
+        epochs, ``initial_epoch`` is the state.
 
     Shapes:
         every array ``(rows, ...)`` becomes ``(batch_size, ...)``; no batch is smaller.
@@ -86,34 +98,42 @@ def balanced_batches(
     structure = {"x": x, "y": y}
     if sample_weight is not None:
         structure["sample_weight"] = sample_weight
+    num_shards = check_integer("num_shards", num_shards, minimum=1)
+    if check_integer("shard_index", shard_index, minimum=0) >= num_shards:
+        raise bad_value(
+            "shard_index", expected=f"below num_shards={num_shards}", received=shard_index
+        )
     rows = Rows(structure)
-    plan = _plan(y if labels is None else labels, rows.num_rows, batch_size, class_shares, seed)
-    steps = math.ceil(rows.num_rows / batch_size)
+    named, by = ("y", y) if labels is None else ("labels", labels)
+    plan = _plan(named, by, rows.num_rows, batch_size, class_shares, seed)
+    steps = math.ceil(rows.num_rows / (batch_size * num_shards))
     if steps_per_epoch is not None:
         steps = check_integer("steps_per_epoch", steps_per_epoch, minimum=1)
-    return _Pipeline(plan, rows, steps, initial_epoch).dataset()
+    pipeline = _Pipeline(plan, rows, steps, initial_epoch, num_shards, shard_index)
+    return pipeline.dataset()
 
 
 def _plan(
-    labels: Any, num_rows: int, batch_size: int, class_shares: Any, seed: int
+    name: str, labels: Any, num_rows: int, batch_size: int, class_shares: Any, seed: int
 ) -> BalancedPlan:
     if isinstance(labels, (dict, tuple)):
         raise bad_value(
-            "y",
+            name,
             expected="one class a row",
             received=f"a {type(labels).__name__} of several outputs",
             remedy='Say which to balance by: labels=y["click"].',
         )
+    if hasattr(labels, "__len__"):
+        check_same_length(name, len(labels), reference="y", expected=num_rows)
     stats = class_statistics(labels)
     ids, _ = class_ids(labels)
     if ids.ndim != 1:
         raise bad_value(
-            "y",
+            name,
             expected="one class a row",
             received=f"labels of shape {np.shape(labels)}",
             remedy="Say which class each row is of: labels=...",
         )
-    check_same_length("labels", len(ids), reference="y", expected=num_rows)
     shares = resolve_shares(class_shares, stats.counts)
     with_share = sum(share > 0 for share in shares)
     if batch_size < with_share:
@@ -129,11 +149,20 @@ def _plan(
 class _Pipeline:
     """The plan and the rows as a `tf.data.Dataset` whose epochs continue one another."""
 
-    def __init__(self, plan: BalancedPlan, rows: Rows, steps: int, initial_epoch: int) -> None:
+    def __init__(
+        self,
+        plan: BalancedPlan,
+        rows: Rows,
+        steps: int,
+        initial_epoch: int,
+        num_shards: int,
+        shard_index: int,
+    ) -> None:
         self._plan, self._rows, self._steps = plan, rows, steps
         self._epoch = initial_epoch
+        self._num_shards, self._shard_index = num_shards, shard_index
         batch_bytes = max(1, rows.row_bytes * plan.batch_size)
-        most = max(1, _ROWS_PER_PLAN // plan.batch_size)
+        most = max(1, _ROWS_PER_PLAN // (plan.batch_size * num_shards))
         self._block = (
             min(most, max(1, _BYTES_PER_BLOCK // batch_bytes), steps) if rows.stackable else 1
         )
@@ -149,7 +178,11 @@ class _Pipeline:
         options.deterministic = True
         # The default rewrites copy captured tensors.
         options.experimental_optimization.apply_default_optimizations = False
-        return dataset.with_options(options)
+        dataset = dataset.with_options(options)
+        # What runs in NumPy knows this object weakly: TensorFlow keeps every such function for the
+        # life of the process, and must not keep the data with it.
+        dataset._tfimbalance = self
+        return dataset
 
     def _epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
         per_plan = self._block * self._blocks_per_plan
@@ -169,14 +202,17 @@ class _Pipeline:
         return tf.data.Dataset.choose_from_datasets([batches], ordinary.concatenate(last))
 
     def _gather(self, numbers: tf.Tensor) -> tuple[Any, ...]:
-        parts = tf.numpy_function(self._rows.gather, [numbers], self._rows.dtypes, stateful=False)
+        gather = _weak(self._rows.gather)
+        parts = tf.numpy_function(gather, [numbers], self._rows.dtypes, stateful=False)
         return self._rows.build(numbers, list(parts), self._block)
 
     def _row_numbers(self, epoch: np.int64, index: np.int64) -> np.ndarray[Any, Any]:
         """Row numbers of one stretch of an epoch, a block of batches a line."""
         first = int(index) * self._block * self._blocks_per_plan
         batches = min(self._block * self._blocks_per_plan, self._steps - first)
-        rows = self._plan.rows(int(epoch) * self._steps + first, batches)
+        shards = self._num_shards
+        start = (int(epoch) * self._steps + first) * shards
+        rows = self._plan.rows(start, batches * shards)[self._shard_index :: shards]
         # The epoch's last block may be short: what fills it up is never handed out.
         missing = -batches % self._block
         filled = np.concatenate([rows, np.broadcast_to(rows[:1], (missing, rows.shape[1]))])
@@ -202,7 +238,23 @@ def _calls(
     """Return a dataset function that calls into NumPy with ``first`` and the element."""
 
     def call(index: tf.Tensor) -> tf.Tensor:
-        result = tf.numpy_function(function, [*first, index], tf.int64, stateful=False)
+        result = tf.numpy_function(_weak(function), [*first, index], tf.int64, stateful=False)
         return tf.ensure_shape(result, shape)
 
     return _plain(call)
+
+
+def _weak(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that calls a method without keeping its object alive."""
+    reference = weakref.WeakMethod(method)
+
+    def call(*args: Any) -> Any:
+        alive = reference()
+        if alive is None:
+            raise RuntimeError(
+                "The dataset of tfimbalance.data.balanced_batches is gone. Keep a reference to it, "
+                "or to one made from it, for as long as its batches are read."
+            )
+        return alive(*args)
+
+    return call
