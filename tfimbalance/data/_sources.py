@@ -108,6 +108,18 @@ def _dense_leaf(array: NDArray[Any]) -> Leaf:
     )
 
 
+def _unused(buffers: list[NDArray[np.uint8]], references: int) -> NDArray[np.uint8] | None:
+    """Return an array that nothing refers to but the list and this loop."""
+    for raw in buffers:
+        if sys.getrefcount(raw) == references:
+            return raw
+    return None
+
+
+# How many references that makes differs between interpreters.
+_REFERENCES = next(n for n in range(9) if _unused([np.empty(0, np.uint8)], n) is not None)
+
+
 class _Buffers:
     """Memory that is used again once TensorFlow has let go of it.
 
@@ -123,11 +135,8 @@ class _Buffers:
 
     def take(self, size: int) -> NDArray[np.uint8]:
         with self._lock:
-            for raw in self._all:
-                # Referred to by the list, the loop's name and getrefcount's argument.
-                if len(raw) == size + 64 and sys.getrefcount(raw) == 3:
-                    break
-            else:
+            raw = _unused(self._all, _REFERENCES)
+            if raw is None or len(raw) != size + 64:
                 raw = np.empty(size + 64, np.uint8)
                 self._all = [*self._all[1 - self._MOST :], raw]
             start = -raw.ctypes.data % 64
