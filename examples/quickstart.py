@@ -275,7 +275,7 @@ def draw(all_ways: list[Way], test: Rows, path: Path) -> None:
             reliability.plot(predicted, np.maximum(observed, 1e-5), line, **only_solid)
     curve.set(xlabel="training steps", ylabel="validation AP", title="Learning curve")
     pr.axhline(rate, color="black", linewidth=0.8, linestyle="--")
-    pr.annotate("base rate", (0.99, rate), ha="right", va="bottom", fontsize=8)
+    pr.annotate("base rate", (0.0, rate), ha="left", va="bottom", fontsize=8)
     pr.set(xlabel="recall", ylabel="precision", title="Precision and recall", ylim=(0, None))
     reliability.plot([1e-4, 1], [1e-4, 1], color="black", linewidth=0.8, linestyle="--")
     reliability.set(xscale="log", yscale="log", xlim=(1e-4, 1), ylim=(1e-4, 1))
