@@ -197,6 +197,13 @@ def test_logits_are_recovered_from_an_activation(units, policy):
         keras.config.set_dtype_policy("float32")
 
 
+def test_logits_taken_for_probabilities_are_warned_of():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", tfi.losses.BinaryFocalLoss())
+    with pytest.warns(UserWarning, match="from_logits=True"):
+        model.fit(np.ones((4, 2)), np.ones(4), verbose=0)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [{"gamma": -1.0}, {"gamma": float("nan")}, {"gamma": "2"}, {"alpha": 1.5}, {"alpha": -0.1}],

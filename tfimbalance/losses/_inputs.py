@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import keras
@@ -61,8 +62,21 @@ def _recovered(y_pred: Tensor, activation: str) -> Tensor | None:
         if kind == activation and len(operation.inputs) == 1:
             return operation.inputs[0]
         if kind != "Cast":
+            _warn_of_logits(operation)
             return None
         y_pred = operation.inputs[0]
+
+
+def _warn_of_logits(operation: Any) -> None:
+    """Warn where a linear layer's output is taken for probabilities: half of them are negative."""
+    kind = getattr(operation, "type", None)
+    inputs = [tensor.op.type for tensor in operation.inputs] if kind == "AddV2" else [kind]
+    if {"MatMul", "BatchMatMulV2", "BiasAdd"} & set(inputs):
+        warnings.warn(
+            "y_pred is the output of a linear layer, but the loss takes it for probabilities. "
+            "Pass from_logits=True to the loss, or end the model in a sigmoid or softmax.",
+            stacklevel=2,
+        )
 
 
 def align(y_true: Tensor, y_pred: Tensor) -> Tensor:
