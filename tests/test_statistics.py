@@ -73,6 +73,7 @@ def test_multi_label(as_dataset):
     assert stats.num_samples == 4
     assert stats.empty_classes == [1]
     assert stats.imbalance_ratio == float("inf")
+    assert tfi.class_statistics(rows[:, ::2], multi_label=True).imbalance_ratio == 1.5
 
 
 @given(

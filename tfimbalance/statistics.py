@@ -96,15 +96,7 @@ class ClassStatistics:
 
     @property
     def imbalance_ratio(self) -> float:
-        """Rows of the largest class for one of the smallest; infinite if a class is empty.
-
-        For multi-label data: the largest ratio, over labels, of the rarer to the more frequent
-        of "carries it" and "does not", turned so that it is at least 1.
-        """
-        if self.multi_label:
-            other = self.num_samples - self.counts
-            small, large = np.minimum(self.counts, other), np.maximum(self.counts, other)
-            return float("inf") if (small == 0).any() else float((large / small).max())
+        """Rows of the largest class for one of the smallest; infinite if a class is empty."""
         smallest = int(self.counts.min())
         return float(self.counts.max() / smallest) if smallest else float("inf")
 

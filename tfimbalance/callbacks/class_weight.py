@@ -44,7 +44,8 @@ class ClassWeight(keras.callbacks.Callback):  # type: ignore[misc]
 
     Logs:
         ``class_weight_<k>`` at the end of each epoch: the weight that class k had in it (classes
-        above the tenth are left out, to keep the table readable).
+        above the tenth are left out, to keep the table readable). History has them; put this
+        callback before TensorBoard, and that has them too.
 
     Raises:
         ValueError: for labels that cannot be counted, an empty class, and, before the first step,

@@ -62,7 +62,6 @@ class ImbalanceLoss(keras.losses.Loss):  # type: ignore[misc]
             and has to be compiled again (`ClassWeight` does).
         """
         weights = per_class("class_weight", class_weight)
-        self.check_num_weights(len(weights))
         if self._class_weight is not None:
             if tuple(self._class_weight.shape) != weights.shape:
                 raise bad_value(
@@ -79,9 +78,6 @@ class ImbalanceLoss(keras.losses.Loss):  # type: ignore[misc]
             name=f"{self.name}_class_weight",
         )
         return True
-
-    def check_num_weights(self, count: int) -> None:
-        """Raise where this loss cannot use ``count`` class weights, whatever its inputs."""
 
     def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the unreduced loss."""
