@@ -132,8 +132,6 @@ class ClassStatistics:
             and self.multi_label == other.multi_label
         )
 
-    __hash__ = None  # type: ignore[assignment]
-
 
 def class_statistics(
     labels: Any, *, num_classes: int | None = None, multi_label: bool = False

@@ -19,7 +19,7 @@ _REMEDY = (
 )
 
 
-class ClassWeight(keras.callbacks.Callback):  # type: ignore[misc]
+class ClassWeight(keras.callbacks.Callback):
     """Compute class weights from labels, and set them on the compiled losses while training.
 
     Use it in one of two ways. ``fit(class_weight=callback.class_weight)`` needs no other loss, but

@@ -1,14 +1,13 @@
 """Imbalance-aware losses for ``model.compile``."""
 
-from tfimbalance.losses.class_weighted import ClassWeighted
-from tfimbalance.losses.focal import (
-    BinaryFocalLoss,
+from tfimbalance.losses.categorical_focal import (
     CategoricalFocalLoss,
     SparseCategoricalFocalLoss,
-    binary_focal_loss,
     categorical_focal_loss,
     sparse_categorical_focal_loss,
 )
+from tfimbalance.losses.class_weighted import ClassWeighted
+from tfimbalance.losses.focal import BinaryFocalLoss, binary_focal_loss
 from tfimbalance.losses.registry import get, register
 from tfimbalance.losses.weighted import WeightedBinaryCrossentropy, weighted_binary_crossentropy
 

@@ -15,7 +15,7 @@ Tensor = Any
 Weights = Mapping[int, float] | Sequence[float] | Any
 
 
-class _Reduction(keras.losses.Loss):  # type: ignore[misc]
+class _Reduction(keras.losses.Loss):
     """Keras' own masking, weighting and reduction, for values that are computed already."""
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
@@ -23,7 +23,7 @@ class _Reduction(keras.losses.Loss):  # type: ignore[misc]
         return y_true
 
 
-class ImbalanceLoss(keras.losses.Loss):  # type: ignore[misc]
+class ImbalanceLoss(keras.losses.Loss):
     """Base of the losses here: a subclass writes `nats`, one formula on tensors of matching dtype.
 
     It differs from `keras.losses.Loss` in three things. Targets are not cast to floating point

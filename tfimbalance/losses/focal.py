@@ -1,4 +1,4 @@
-"""Focal losses: cross-entropy that fades out on examples the model already gets right."""
+"""Binary focal loss, and the argument that all focal losses share."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfimbalance._checks import check_integer, check_number
+from tfimbalance._checks import check_number
 from tfimbalance.losses._base import CrossentropyLoss, Weights
 from tfimbalance.losses._inputs import (
     align,
     as_float,
     compute_dtype,
     mean_over_last_axis,
-    sparse_ids,
     to_logits,
 )
-from tfimbalance.losses._kernels import binary_focal, focal_of_nats
-from tfimbalance.losses._weights import as_weights, between, check_width, negative_and_positive
+from tfimbalance.losses._kernels import binary_focal
+from tfimbalance.losses._weights import as_weights, between, negative_and_positive
 
 Tensor = Any
 
@@ -56,84 +55,8 @@ def binary_focal_loss(
     return mean_over_last_axis(values)
 
 
-def categorical_focal_loss(
-    y_true: Tensor,
-    y_pred: Tensor,
-    *,
-    gamma: float = 2.0,
-    class_weight: Weights | None = None,
-    from_logits: bool = False,
-    label_smoothing: float = 0.0,
-    dtype: str | None = None,
-) -> Tensor:
-    """Compute the focal loss of each one-hot row; as `CategoricalFocalLoss`.
-
-    Example:
-        >>> import tfimbalance as tfi
-        >>> loss = tfi.losses.categorical_focal_loss(
-        ...     [[0.0, 1.0]], [[0.0, 0.0]], from_logits=True, gamma=1.0)
-        >>> [round(float(value), 4) for value in loss]
-        [0.3466]
-    """
-    y_pred = as_float(y_pred)
-    dtype = dtype or compute_dtype(keras.backend.standardize_dtype(y_pred.dtype))
-    z = to_logits(y_pred, from_logits=from_logits, activation="Softmax", dtype=dtype)
-    hard = align(ops.cast(y_true, dtype), z)
-    target = hard
-    if label_smoothing:
-        target = hard * (1.0 - label_smoothing) + label_smoothing / z.shape[-1]
-    values = focal_of_nats(ops.categorical_crossentropy(target, z, from_logits=True), gamma)
-    weights = as_weights("class_weight", class_weight, dtype)
-    if weights is not None:
-        values = values * ops.sum(hard * check_width(weights, z), axis=-1)
-    return values
-
-
-def sparse_categorical_focal_loss(
-    y_true: Tensor,
-    y_pred: Tensor,
-    *,
-    gamma: float = 2.0,
-    class_weight: Weights | None = None,
-    from_logits: bool = False,
-    label_smoothing: float = 0.0,
-    ignore_class: int | None = None,
-    dtype: str | None = None,
-) -> Tensor:
-    """Compute the focal loss of each class id; as `SparseCategoricalFocalLoss`.
-
-    Rows of ``ignore_class`` give 0.
-
-    Example:
-        >>> import tfimbalance as tfi
-        >>> loss = tfi.losses.sparse_categorical_focal_loss(
-        ...     [1, -1], [[0.0, 0.0], [0.0, 0.0]], from_logits=True, gamma=1.0, ignore_class=-1)
-        >>> [round(float(value), 4) for value in loss]
-        [0.3466, 0.0]
-    """
-    y_pred = as_float(y_pred)
-    dtype = dtype or compute_dtype(keras.backend.standardize_dtype(y_pred.dtype))
-    z = to_logits(y_pred, from_logits=from_logits, activation="Softmax", dtype=dtype)
-    ids = sparse_ids(ops.convert_to_tensor(y_true), z)
-    valid = None
-    if ignore_class is not None:
-        valid = ops.not_equal(ids, ignore_class)
-        ids = ops.where(valid, ids, 0)
-    if label_smoothing:
-        width = z.shape[-1]
-        target = ops.one_hot(ids, width, dtype=dtype) * (1.0 - label_smoothing)
-        ce = ops.categorical_crossentropy(target + label_smoothing / width, z, from_logits=True)
-    else:
-        ce = ops.sparse_categorical_crossentropy(ids, z, from_logits=True)
-    values = focal_of_nats(ce, gamma)
-    weights = as_weights("class_weight", class_weight, dtype)
-    if weights is not None:
-        values = values * ops.take(check_width(weights, z), ids, axis=0)
-    return values if valid is None else ops.where(valid, values, ops.zeros_like(values))
-
-
-class _Focal(CrossentropyLoss):
-    """The argument that the focal losses share."""
+class FocalLoss(CrossentropyLoss):
+    """Base of the focal losses."""
 
     def __init__(self, gamma: float = 2.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -148,7 +71,7 @@ class _Focal(CrossentropyLoss):
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
-class BinaryFocalLoss(_Focal):
+class BinaryFocalLoss(FocalLoss):
     """Binary cross-entropy that fades out on examples the model already gets right.
 
     Use it when masses of easy negatives drown the gradient of rare positives. On data where most
@@ -221,144 +144,3 @@ class BinaryFocalLoss(_Focal):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments."""
         return {**super().get_config(), "alpha": self.alpha}
-
-
-@keras.saving.register_keras_serializable("tfimbalance")
-class CategoricalFocalLoss(_Focal):
-    """Focal loss for one class of several, one-hot targets.
-
-    Use it as `BinaryFocalLoss`, for a softmax. It costs no more than cross-entropy, and keeps the
-    gradient of a confident mistake where `keras.losses.CategoricalFocalCrossentropy` clips it to 0.
-
-        loss = -class_weight[y] * (1 - p_y)**gamma * log(p_y)                   [1, eq. 4]
-
-    For soft or smoothed targets ``-log(p_y)`` is the cross-entropy with the target.
-
-    Args:
-        gamma: how fast easy examples fade, at least 0; 0 is cross-entropy.
-        class_weight: ``{class: weight}`` or one weight a class; a soft target takes the mean.
-            May be changed in training by `tfimbalance.callbacks.ClassWeight`.
-        from_logits: whether ``y_pred`` are logits. Prefer that.
-        label_smoothing: share of the target that is spread evenly over all classes.
-        reduction, name, dtype: as `keras.losses.Loss`.
-
-    Shapes:
-        y_true: one-hot, ``(batch, ..., num_classes)``.
-        y_pred: ``(batch, ..., num_classes)``. Returns nats, ``(batch, ...)`` before reduction.
-
-    Raises:
-        ValueError: for ``gamma < 0``, weights of the wrong length, or shapes that do not fit.
-
-    Example:
-        >>> import tfimbalance as tfi
-        >>> loss = tfi.losses.CategoricalFocalLoss(class_weight={0: 1.0, 1: 1.0, 2: 5.0})
-        >>> round(float(loss([[0.0, 0.0, 1.0]], [[0.5, 0.25, 0.25]])), 4)
-        3.899
-
-    References:
-        [1] Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv 1708.02002.
-    """
-
-    def __init__(
-        self,
-        gamma: float = 2.0,
-        *,
-        class_weight: Weights | None = None,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        reduction: str = "sum_over_batch_size",
-        name: str = "categorical_focal_loss",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(
-            gamma,
-            class_weight=class_weight,
-            from_logits=from_logits,
-            label_smoothing=label_smoothing,
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
-        )
-
-    def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return the loss of each row."""
-        return categorical_focal_loss(y_true, y_pred, **self._arguments())
-
-
-@keras.saving.register_keras_serializable("tfimbalance")
-class SparseCategoricalFocalLoss(_Focal):
-    """Focal loss for one class of several, integer targets.
-
-    Use it as `CategoricalFocalLoss`, where one-hot rows would only cost memory: long tails of
-    items, tokens, segmentation masks. Built on the fused cross-entropy.
-
-        loss = -class_weight[y] * (1 - p_y)**gamma * log(p_y)                   [1, eq. 4]
-
-    Args:
-        gamma: how fast easy examples fade, at least 0; 0 is cross-entropy.
-        class_weight: ``{class: weight}`` or one weight a class.
-            May be changed in training by `tfimbalance.callbacks.ClassWeight`.
-        from_logits: whether ``y_pred`` are logits. Prefer that.
-        label_smoothing: share of the target that is spread evenly over all classes.
-        ignore_class: id of targets that do not count, in the mean neither; -1 or 255 in masks.
-        reduction, name, dtype: as `keras.losses.Loss`.
-
-    Shapes:
-        y_true: class ids, ``(batch, ...)`` or ``(batch, ..., 1)``.
-        y_pred: ``(batch, ..., num_classes)``. Returns nats, ``(batch, ...)`` before reduction.
-
-    Raises:
-        ValueError: for ``gamma < 0``, weights of the wrong length, or shapes that do not fit.
-
-    Example:
-        >>> import tfimbalance as tfi
-        >>> loss = tfi.losses.SparseCategoricalFocalLoss(ignore_class=-1)
-        >>> round(float(loss([2, -1], [[0.5, 0.25, 0.25], [0.5, 0.25, 0.25]])), 4)
-        0.7798
-
-    References:
-        [1] Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv 1708.02002.
-    """
-
-    def __init__(
-        self,
-        gamma: float = 2.0,
-        *,
-        class_weight: Weights | None = None,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        ignore_class: int | None = None,
-        reduction: str = "sum_over_batch_size",
-        name: str = "sparse_categorical_focal_loss",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(
-            gamma,
-            class_weight=class_weight,
-            from_logits=from_logits,
-            label_smoothing=label_smoothing,
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
-        )
-        self.ignore_class = (
-            None
-            if ignore_class is None
-            else check_integer("ignore_class", ignore_class, minimum=-(2**31))
-        )
-
-    def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return the loss of each target."""
-        return sparse_categorical_focal_loss(
-            y_true, y_pred, ignore_class=self.ignore_class, **self._arguments()
-        )
-
-    def valid(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
-        """Return which targets are not of ``ignore_class``."""
-        if self.ignore_class is None:
-            return None
-        return ops.not_equal(sparse_ids(y_true, y_pred), self.ignore_class)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {**super().get_config(), "ignore_class": self.ignore_class}
