@@ -47,6 +47,14 @@ def test_around_any_other_loss(name):
     np.testing.assert_allclose(loss(y, p), np.asarray(plain) * (1 + 3 * y[:, 0]), rtol=1e-5)
 
 
+def test_hinge_takes_minus_one_for_zero():
+    p, y = RNG.normal(size=(8, 1)), RNG.integers(0, 2, (8, 1)).astype("float32")
+    loss = tfi.losses.ClassWeighted("hinge", {0: 1.0, 1: 4.0}, reduction=None)
+    right = np.maximum(0, 1 - (2 * y - 1) * p)[:, 0] * (1 + 3 * y[:, 0])
+    np.testing.assert_allclose(loss(2 * y - 1, p), right, rtol=1e-5)
+    np.testing.assert_allclose(loss(y, p), right, rtol=1e-5)
+
+
 def test_around_our_own_and_around_a_function():
     p, y = RNG.random((8, 1)).astype("float32"), RNG.integers(0, 2, (8, 1))
     inner = tfi.losses.BinaryFocalLoss(reduction=None)

@@ -145,9 +145,9 @@ class ClassWeighted(ImbalanceLoss):
 
     def _binary(self, y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:
         y_true = align(y_true, y_pred)
-        of_element = between(
-            ops.cast(y_true, weights.dtype), *negative_and_positive(weights, y_pred)
-        )
+        # Hinge losses take -1 for 0.
+        positive = ops.relu(ops.cast(y_true, weights.dtype))
+        of_element = between(positive, *negative_and_positive(weights, y_pred))
         if len(y_pred.shape) < 2:
             return self._values(y_true[:, None], _per_element(y_pred), like=of_element) * of_element
         # Keras' losses average over the last axis; a last axis of 1 keeps the elements apart.
