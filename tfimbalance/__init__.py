@@ -1,9 +1,22 @@
 """Imbalance-aware losses, balanced datasets and callbacks for Keras 3 and TensorFlow."""
 
-from tfimbalance import callbacks, data, losses
+from tfimbalance import callbacks, data, layers, losses
+from tfimbalance.initializers import initial_bias
+from tfimbalance.offsets import adjust_logits, prior_shift
 from tfimbalance.statistics import ClassStatistics, class_statistics
 from tfimbalance.weights import class_weights
 
 __version__ = "0.1.0"
 
-__all__ = ["ClassStatistics", "callbacks", "class_statistics", "class_weights", "data", "losses"]
+__all__ = [
+    "ClassStatistics",
+    "adjust_logits",
+    "callbacks",
+    "class_statistics",
+    "class_weights",
+    "data",
+    "initial_bias",
+    "layers",
+    "losses",
+    "prior_shift",
+]

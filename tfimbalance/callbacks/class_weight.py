@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from typing import Any
 
 import keras
 
 from tfimbalance._checks import bad_value, check_integer
-from tfimbalance.losses import get
-from tfimbalance.losses._base import ImbalanceLoss
+from tfimbalance.callbacks._compiled import (
+    compile_again,
+    compiled_losses,
+    loss_name,
+    sees_changes,
+)
+from tfimbalance.losses._base import WeighableLoss
 from tfimbalance.statistics import ClassStatistics, class_statistics
 from tfimbalance.weights import class_weights
 
@@ -86,7 +90,7 @@ class ClassWeight(keras.callbacks.Callback):
         self.start_epoch = check_integer("start_epoch", start_epoch, minimum=0)
         self.output = output
         self.verbose = verbose
-        self._driven: dict[str, ImbalanceLoss] = {}
+        self._driven: dict[str, WeighableLoss] = {}
         self._current: dict[int, float] = {}
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -99,15 +103,10 @@ class ClassWeight(keras.callbacks.Callback):
                 received="multi-label statistics of two labels",
                 remedy="Use WeightedBinaryCrossentropy(pos_weight=[...]).",
             )
-        found = _losses(self.model)
-        if self.output is not None and self.output not in found:
-            raise bad_value(
-                "output", expected=f"one of {sorted(found)}", received=repr(self.output)
-            )
-        wanted = {name: found[name] for name in found if self.output in (None, name)}
-        self._driven = {k: v for k, v in wanted.items() if isinstance(v, ImbalanceLoss)}
+        found = compiled_losses(self.model, self.output)
+        self._driven = {k: v for k, v in found.items() if isinstance(v, WeighableLoss)}
         if not self._driven:
-            given = {output: _name(loss) for output, loss in wanted.items()}
+            given = {output: loss_name(loss) for output, loss in found.items()}
             raise bad_value(
                 "loss",
                 expected="a compiled loss that takes class weights",
@@ -123,11 +122,9 @@ class ClassWeight(keras.callbacks.Callback):
         if weights == self._current:
             return
         fresh = [loss.assign_class_weight(weights) for loss in self._driven.values()]
-        # A step that was compiled when a loss had no weights does not read them; JAX compiles the
-        # values in.
-        if any(fresh) or keras.backend.backend() == "jax":
-            self.model.make_train_function(force=True)
-            self.model.make_test_function(force=True)
+        # A step that was compiled when a loss had no weights does not read them.
+        if any(fresh) or not sees_changes():
+            compile_again(self.model)
         self._current = weights
         if self.verbose:
             targets = ", ".join(sorted(self._driven))
@@ -141,38 +138,3 @@ class ClassWeight(keras.callbacks.Callback):
 
     def _shown(self) -> dict[int, float]:
         return {k: w for k, w in self._current.items() if k < self._MOST_LOGGED}
-
-
-def _losses(model: keras.Model) -> dict[str, Any]:
-    """Return the compiled losses by the names of their outputs.
-
-    Keras has no public way to reach the instance behind a loss compiled by name. It makes one in
-    its compiled loss, when the first step is traced; until then the name is replaced by an instance
-    there. Where Keras has moved these, what the user gave to ``compile`` is read instead, and a
-    name is found not to take weights.
-    """
-    compiled: Any = getattr(model, "_compile_loss", None)
-    built = getattr(compiled, "_flat_losses", None)
-    if built:
-        return {str(entry.name): entry.loss for entry in built}
-    if hasattr(compiled, "_user_loss"):
-        compiled._user_loss = keras.tree.map_structure(_instance, compiled._user_loss)
-    given = getattr(compiled, "_user_loss", model.loss)
-    names = getattr(model, "output_names", None)
-    if isinstance(given, dict):
-        return {str(name): loss for name, loss in given.items()}
-    if isinstance(given, (list, tuple)):
-        return {str(name): loss for name, loss in zip(names or range(len(given)), given)}
-    return {str(names[0]) if names and len(names) == 1 else _name(given): given}
-
-
-def _instance(loss: Any) -> Any:
-    """Return an instance for the name or the class of a loss of this package."""
-    if isinstance(loss, str) or inspect.isclass(loss):
-        found = get(loss)
-        return found if isinstance(found, ImbalanceLoss) else loss
-    return loss
-
-
-def _name(loss: Any) -> str:
-    return str(getattr(loss, "name", None) or getattr(loss, "__name__", loss))

@@ -28,20 +28,115 @@ class ImbalanceLoss(keras.losses.Loss):
 
     It differs from `keras.losses.Loss` in three things. Targets are not cast to floating point
     before the loss sees them, so that class ids survive bfloat16. Probabilities arrive as they
-    left the model, so that their logits can be found. And class weights live in a variable, so
-    that a callback can change them inside a compiled step.
+    left the model, so that their logits can be found. And half precision is computed and averaged
+    in float32, and rounded once, to the largest finite number at most.
+
+    Attributes:
+        targets: which targets it takes: ``"binary"`` (0 and 1 for each output), ``"one_hot"``,
+            ``"sparse"`` (class ids).
     """
+
+    targets: tuple[str, ...] = ("binary",)
 
     def __init__(
         self,
         *,
-        class_weight: Weights | None = None,
         reduction: str = "sum_over_batch_size",
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self._reduction = _Reduction(reduction=reduction, dtype=dtype)
+        self._movable: dict[str, dict[str, Any]] = {}
+        self._reduction = _Reduction(reduction=reduction, dtype=compute_dtype(self.dtype))
+
+    def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return the unreduced loss."""
+        raise NotImplementedError
+
+    def valid(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
+        """Return which values count, or None if all do."""
+        return None
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return the loss before reduction, shape of the target without its last axis."""
+        return _rounded(self.nats(_as_tensor(y_true), as_float(y_pred)), self.dtype)
+
+    def __call__(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
+        with keras.name_scope(self.name):
+            return _rounded(
+                self._reduced(_as_tensor(y_true), as_float(y_pred), sample_weight), self.dtype
+            )
+
+    def _reduced(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
+        values = self.nats(y_true, y_pred)
+        if sample_weight is not None:
+            sample_weight = like_rows(sample_weight, values)
+        valid = self.valid(y_true, y_pred)
+        if valid is None:
+            return self._reduction(values, y_pred, sample_weight)
+        return self._reduction(values, values, self._folded(valid, y_pred, sample_weight))
+
+    def _folded(self, valid: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
+        """Fold what counts, and the mask of the prediction, into the sample weights.
+
+        Values that do not count leave the mean's denominator too, as with Keras' masks.
+        """
+        mask = getattr(y_pred, "_keras_mask", None)
+        if mask is not None:
+            valid = ops.logical_and(valid, ops.cast(mask, "bool"))
+        weight = ops.cast(valid, self._reduction.dtype)
+        if self.reduction in ("mean", "sum_over_batch_size"):
+            total = ops.cast(ops.size(weight), weight.dtype)
+            weight = weight * ops.divide_no_nan(total, ops.sum(weight))
+        return weight if sample_weight is None else weight * ops.cast(sample_weight, weight.dtype)
+
+    @property
+    def movable(self) -> tuple[str, ...]:
+        """Names of the arguments that are variables, which `assign` can move in training."""
+        return tuple(self._movable)
+
+    def assign(self, argument: str, value: float) -> None:
+        """Move an argument, such as ``tau``; a step that is already compiled sees the change.
+
+        Raises:
+            ValueError: for an argument that is not `movable`, or a value that it may not have.
+        """
+        if argument not in self._movable:
+            raise bad_value(
+                "argument",
+                expected=f"an argument of {self.name!r} that may move"
+                + (f", one of {list(self._movable)}" if self._movable else "; it has none"),
+                received=repr(argument),
+            )
+        getattr(self, argument).assign(check_number(argument, value, **self._movable[argument]))
+
+    def _make_movable(self, argument: str, value: float, **bounds: Any) -> keras.Variable:
+        self._movable[argument] = bounds
+        return self._variable(argument, check_number(argument, value, **bounds))
+
+    def _variable(self, name: str, value: Any) -> keras.Variable:
+        """Make a value one that may change inside a compiled step."""
+        return keras.Variable(
+            value, trainable=False, dtype=compute_dtype(self.dtype), name=f"{self.name}_{name}"
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments; what may move, as it is now."""
+        # The shortest decimal that a float32 stands for: .3, not .30000001.
+        moved = {
+            name: float(str(ops.convert_to_numpy(getattr(self, name))[()]))
+            for name in self._movable
+        }
+        return {"name": self.name, "reduction": self.reduction, "dtype": self.dtype, **moved}
+
+
+class WeighableLoss(ImbalanceLoss):
+    """Base of the losses that take class weights, in a variable that a callback may change."""
+
+    def __init__(self, *, class_weight: Weights | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self._class_weight: keras.Variable | None = None
         if class_weight is not None:
             self.assign_class_weight(class_weight)
@@ -62,75 +157,28 @@ class ImbalanceLoss(keras.losses.Loss):
             and has to be compiled again (`ClassWeight` does).
         """
         weights = per_class("class_weight", class_weight)
-        if self._class_weight is not None:
-            if tuple(self._class_weight.shape) != weights.shape:
-                raise bad_value(
-                    "class_weight",
-                    expected=f"{self._class_weight.shape[0]} weights, as many as before",
-                    received=f"{len(weights)} weights",
-                )
-            self._class_weight.assign(weights)
-            return False
-        self._class_weight = keras.Variable(
-            weights,
-            trainable=False,
-            dtype=compute_dtype(self.dtype),
-            name=f"{self.name}_class_weight",
-        )
-        return True
-
-    def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return the unreduced loss."""
-        raise NotImplementedError
-
-    def valid(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
-        """Return which values count, or None if all do."""
-        return None
-
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return the loss before reduction, shape of the target without its last axis."""
-        y_true = y_true if ops.is_tensor(y_true) else ops.convert_to_tensor(y_true)
-        return ops.cast(self.nats(y_true, as_float(y_pred)), self.dtype)
-
-    def __call__(
-        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
-    ) -> Tensor:
-        with keras.name_scope(self.name):
-            y_pred = as_float(y_pred)
-            values = self.call(y_true, y_pred)
-            if sample_weight is not None:
-                sample_weight = _aligned(sample_weight, values)
-            valid = self.valid(ops.convert_to_tensor(y_true), y_pred)
-            if valid is None:
-                return self._reduction(values, y_pred, sample_weight)
-            return self._reduction(values, values, self._folded(valid, y_pred, sample_weight))
-
-    def _folded(self, valid: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
-        """Fold what counts, and the mask of the prediction, into the sample weights.
-
-        Values that do not count leave the mean's denominator too, as with Keras' masks.
-        """
-        mask = getattr(y_pred, "_keras_mask", None)
-        if mask is not None:
-            valid = ops.logical_and(valid, ops.cast(mask, "bool"))
-        weight = ops.cast(valid, self.dtype)
-        if self.reduction in ("mean", "sum_over_batch_size"):
-            total = ops.cast(ops.size(weight), self.dtype)
-            weight = weight * ops.divide_no_nan(total, ops.sum(weight))
-        return weight if sample_weight is None else weight * ops.cast(sample_weight, self.dtype)
+        if self._class_weight is None:
+            self._class_weight = self._variable("class_weight", weights)
+            return True
+        if tuple(self._class_weight.shape) != weights.shape:
+            raise bad_value(
+                "class_weight",
+                expected=f"{self._class_weight.shape[0]} weights, as many as before",
+                received=f"{len(weights)} weights",
+            )
+        self._class_weight.assign(weights)
+        return False
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments; class weights as they are now."""
         weights = self._class_weight
         return {
+            **super().get_config(),
             "class_weight": None if weights is None else ops.convert_to_numpy(weights).tolist(),
-            "name": self.name,
-            "reduction": self.reduction,
-            "dtype": self.dtype,
         }
 
 
-class CrossentropyLoss(ImbalanceLoss):
+class CrossentropyLoss(WeighableLoss):
     """Base of the losses that compare probabilities with labels."""
 
     def __init__(
@@ -160,7 +208,21 @@ class CrossentropyLoss(ImbalanceLoss):
         }
 
 
-def _aligned(sample_weight: Tensor, values: Tensor) -> Tensor:
+def _as_tensor(x: Tensor) -> Tensor:
+    return x if ops.is_tensor(x) else ops.convert_to_tensor(x)
+
+
+def _rounded(values: Tensor, dtype: str) -> Tensor:
+    """Cast to the dtype of the loss; what float16 cannot hold becomes its largest number.
+
+    The gradient passes as if it had not.
+    """
+    if dtype == "float16" and keras.backend.standardize_dtype(values.dtype) != dtype:
+        values = values - ops.stop_gradient(ops.relu(values - 65504.0))
+    return ops.cast(values, dtype)
+
+
+def like_rows(sample_weight: Tensor, values: Tensor) -> Tensor:
     """Give a weight a row the rank of the values, from the left: ``(batch,)`` to ``(batch, 1)``.
 
     Left alone, broadcasting would lay it along the last axis.

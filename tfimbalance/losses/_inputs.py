@@ -38,45 +38,55 @@ def to_logits(y_pred: Tensor, *, from_logits: bool, activation: str, dtype: str)
     smallest normal number, so that its inverse still has half of the exponent's range to spare
     for weights and loss scales.
     """
-    if not from_logits:
-        found = _recovered(y_pred, activation)
+    found = _recovered(y_pred, activation)
+    if from_logits:
         if found is not None:
-            return ops.cast(found, dtype)
-        floor = tiny(y_pred) ** 0.5
-        p = ops.cast(y_pred, dtype)
-        if activation == "Softmax":
-            return ops.log(p + floor)
-        return ops.log(p + floor) - ops.log((1.0 - p) + floor)
-    return ops.cast(y_pred, dtype)
+            _warn(f"is the output of a {activation.lower()}", "logits", "from_logits=False")
+        return ops.cast(y_pred, dtype)
+    if found is not None:
+        return ops.cast(found, dtype)
+    if _is_linear(y_pred):
+        _warn("is the output of a linear layer", "probabilities", "from_logits=True")
+    floor = tiny(y_pred) ** 0.5
+    p = ops.cast(y_pred, dtype)
+    if activation == "Softmax":
+        return ops.log(p + floor)
+    return ops.log(p + floor) - ops.log((1.0 - p) + floor)
 
 
 def _recovered(y_pred: Tensor, activation: str) -> Tensor | None:
-    while True:
-        logits = getattr(y_pred, "_keras_logits", None)
-        if logits is not None:
-            return logits
-        # A TensorFlow graph tensor knows its operation (an eager one raises AttributeError);
-        # mixed precision puts a cast behind the activation.
-        operation: Any = getattr(y_pred, "op", None)
-        kind = getattr(operation, "type", None)
-        if kind == activation and len(operation.inputs) == 1:
-            return operation.inputs[0]
-        if kind != "Cast":
-            _warn_of_logits(operation)
-            return None
-        y_pred = operation.inputs[0]
+    logits = getattr(y_pred, "_keras_logits", None)
+    if logits is not None:
+        return logits
+    operation = _operation(y_pred)
+    if getattr(operation, "type", None) == activation and len(operation.inputs) == 1:
+        return operation.inputs[0]
+    return None
 
 
-def _warn_of_logits(operation: Any) -> None:
-    """Warn where a linear layer's output is taken for probabilities: half of them are negative."""
+def _operation(tensor: Tensor) -> Any:
+    """Return what made a TensorFlow graph tensor, looking through casts; None elsewhere."""
+    # An eager tensor raises AttributeError; mixed precision puts a cast behind the activation.
+    operation: Any = getattr(tensor, "op", None)
+    while getattr(operation, "type", None) == "Cast":
+        operation = operation.inputs[0].op
+    return operation
+
+
+def _is_linear(y_pred: Tensor) -> bool:
+    """Tell the output of a linear layer: taken for probabilities, half of it is negative."""
+    operation = _operation(y_pred)
     kind = getattr(operation, "type", None)
     inputs = [tensor.op.type for tensor in operation.inputs] if kind == "AddV2" else [kind]
-    if {"MatMul", "BatchMatMulV2", "BiasAdd"} & set(inputs):
-        warnings.warn(
-            "y_pred is the output of a linear layer, but the loss takes it for probabilities. "
-            "Pass from_logits=True to the loss, or end the model in a sigmoid or softmax.",
-            stacklevel=2,
-        )
+    return bool({"MatMul", "BatchMatMulV2", "BiasAdd"} & set(inputs))
+
+
+def _warn(what: str, taken_for: str, remedy: str) -> None:
+    warnings.warn(
+        f"y_pred {what}, but the loss takes it for {taken_for}. Pass {remedy} to the loss, or "
+        "change the end of the model.",
+        stacklevel=3,
+    )
 
 
 def align(y_true: Tensor, y_pred: Tensor) -> Tensor:
@@ -91,6 +101,14 @@ def align(y_true: Tensor, y_pred: Tensor) -> Tensor:
         y_true = ops.squeeze(y_true, -1)
     check_shapes(tuple(y_true.shape), tuple(y_pred.shape), y_true, y_pred)
     return y_true
+
+
+def is_sparse(y_true: Tensor, y_pred: Tensor) -> bool:
+    """Tell class ids from one-hot rows and from elements of 0 and 1, by static shape alone."""
+    true_rank, pred_rank = len(y_true.shape), len(y_pred.shape)
+    if pred_rank == 0 or y_pred.shape[-1] == 1:
+        return False
+    return true_rank == pred_rank - 1 or (true_rank == pred_rank and y_true.shape[-1] == 1)
 
 
 def sparse_ids(y_true: Tensor, y_pred: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ def tiny(x: Tensor) -> float:
     return _SMALLEST_NORMAL[keras.backend.standardize_dtype(x.dtype)]
 
 
-def _only(args: tuple[Tensor, ...], upstream: Tensor | None) -> Tensor:
+def only(args: tuple[Tensor, ...], upstream: Tensor | None) -> Tensor:
     """Read the upstream gradient, which Keras passes by position or by name (PyTorch)."""
     return args[0] if upstream is None else upstream
 
@@ -70,7 +70,7 @@ def binary_focal(y: Tensor, z: Tensor, gamma: float) -> Tensor:
         fade = _power(ops.abs(error), gamma)
 
         def gradient(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
-            return _only(args, upstream) * _binary_slope(error, fade, minor, ce, gamma)
+            return only(args, upstream) * _binary_slope(error, fade, minor, ce, gamma)
 
         return fade * ce if gamma else ce, gradient
 
@@ -103,7 +103,7 @@ def focal_of_nats(ce: Tensor, gamma: float) -> Tensor:
         def gradient(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
             # ce / q tends to 1; dividing first keeps q**(gamma - 1) from overflowing at gamma < 1.
             ratio = ops.where(q > 0.0, ce / (q + tiny(q)), 1.0)
-            return _only(args, upstream) * fade * (1.0 + gamma * (1.0 - q) * ratio)
+            return only(args, upstream) * fade * (1.0 + gamma * (1.0 - q) * ratio)
 
         return fade * ce, gradient
 

@@ -9,9 +9,9 @@ from keras import ops
 
 from tfimbalance._checks import check_integer
 from tfimbalance.losses._base import Weights
-from tfimbalance.losses._inputs import align, as_float, compute_dtype, sparse_ids, to_logits
+from tfimbalance.losses._inputs import as_float, compute_dtype, sparse_ids, to_logits
 from tfimbalance.losses._kernels import focal_of_nats
-from tfimbalance.losses._weights import as_weights, check_width
+from tfimbalance.losses._targets import Targets
 from tfimbalance.losses.focal import FocalLoss
 
 Tensor = Any
@@ -36,18 +36,8 @@ def categorical_focal_loss(
         >>> [round(float(value), 4) for value in loss]
         [0.3466]
     """
-    y_pred = as_float(y_pred)
-    dtype = dtype or compute_dtype(keras.backend.standardize_dtype(y_pred.dtype))
-    z = to_logits(y_pred, from_logits=from_logits, activation="Softmax", dtype=dtype)
-    hard = align(ops.cast(y_true, dtype), z)
-    target = hard
-    if label_smoothing:
-        target = hard * (1.0 - label_smoothing) + label_smoothing / z.shape[-1]
-    values = focal_of_nats(ops.categorical_crossentropy(target, z, from_logits=True), gamma)
-    weights = as_weights("class_weight", class_weight, dtype)
-    if weights is not None:
-        values = values * ops.sum(hard * check_width(weights, z), axis=-1)
-    return values
+    z = _logits(y_pred, from_logits, dtype)
+    return _focal(Targets.from_rows(y_true, z), z, gamma, class_weight, label_smoothing)
 
 
 def sparse_categorical_focal_loss(
@@ -72,25 +62,26 @@ def sparse_categorical_focal_loss(
         >>> [round(float(value), 4) for value in loss]
         [0.3466, 0.0]
     """
+    z = _logits(y_pred, from_logits, dtype)
+    targets = Targets.from_ids(y_true, z, ignore_class)
+    return _focal(targets, z, gamma, class_weight, label_smoothing)
+
+
+def _logits(y_pred: Tensor, from_logits: bool, dtype: str | None) -> Tensor:
     y_pred = as_float(y_pred)
     dtype = dtype or compute_dtype(keras.backend.standardize_dtype(y_pred.dtype))
-    z = to_logits(y_pred, from_logits=from_logits, activation="Softmax", dtype=dtype)
-    ids = sparse_ids(ops.convert_to_tensor(y_true), z)
-    valid = None
-    if ignore_class is not None:
-        valid = ops.not_equal(ids, ignore_class)
-        ids = ops.where(valid, ids, 0)
-    if label_smoothing:
-        width = z.shape[-1]
-        target = ops.one_hot(ids, width, dtype=dtype) * (1.0 - label_smoothing)
-        ce = ops.categorical_crossentropy(target + label_smoothing / width, z, from_logits=True)
-    else:
-        ce = ops.sparse_categorical_crossentropy(ids, z, from_logits=True)
-    values = focal_of_nats(ce, gamma)
-    weights = as_weights("class_weight", class_weight, dtype)
-    if weights is not None:
-        values = values * ops.take(check_width(weights, z), ids, axis=0)
-    return values if valid is None else ops.where(valid, values, ops.zeros_like(values))
+    return to_logits(y_pred, from_logits=from_logits, activation="Softmax", dtype=dtype)
+
+
+def _focal(
+    targets: Targets,
+    z: Tensor,
+    gamma: float,
+    class_weight: Weights | None,
+    label_smoothing: float,
+) -> Tensor:
+    values = focal_of_nats(targets.crossentropy(z, label_smoothing), gamma)
+    return targets.weighed(values, class_weight, z)
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
@@ -128,6 +119,8 @@ class CategoricalFocalLoss(FocalLoss):
     References:
         [1] Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv 1708.02002.
     """
+
+    targets = ("one_hot",)
 
     def __init__(
         self,
@@ -189,6 +182,8 @@ class SparseCategoricalFocalLoss(FocalLoss):
     References:
         [1] Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv 1708.02002.
     """
+
+    targets = ("sparse",)
 
     def __init__(
         self,

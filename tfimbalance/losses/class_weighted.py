@@ -8,8 +8,8 @@ import keras
 from keras import ops
 
 from tfimbalance._checks import bad_value
-from tfimbalance.losses._base import ImbalanceLoss, Weights
-from tfimbalance.losses._inputs import align, compute_dtype, sparse_ids
+from tfimbalance.losses._base import ImbalanceLoss, WeighableLoss, Weights
+from tfimbalance.losses._inputs import align, compute_dtype, is_sparse, sparse_ids
 from tfimbalance.losses._weights import as_weights, between, check_width, negative_and_positive
 from tfimbalance.losses.focal import BinaryFocalLoss
 from tfimbalance.losses.registry import get
@@ -38,7 +38,7 @@ _ONE_HOT_ONLY = (
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
-class ClassWeighted(ImbalanceLoss):
+class ClassWeighted(WeighableLoss):
     """Put class weights on any Keras loss, in the loss itself instead of in ``fit``.
 
     Use it where ``fit(class_weight=...)`` refuses or misreads the target: segmentation masks,
@@ -84,6 +84,13 @@ class ClassWeighted(ImbalanceLoss):
         dtype: Any = None,
     ) -> None:
         self.loss = get(loss)
+        if isinstance(self.loss, ImbalanceLoss) and not isinstance(self.loss, WeighableLoss):
+            raise bad_value(
+                "loss",
+                expected="a loss that gives each row its own value",
+                received=repr(self.loss.name),
+                remedy="In a mean over pairs of classes, class weights cancel.",
+            )
         label = getattr(self.loss, "name", None) or getattr(self.loss, "__name__", "loss")
         super().__init__(
             class_weight=class_weight,
@@ -125,11 +132,7 @@ class ClassWeighted(ImbalanceLoss):
         return cls(**{**config, "loss": loss})
 
     def _is_sparse(self, y_true: Tensor, y_pred: Tensor) -> bool:
-        width = y_pred.shape[-1] if len(y_pred.shape) else 1
-        if width == 1 or isinstance(self.loss, _ONE_HOT_ONLY):
-            return False
-        fewer = len(y_true.shape) == len(y_pred.shape) - 1
-        return fewer or (len(y_true.shape) == len(y_pred.shape) and y_true.shape[-1] == 1)
+        return not isinstance(self.loss, _ONE_HOT_ONLY) and is_sparse(y_true, y_pred)
 
     def _is_binary(self, y_pred: Tensor) -> bool:
         function = getattr(self.loss, "fn", self.loss)

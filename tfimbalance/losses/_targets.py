@@ -1,0 +1,79 @@
+"""Targets of a softmax, class ids or one-hot rows: their cross-entropy and their weights."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from keras import ops
+
+from tfimbalance._checks import bad_value
+from tfimbalance.losses._inputs import align, is_sparse, sparse_ids
+from tfimbalance.losses._weights import as_weights, check_width
+
+Tensor = Any
+
+
+class Targets(NamedTuple):
+    """One class a target. Either ``ids`` or ``rows`` is set: which one follows from static shapes.
+
+    Attributes:
+        ids: integers, ``(batch, ...)``; those that do not count are 0.
+        rows: one-hot or soft rows, ``(batch, ..., num_classes)``, in the dtype of the logits.
+        valid: which ids count; None if all do.
+    """
+
+    ids: Tensor | None = None
+    rows: Tensor | None = None
+    valid: Tensor | None = None
+
+    @classmethod
+    def read(cls, y_true: Tensor, z: Tensor, ignore_class: int | None = None) -> Targets:
+        """Read class ids where their static shape says so, and one-hot rows otherwise."""
+        if is_sparse(y_true, z):
+            return cls.from_ids(y_true, z, ignore_class)
+        if ignore_class is not None:
+            raise bad_value(
+                "ignore_class",
+                expected="None beside one-hot targets",
+                received=f"{ignore_class}, y_true of shape {tuple(y_true.shape)}",
+                remedy="Pass class ids, or leave rows out with sample_weight.",
+            )
+        return cls.from_rows(y_true, z)
+
+    @classmethod
+    def from_ids(cls, y_true: Tensor, z: Tensor, ignore_class: int | None = None) -> Targets:
+        """Read class ids, ``(batch, ...)`` or ``(batch, ..., 1)``."""
+        ids = sparse_ids(ops.convert_to_tensor(y_true), z)
+        if ignore_class is None:
+            return cls(ids=ids)
+        valid = ops.not_equal(ids, ignore_class)
+        return cls(ids=ops.where(valid, ids, 0), valid=valid)
+
+    @classmethod
+    def from_rows(cls, y_true: Tensor, z: Tensor) -> Targets:
+        """Read one-hot rows of the shape of the logits."""
+        return cls(rows=align(ops.cast(y_true, z.dtype), z))
+
+    def as_rows(self, z: Tensor) -> Tensor:
+        """Return one-hot rows of the shape of ``z``."""
+        return ops.one_hot(self.ids, z.shape[-1], dtype=z.dtype) if self.rows is None else self.rows
+
+    def crossentropy(self, z: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        """Return ``log(sum_k exp(z_k)) - z_y`` of each target, by the backend's fused operation."""
+        if self.rows is None and not label_smoothing:
+            return ops.sparse_categorical_crossentropy(self.ids, z, from_logits=True)
+        rows = self.as_rows(z)
+        if label_smoothing:
+            rows = rows * (1.0 - label_smoothing) + label_smoothing / z.shape[-1]
+        return ops.categorical_crossentropy(rows, z, from_logits=True)
+
+    def weighed(self, values: Tensor, class_weight: Any, z: Tensor) -> Tensor:
+        """Multiply each target's value by the weight of its class; 0 where it does not count."""
+        weights = as_weights("class_weight", class_weight, z.dtype)
+        if weights is not None:
+            check_width(weights, z)
+            if self.rows is None:
+                values = values * ops.take(weights, self.ids, axis=0)
+            else:
+                values = values * ops.sum(self.rows * weights, axis=-1)
+        return values if self.valid is None else ops.where(self.valid, values, 0.0)

@@ -1,0 +1,114 @@
+"""Asymmetric loss for several labels a row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfimbalance._checks import check_number
+from tfimbalance.losses._base import CrossentropyLoss, Weights
+from tfimbalance.losses._inputs import align, compute_dtype, mean_over_last_axis, to_logits
+from tfimbalance.losses._kernels import focal_of_nats
+from tfimbalance.losses._weights import as_weights, between, negative_and_positive
+
+Tensor = Any
+
+
+@keras.saving.register_keras_serializable("tfimbalance")
+class AsymmetricLoss(CrossentropyLoss):
+    """Focal loss that forgets easy negatives faster than easy positives, for many labels a row.
+
+    Use it for tagging, where nearly every label of a row is an easy negative. Negatives below
+    ``margin`` count nothing at all. A negative of which the model is *sure* that it is positive
+    also fades out for ``margin > 0``, because it may be mislabelled [1, section 2.4]: with
+    ``margin=0`` it keeps its gradient. Trained probabilities are not calibrated.
+
+        loss = -class_weight[y] * [ y * (1 - p)**gamma_pos * log(p)
+                                    + (1 - y) * p_m**gamma_neg * log(1 - p_m) ]     [1, eq. 7]
+        p_m = max(p - margin, 0)
+
+    Args:
+        gamma_neg: how fast easy negatives fade, at least 0.
+        gamma_pos: how fast easy positives fade, at least 0 and at most ``gamma_neg`` in [1].
+        margin: probability up to which a negative counts nothing, in [0, 1).
+        class_weight: ``{0: ..., 1: ...}``, or one weight a label for its positives.
+            May be changed in training by `tfimbalance.callbacks.ClassWeight`.
+        from_logits: whether ``y_pred`` are logits. Prefer that.
+        label_smoothing: share of the target that is spread evenly over both classes.
+        reduction, name, dtype: as `keras.losses.Loss`.
+
+    Shapes:
+        y_true: 0 and 1 (or between), ``(batch,)``, ``(batch, 1)``, or any shape of ``y_pred``.
+        y_pred: ``(batch, ..., num_labels)``. Returns nats, averaged over the last axis ([1] sums).
+
+    Raises:
+        ValueError: for a negative gamma, a margin outside [0, 1), or shapes that do not fit.
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> loss = tfi.losses.AsymmetricLoss(gamma_neg=1.0, margin=0.25)
+        >>> round(float(loss([[1.0, 0.0]], [[0.5, 0.75]])), 4)  # log(2) / 2, twice.
+        0.3466
+
+    References:
+        [1] Ridnik et al., Asymmetric Loss for Multi-Label Classification, ICCV 2021,
+        arXiv 2009.14119.
+    """
+
+    def __init__(
+        self,
+        gamma_neg: float = 4.0,
+        *,
+        gamma_pos: float = 1.0,
+        margin: float = 0.05,
+        class_weight: Weights | None = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        reduction: str = "sum_over_batch_size",
+        name: str = "asymmetric_loss",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            class_weight=class_weight,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            reduction=reduction,
+            name=name,
+            dtype=dtype,
+        )
+        self.gamma_neg = check_number("gamma_neg", gamma_neg, minimum=0.0)
+        self.gamma_pos = check_number("gamma_pos", gamma_pos, minimum=0.0)
+        self.margin = check_number("margin", margin, minimum=0.0, maximum=0.999)
+
+    def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return the loss of each row."""
+        dtype = compute_dtype(self.dtype)
+        z = to_logits(y_pred, from_logits=self.from_logits, activation="Sigmoid", dtype=dtype)
+        hard = align(ops.cast(y_true, dtype), z)
+        y = hard * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
+        # Each side is a focal loss of its own nats: 1 - exp(-nats) is 1 - p, and p_m.
+        positive = focal_of_nats(ops.softplus(-z), self.gamma_pos)
+        negative = focal_of_nats(_negative_nats(z, self.margin), self.gamma_neg)
+        values = y * positive + (1.0 - y) * negative
+        weights = as_weights("class_weight", self.class_weight, dtype)
+        if weights is not None:
+            values = values * between(hard, *negative_and_positive(weights, z))
+        return mean_over_last_axis(values)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments."""
+        return {
+            **super().get_config(),
+            "gamma_neg": self.gamma_neg,
+            "gamma_pos": self.gamma_pos,
+            "margin": self.margin,
+        }
+
+
+def _negative_nats(z: Tensor, margin: float) -> Tensor:
+    """``-log(1 - max(sigmoid(z) - margin, 0))``; without a margin, where it is unbounded, exact."""
+    if margin == 0.0:
+        return ops.softplus(z)
+    return -ops.log1p(-ops.relu(ops.sigmoid(z) - margin))

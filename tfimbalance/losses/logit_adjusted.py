@@ -1,0 +1,258 @@
+"""Logit adjustment: cross-entropy of logits that know how frequent their classes are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfimbalance._checks import bad_value
+from tfimbalance.losses._base import CrossentropyLoss, Weights
+from tfimbalance.losses._inputs import compute_dtype, to_logits
+from tfimbalance.losses._softmax import SoftmaxLoss
+from tfimbalance.losses._targets import Targets
+from tfimbalance.losses.focal import binary_focal_loss
+from tfimbalance.offsets import log_odds, positive_priors
+
+Tensor = Any
+
+
+@keras.saving.register_keras_serializable("tfimbalance")
+class LogitAdjustedLoss(SoftmaxLoss):
+    """Cross-entropy that aims at the balanced error: every class counts the same, however rare.
+
+    Use it for long tails that are judged by the mean recall of the classes. It is consistent for
+    the balanced error where class weights are not [1, section 4], and it costs one addition. The
+    frequency goes into the loss alone: serve ``argmax(z)`` of the raw logits. Their softmax is the
+    probability in a world of equally frequent classes; ``z + log(pi)`` is that at the natural rate.
+    Do not combine it with class weights or balanced batches at full strength: that corrects twice.
+
+        loss = -class_weight[y] * log_softmax(z + tau * log(pi))[y]              [1, eq. 10]
+
+    Args:
+        priors: how frequent the classes are: `ClassStatistics`, counts or probabilities, one a
+            class. May be changed by ``assign_priors``.
+        tau: strength; 1 targets the balanced error, 0 is cross-entropy. A `keras.Variable`, which
+            `tfimbalance.callbacks.LossSchedule` can move.
+        class_weight: ``{class: weight}`` or one weight a class.
+            May be changed in training by `tfimbalance.callbacks.ClassWeight`.
+        from_logits: whether ``y_pred`` are logits. Prefer that.
+        label_smoothing: share of the target that is spread evenly over all classes.
+        ignore_class: id of targets that do not count, in the mean neither; -1 or 255 in masks.
+        reduction, name, dtype: as `keras.losses.Loss`.
+
+    Shapes:
+        y_true: class ids, ``(batch, ...)`` or ``(batch, ..., 1)``, or one-hot,
+            ``(batch, ..., num_classes)``; told apart by static shape.
+        y_pred: ``(batch, ..., num_classes)``. Returns nats, ``(batch, ...)`` before reduction.
+
+    Raises:
+        ValueError: for a class of prior 0 (named), another number of classes than ``y_pred``, or
+            shapes that do not fit.
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> loss = tfi.losses.LogitAdjustedLoss([90, 10], from_logits=True)
+        >>> round(float(loss([1], [[0.0, 0.0]])), 4)  # -log(0.1)
+        2.3026
+
+    References:
+        [1] Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021, arXiv 2007.07314.
+    """
+
+    _argument = "priors"
+
+    def __init__(
+        self,
+        priors: Any,
+        *,
+        tau: float = 1.0,
+        class_weight: Weights | None = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        ignore_class: int | None = None,
+        reduction: str = "sum_over_batch_size",
+        name: str = "logit_adjusted_loss",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            priors,
+            class_weight=class_weight,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            ignore_class=ignore_class,
+            reduction=reduction,
+            name=name,
+            dtype=dtype,
+        )
+        self.tau = self._make_movable("tau", tau)
+
+    def changed(self, z: Tensor, log_pi: Tensor, targets: Targets) -> Tensor:
+        """Return ``z + tau * log(pi)``."""
+        return z + ops.convert_to_tensor(self.tau) * log_pi
+
+
+@keras.saving.register_keras_serializable("tfimbalance")
+class BalancedSoftmaxLoss(SoftmaxLoss):
+    """Softmax that counts how often it sees each class: `LogitAdjustedLoss` at ``tau=1``.
+
+    Use it as that, where the published name is wanted and the strength is not tuned.
+
+        loss = -class_weight[y] * log( n_y exp(z_y) / sum_k n_k exp(z_k) )        [1, eq. 4]
+
+    Args:
+        class_counts: how frequent the classes are: `ClassStatistics`, counts or probabilities, one
+            a class. May be changed by ``assign_priors``.
+        class_weight: ``{class: weight}`` or one weight a class.
+            May be changed in training by `tfimbalance.callbacks.ClassWeight`.
+        from_logits: whether ``y_pred`` are logits. Prefer that.
+        label_smoothing: share of the target that is spread evenly over all classes.
+        ignore_class: id of targets that do not count, in the mean neither; -1 or 255 in masks.
+        reduction, name, dtype: as `keras.losses.Loss`.
+
+    Shapes:
+        y_true: class ids, ``(batch, ...)`` or ``(batch, ..., 1)``, or one-hot,
+            ``(batch, ..., num_classes)``; told apart by static shape.
+        y_pred: ``(batch, ..., num_classes)``. Returns nats, ``(batch, ...)`` before reduction.
+
+    Raises:
+        ValueError: for a class without rows (named), another number of classes than ``y_pred``, or
+            shapes that do not fit.
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> loss = tfi.losses.BalancedSoftmaxLoss([90, 10], from_logits=True)
+        >>> round(float(loss([[0.0, 1.0]], [[0.0, 0.0]])), 4)  # -log(0.1)
+        2.3026
+
+    References:
+        [1] Ren et al., Balanced Meta-Softmax for Long-Tailed Visual Recognition, NeurIPS 2020,
+        arXiv 2007.10740.
+    """
+
+    def __init__(
+        self,
+        class_counts: Any,
+        *,
+        class_weight: Weights | None = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        ignore_class: int | None = None,
+        reduction: str = "sum_over_batch_size",
+        name: str = "balanced_softmax_loss",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            class_counts,
+            class_weight=class_weight,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            ignore_class=ignore_class,
+            reduction=reduction,
+            name=name,
+            dtype=dtype,
+        )
+
+    def changed(self, z: Tensor, log_pi: Tensor, targets: Targets) -> Tensor:
+        """Return ``z + log(pi)``: ``log(n)`` less a constant, which a softmax does not see."""
+        return z + log_pi
+
+
+@keras.saving.register_keras_serializable("tfimbalance")
+class BinaryLogitAdjustedLoss(CrossentropyLoss):
+    """Logit adjustment for models with one logit a row or a label.
+
+    Use it for rare positives that are judged by the balanced error (the mean of both recalls, a
+    threshold of 0 on the raw logit) or for tags of very different rates. As with
+    `LogitAdjustedLoss`, ``z + logit(pi)`` is the calibrated logit at the natural rate.
+
+        loss = class_weight[y] * BCE(y, sigmoid(z + tau * logit(pi)))            [1, eq. 10]
+
+    Args:
+        prior: probability of a positive: a number, one a label, or `ClassStatistics` of two
+            classes or of several labels. May be changed by ``assign_prior``.
+        tau: strength; 1 targets the balanced error, 0 is cross-entropy. A `keras.Variable`, which
+            `tfimbalance.callbacks.LossSchedule` can move.
+        class_weight: ``{0: ..., 1: ...}``, or one weight a label for its positives. May be changed
+            in training by `tfimbalance.callbacks.ClassWeight`.
+        from_logits: whether ``y_pred`` are logits. Prefer that.
+        label_smoothing: share of the target that is spread evenly over both classes.
+        reduction, name, dtype: as `keras.losses.Loss`.
+
+    Shapes:
+        y_true: 0 and 1 (or between), ``(batch,)``, ``(batch, 1)``, or any shape of ``y_pred``.
+        y_pred: ``(batch, ..., num_labels)``. Returns nats, averaged over the last axis.
+
+    Raises:
+        ValueError: for a prior that is not strictly between 0 and 1 (its label named), another
+            number of labels than ``y_pred``, or shapes that do not fit.
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> loss = tfi.losses.BinaryLogitAdjustedLoss(0.1, from_logits=True)
+        >>> round(float(loss([[1.0]], [[0.0]])), 4)  # -log(0.1)
+        2.3026
+
+    References:
+        [1] Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021, arXiv 2007.07314.
+    """
+
+    def __init__(
+        self,
+        prior: Any,
+        *,
+        tau: float = 1.0,
+        class_weight: Weights | None = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        reduction: str = "sum_over_batch_size",
+        name: str = "binary_logit_adjusted_loss",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            class_weight=class_weight,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            reduction=reduction,
+            name=name,
+            dtype=dtype,
+        )
+        self.tau = self._make_movable("tau", tau)
+        self._prior: float | list[float] = 0.5
+        self._log_odds: keras.Variable | None = None
+        self.assign_prior(prior)
+
+    def assign_prior(self, prior: Any) -> None:
+        """Set the probability of a positive; a step that is already compiled sees the change."""
+        values = log_odds(prior)
+        if self._log_odds is None:
+            self._log_odds = self._variable("log_odds", values)
+        elif tuple(self._log_odds.shape) != values.shape:
+            raise bad_value(
+                "prior",
+                expected=f"shape {tuple(self._log_odds.shape)}, as before",
+                received=f"shape {values.shape}",
+            )
+        else:
+            self._log_odds.assign(values)
+        self._prior = positive_priors(prior).tolist()
+
+    def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return the loss of each row."""
+        dtype = compute_dtype(self.dtype)
+        z = to_logits(y_pred, from_logits=self.from_logits, activation="Sigmoid", dtype=dtype)
+        offset = ops.convert_to_tensor(self.tau) * ops.convert_to_tensor(self._log_odds)
+        width = z.shape[-1] if len(z.shape) > 1 else 1
+        if len(offset.shape) and width not in (None, offset.shape[0]):
+            raise bad_value(
+                "prior",
+                expected=f"a number, or one for each of the {width} labels of y_pred",
+                received=f"{offset.shape[0]} numbers",
+            )
+        arguments = {**self._arguments(), "from_logits": True}
+        return binary_focal_loss(y_true, z + offset, gamma=0.0, **arguments)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments."""
+        return {**super().get_config(), "prior": self._prior}

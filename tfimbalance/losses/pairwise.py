@@ -1,0 +1,134 @@
+"""Pairwise losses: every positive against every negative of the batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfimbalance._checks import bad_value, check_choice, check_number
+from tfimbalance.losses._base import ImbalanceLoss, like_rows
+from tfimbalance.losses._inputs import align, compute_dtype
+from tfimbalance.losses._pairs import logistic_sums, squared_hinge_sums
+
+Tensor = Any
+
+
+@keras.saving.register_keras_serializable("tfimbalance")
+class PairwiseAUCLoss(ImbalanceLoss):
+    """Smooth stand-in for 1 - ROC-AUC: the share of pairs that are ranked the wrong way round.
+
+    Use it where only the order is served: retrieval, triage, alerts. It is the same at any rate of
+    positives, but needs some in every batch: pair it with `tfimbalance.data.balanced_batches`. A
+    batch without a pair gives 0, and no gradient. Scores are ranks, not probabilities. Pairs are
+    those within a batch, and within one replica of a distributed one.
+
+        loss = mean over pairs (positive i, negative j) of phi(s_i - s_j)
+        squared hinge: phi(d) = max(0, margin - d)**2     [1]
+        logistic:      phi(d) = log(1 + exp(-d))          [2]
+
+    A pair weighs the product of its rows' sample weights, as in a weighted AUC, and the mean is
+    weighted: neither class weights nor a common factor change it. The squared hinge takes the time
+    of a sort; the logistic computes each pair, in blocks. Memory is of the order of the batch.
+
+    Args:
+        surrogate: ``"squared_hinge"`` or ``"logistic"``.
+        margin: lead from which a pair costs nothing, in the unit of the scores, above 0. Of the
+            squared hinge alone.
+        reduction, name, dtype: as `keras.losses.Loss`. Before reduction, each positive row holds
+            its part of the mean, times the number of rows; negatives hold 0.
+
+    Shapes:
+        y_true: 0 and 1, ``(batch,)``, ``(batch, 1)``, or any shape of ``y_pred``. A target between
+            counts on both sides, as ``y`` of a positive and ``1 - y`` of a negative.
+        y_pred: scores, ``(batch, ..., num_labels)``: logits rather than probabilities, whose
+            gradient vanishes behind a sigmoid. Pairs are formed within a label over all other
+            axes, and averaged over labels. Returns nats (logistic) or squared scores,
+            ``(batch, ...)`` before reduction.
+
+    Raises:
+        ValueError: for an unknown surrogate, ``margin <= 0``, a margin beside the logistic one, or
+            shapes that do not fit.
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> loss = tfi.losses.PairwiseAUCLoss(margin=1.0)
+        >>> round(float(loss([1.0, 0.0, 0.0], [0.5, 0.0, -2.0])), 4)  # 0.5**2 and 0.
+        0.125
+
+    References:
+        [1] Yuan et al., Large-Scale Robust Deep AUC Maximization, ICCV 2021, arXiv 2012.03173.
+        [2] Gao and Zhou, On the Consistency of AUC Pairwise Optimization, IJCAI 2015,
+        arXiv 1208.0645.
+    """
+
+    def __init__(
+        self,
+        surrogate: str = "squared_hinge",
+        *,
+        margin: float = 1.0,
+        reduction: str = "sum_over_batch_size",
+        name: str = "pairwise_auc_loss",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(reduction=reduction, name=name, dtype=dtype)
+        self.surrogate = check_choice("surrogate", surrogate, ("squared_hinge", "logistic"))
+        self.margin = check_number("margin", margin, minimum=0.0, exclusive=True)
+        if surrogate == "logistic" and margin != 1.0:
+            raise bad_value(
+                "margin",
+                expected='nothing beside surrogate="logistic", which has none',
+                received=repr(margin),
+            )
+
+    def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return each positive's part of the mean over pairs, times the number of rows."""
+        return self._shares(y_true, y_pred, None)
+
+    def _reduced(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
+        weight = self._row_weights(y_pred, sample_weight)
+        values = self._shares(y_true, y_pred, weight)
+        return self._reduction(values, values)
+
+    def _row_weights(self, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor | None:
+        """Fold the mask of the prediction into the weights: what is masked is in no pair."""
+        rows = y_pred[..., 0] if len(y_pred.shape) > 1 else y_pred
+        mask = getattr(y_pred, "_keras_mask", None)
+        dtype = compute_dtype(self.dtype)
+        weight = None
+        if sample_weight is not None:
+            weight = ops.broadcast_to(
+                ops.cast(like_rows(sample_weight, rows), dtype), ops.shape(rows)
+            )
+        if mask is not None:
+            kept = ops.cast(mask, dtype)
+            weight = kept if weight is None else weight * kept
+        return weight
+
+    def _shares(self, y_true: Tensor, y_pred: Tensor, weight: Tensor | None) -> Tensor:
+        dtype = compute_dtype(self.dtype)
+        s = ops.cast(y_pred, dtype)
+        y = align(ops.cast(y_true, dtype), s)
+        shape = ops.shape(s)[:-1] if len(s.shape) > 1 else ops.shape(s)
+        labels = s.shape[-1] if len(s.shape) > 1 else 1
+        scores = ops.transpose(ops.reshape(s, (-1, labels)))
+        positive = ops.transpose(ops.reshape(y, (-1, labels)))
+        negative = 1.0 - positive
+        if weight is not None:
+            flat = ops.reshape(weight, (1, -1))
+            positive, negative = positive * flat, negative * flat
+        if self.surrogate == "logistic":
+            sums = logistic_sums(scores, positive, negative)
+        else:
+            sums = squared_hinge_sums(scores, positive, negative, self.margin)
+        pairs = ops.sum(positive, axis=-1, keepdims=True) * ops.sum(
+            negative, axis=-1, keepdims=True
+        )
+        size = ops.cast(ops.shape(scores)[-1], dtype)
+        values = positive * sums * ops.divide_no_nan(size, pairs)
+        return ops.reshape(ops.mean(values, axis=0), shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments."""
+        return {**super().get_config(), "surrogate": self.surrogate, "margin": self.margin}

@@ -1,0 +1,256 @@
+"""Class priors -> what to add to logits: adjustment, prior shift, log odds. All in float64 nats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfimbalance._checks import bad_value, check_number, per_class, some_classes
+from tfimbalance.statistics import ClassStatistics
+
+FloatArray = NDArray[np.float64]
+
+# How far from 1 probabilities may add up to: float32 over many classes.
+_ROUNDING = 1e-3
+
+
+def class_priors(priors: Any, *, argument: str = "priors") -> FloatArray:
+    """Return the share of each class from `ClassStatistics`, counts or probabilities.
+
+    Args:
+        priors: statistics, counts, or probabilities that add up to 1; ``{class: number}`` or one
+            number a class.
+        argument: what errors call it.
+
+    Returns:
+        ``(num_classes,)`` probabilities that add up to 1, none of them 0.
+
+    Raises:
+        ValueError: for fewer than two classes, a class of prior 0 (named), probabilities that do
+            not add up to 1, or statistics of labels that do not exclude one another.
+
+    Example:
+        >>> from tfimbalance.offsets import class_priors
+        >>> class_priors([950, 50]).tolist()
+        [0.95, 0.05]
+    """
+    if isinstance(priors, ClassStatistics):
+        if priors.multi_label:
+            raise bad_value(
+                argument,
+                expected="priors of classes that exclude one another",
+                received="multi-label statistics",
+                remedy="Labels with a logit each take BinaryLogitAdjustedLoss.",
+            )
+        priors = priors.counts
+    vector = per_class(argument, priors)
+    if vector.size < 2:
+        raise bad_value(argument, expected="at least two classes", received=f"{priors!r}")
+    empty = np.flatnonzero(vector == 0)
+    if empty.size:
+        raise bad_value(
+            argument,
+            expected="a count or probability above 0 for every class",
+            received=f"0 for {some_classes(empty)}",
+            remedy="log(0) has no finite value: number the classes without gaps, or give a class "
+            "that was never seen a small count.",
+        )
+    total = vector.sum()
+    is_shares = vector.max() <= 1.0 and bool((vector != 1.0).any())
+    if is_shares and abs(total - 1.0) > _ROUNDING:
+        raise bad_value(
+            argument,
+            expected="counts, or probabilities that add up to 1",
+            received=f"numbers up to {vector.max():g} that add up to {total:g}",
+        )
+    return np.asarray(vector / total)
+
+
+def positive_priors(prior: Any, *, argument: str = "prior") -> FloatArray:
+    """Return the probability of a positive: one number, or one a label.
+
+    Args:
+        prior: a probability, one a label, or `ClassStatistics` (of two classes, or multi-label).
+        argument: what errors call it.
+
+    Returns:
+        An array of shape ``()`` or ``(num_labels,)``, strictly between 0 and 1.
+
+    Raises:
+        ValueError: for a prior that is not strictly between 0 and 1 (its label named), or
+            statistics of more than two classes.
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> from tfimbalance.offsets import positive_priors
+        >>> float(positive_priors(tfi.ClassStatistics([950, 50])))
+        0.05
+    """
+    if isinstance(prior, ClassStatistics):
+        if not prior.multi_label and prior.num_classes != 2:
+            raise bad_value(
+                argument,
+                expected="statistics of two classes, or of several labels (multi_label=True)",
+                received=f"statistics of {prior.num_classes} classes",
+                remedy="Classes that exclude one another take LogitAdjustedLoss.",
+            )
+        prior = prior.priors if prior.multi_label else prior.priors[1]
+    if np.ndim(prior) == 0 and not hasattr(prior, "items"):
+        return np.asarray(check_number(argument, prior, minimum=0.0, maximum=1.0, exclusive=True))
+    vector = per_class(argument, prior)
+    outside = np.flatnonzero((vector <= 0) | (vector >= 1))
+    if outside.size:
+        raise bad_value(
+            argument,
+            expected="the probability of a positive for each label, strictly between 0 and 1",
+            received=f"{vector[outside[0]]:g} for label {outside[0]}",
+            remedy="Counts go in as tfi.ClassStatistics(counts), or as tfi.class_statistics(y).",
+        )
+    return vector
+
+
+def log_priors(priors: Any, *, argument: str = "priors") -> FloatArray:
+    """Return ``log(pi_k)`` of each class; arguments and errors as `class_priors`.
+
+    Example:
+        >>> from tfimbalance.offsets import log_priors
+        >>> log_priors([0.5, 0.5]).round(4).tolist()
+        [-0.6931, -0.6931]
+    """
+    return np.asarray(np.log(class_priors(priors, argument=argument)))
+
+
+def log_odds(prior: Any, *, argument: str = "prior") -> FloatArray:
+    """Return ``log(pi / (1 - pi))``; arguments and errors as `positive_priors`.
+
+    Example:
+        >>> from tfimbalance.offsets import log_odds
+        >>> float(log_odds(0.5))
+        0.0
+    """
+    pi = positive_priors(prior, argument=argument)
+    return np.asarray(np.log(pi) - np.log1p(-pi))
+
+
+def prior_shift(train_priors: Any, target_priors: Any) -> FloatArray:
+    """Return what to add to logits trained under one prior so that they hold under another.
+
+    The same offset undoes any re-balancing: ``train_priors`` are then the effective ones, the class
+    shares of the sampler, or ``priors * class_weight`` divided by its sum.
+
+        offset_k = log(target_k) - log(train_k)                                [1, eq. 4]
+
+    Args:
+        train_priors: the (effective) prior of training: `ClassStatistics`, counts or
+            probabilities, one a class.
+        target_priors: the prior where the model is used, likewise.
+
+    Returns:
+        ``(num_classes,)`` float64 nats, for a softmax. For one logit add ``offset[1] - offset[0]``.
+
+    Raises:
+        ValueError: for a class of prior 0 (named), or two different numbers of classes.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfimbalance as tfi
+        >>> offset = tfi.prior_shift([0.5, 0.5], [0.99, 0.01])
+        >>> odds = np.exp(offset[1] - offset[0])  # Even odds in training are 1 : 99 in the world.
+        >>> round(float(odds / (1 + odds)), 4)
+        0.01
+
+    References:
+        [1] Saerens, Latinne and Decaestecker, Adjusting the Outputs of a Classifier to New a
+        Priori Probabilities, Neural Computation 2002.
+    """
+    train = log_priors(train_priors, argument="train_priors")
+    target = log_priors(target_priors, argument="target_priors")
+    if train.size != target.size:
+        raise bad_value(
+            "target_priors",
+            expected=f"{train.size} classes, as many as `train_priors`",
+            received=f"{target.size} classes",
+        )
+    return np.asarray(target - train)
+
+
+def adjust_logits(logits: Any, priors: Any, *, tau: float = 1.0) -> Any:
+    """Adjust the logits of a trained model, so that its largest one is fair to rare classes.
+
+    Use it on a model that was trained with plain cross-entropy: nothing is trained again, and
+    ``tau`` may be chosen on validation data. The logits must be calibrated for the data's own
+    classes; on those of a re-balanced model it would adjust twice. The result ranks classes; it is
+    not a probability at the natural rate.
+
+        z_k - tau * log(pi_k)                                                   [1, eq. 9]
+
+    Args:
+        logits: of a softmax, ``(..., num_classes)``; or one logit a row or label, ``(..., 1)`` or
+            ``(..., num_labels)``, beside a binary prior. An array, or a tensor of any backend.
+        priors: `ClassStatistics`, counts or probabilities, one a class. One number is the prior of
+            the positives, and `ClassStatistics` of two classes beside a last axis of 1 mean that
+            too; multi-label statistics give one a label.
+        tau: strength; 1 targets the balanced error, 0 changes nothing.
+
+    Returns:
+        The same type, shape and (floating-point) dtype as ``logits``.
+
+    Raises:
+        ValueError: for a class of prior 0 (named), or a number of classes that does not fit.
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> tfi.adjust_logits([[1.0, 0.0]], [0.9, 0.1]).round(4).tolist()
+        [[1.1054, 2.3026]]
+        >>> tfi.adjust_logits([[-2.0]], 0.05).round(4).tolist()
+        [[0.9444]]
+
+    References:
+        [1] Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021, arXiv 2007.07314.
+    """
+    tau = check_number("tau", tau)
+    if not hasattr(logits, "shape") or not hasattr(logits, "dtype"):
+        logits = np.asarray(logits, dtype=np.float64)
+    width = logits.shape[-1] if len(logits.shape) else 1
+    offset = tau * _log_priors_or_odds(priors, width)
+    if isinstance(logits, np.ndarray):
+        dtype = logits.dtype if logits.dtype.kind not in "biu" else np.dtype(np.float64)
+        return np.asarray(logits - offset).astype(dtype)
+    # A tensor meets the array with its own arithmetic; only PyTorch wants one of its own.
+    to_own = getattr(logits, "new_tensor", None)
+    return logits - (to_own(offset) if to_own else offset.astype(_numpy_dtype(logits)))
+
+
+def is_per_label(priors: Any) -> bool:
+    """Tell a prior of labels (one number, or multi-label statistics) from priors of classes.
+
+    Example:
+        >>> from tfimbalance.offsets import is_per_label
+        >>> is_per_label(0.05), is_per_label([0.95, 0.05])
+        (True, False)
+    """
+    if isinstance(priors, ClassStatistics):
+        return priors.multi_label
+    return np.ndim(priors) == 0 and not hasattr(priors, "items")
+
+
+def _log_priors_or_odds(priors: Any, width: int | None) -> FloatArray:
+    is_pair = isinstance(priors, ClassStatistics) and priors.num_classes == 2
+    by_odds = is_per_label(priors) or (is_pair and width == 1)
+    offset = log_odds(priors, argument="priors") if by_odds else log_priors(priors)
+    if offset.ndim and width not in (None, offset.size):
+        raise bad_value(
+            "priors",
+            expected=f"{width} classes, the last axis of the logits",
+            received=f"{offset.size} classes",
+            remedy="One logit a row takes the prior of the positives, a number."
+            if width == 1
+            else "",
+        )
+    return offset
+
+
+def _numpy_dtype(tensor: Any) -> Any:
+    return getattr(tensor.dtype, "as_numpy_dtype", tensor.dtype)
