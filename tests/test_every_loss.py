@@ -1,4 +1,7 @@
-"""The contract of every loss, found by iterating ``tfi.losses.__all__``. No special cases."""
+"""The contract of every loss, found by iterating ``tfi.losses.__all__``. No special cases.
+
+What a loss takes is read off it: its ``targets``, and the names of its arguments.
+"""
 
 import inspect
 
@@ -14,68 +17,84 @@ LOSSES = [
     for name in tfi.losses.__all__
     if inspect.isclass(getattr(tfi.losses, name))
 ]
+CASES = [(cls, kind) for cls in LOSSES for kind in cls.targets]
 DTYPES = ["float64", "float32", "float16", "bfloat16"]
+REQUIRED = {
+    "class_weight": {0: 1.0, 1: 3.0},
+    "priors": [0.75, 0.25],
+    "class_counts": [75, 25],
+    "prior": 0.25,
+}
 
 
-def required(cls):
-    """Arguments for the parameters that have no default, by name."""
-    values = {"loss": "binary_crossentropy", "class_weight": {0: 1.0, 1: 3.0}}
-    parameters = inspect.signature(cls).parameters.values()
-    return {
-        p.name: values[p.name]
-        for p in parameters
+def takes(argument):
+    return [cls for cls in LOSSES if argument in inspect.signature(cls).parameters]
+
+
+def make(cls, *, from_logits=False, **arguments):
+    """Make a loss with class weights, if it has any; a loss around another passes on the rest."""
+    inner = tfi.losses.BinaryFocalLoss(from_logits=from_logits, dtype=arguments.get("dtype"))
+    wanted = {
+        p.name: {**REQUIRED, "loss": inner}[p.name]
+        for p in inspect.signature(cls).parameters.values()
         if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
     }
+    if cls in takes("class_weight"):
+        wanted["class_weight"] = {0: 1.0, 1: 3.0}
+    if cls in takes("from_logits"):
+        wanted["from_logits"] = from_logits
+    return cls(**{**wanted, **arguments})
 
 
-def with_weights(cls):
-    return {**required(cls), "class_weight": {0: 1.0, 1: 3.0}}
-
-
-def kind(cls):
-    return (
-        "sparse" if "Sparse" in cls.__name__ else "one_hot" if "Categ" in cls.__name__ else "binary"
-    )
-
-
-def example(cls, batch=6, shape=(), seed=0):
-    """Targets, logits and probabilities of two classes that fit the loss."""
+def example(kind, batch=6, shape=(), seed=0):
+    """Targets, logits and probabilities of two classes, both of which occur."""
     rng = np.random.default_rng(seed)
     ids = rng.integers(0, 2, (batch, *shape))
-    ids[0] = 1
-    if kind(cls) == "binary":
+    ids[0], ids[-1] = 1, 0
+    if kind == "binary":
         logits = rng.normal(size=(batch, *shape, 1)).astype("float32")
         return ids[..., None].astype("float32"), logits, 1 / (1 + np.exp(-logits))
-    logits = rng.normal(size=(batch, *shape, 2)).astype("float32")
+    logits = rng.normal(size=(batch, *shape, 1)).astype("float32") * [-1.0, 1.0]
     probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    return (
-        (ids if kind(cls) == "sparse" else np.eye(2, dtype="float32")[ids]),
-        logits,
-        probabilities,
-    )
+    y = ids if kind == "sparse" else np.eye(2, dtype="float32")[ids]
+    return y, logits, probabilities
 
 
-def head(cls):
-    return (1, "sigmoid") if kind(cls) == "binary" else (2, "softmax")
+def head(kind):
+    return (1, "sigmoid") if kind == "binary" else (2, "softmax")
 
 
-def model_for(cls, **compile_arguments):
-    units, activation = head(cls)
+def model_for(kind, loss):
+    units, activation = head(kind)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(units, activation=activation)])
-    model.compile(keras.optimizers.SGD(0.1), **compile_arguments)
+    model.compile(keras.optimizers.SGD(0.01), loss)
     return model
 
 
+def value_and_gradient(loss, y, given):
+    with tf.GradientTape() as tape:
+        tape.watch(given)
+        value = loss(y, given)
+    return value, tape.gradient(value, given)
+
+
 each = pytest.mark.parametrize("cls", LOSSES, ids=lambda cls: cls.__name__)
+each_case = pytest.mark.parametrize(
+    ("cls", "kind"), CASES, ids=[f"{cls.__name__}-{kind}" for cls, kind in CASES]
+)
+each_weighable = pytest.mark.parametrize(
+    ("cls", "kind"),
+    [case for case in CASES if case[0] in takes("class_weight")],
+    ids=lambda part: getattr(part, "__name__", part),
+)
 
 
 @each
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_config_round_trip(cls, dtype):
-    loss = cls(**with_weights(cls), dtype=dtype, reduction="sum", name="mine")
+    loss = make(cls, dtype=dtype, reduction="sum", name="mine")
     config = loss.get_config()
-    names = set(inspect.signature(cls).parameters)
-    assert set(config) == names
+    assert set(config) == set(inspect.signature(cls).parameters)
     again = cls.from_config(config)
     assert again.get_config() == config
     assert (again.dtype, again.reduction, again.name) == (dtype, "sum", "mine")
@@ -88,13 +107,15 @@ def test_is_registered_and_documented(cls):
     assert keras.saving.get_registered_name(cls) == f"tfimbalance>{cls.__name__}"
     for part in ("Args:", "Shapes:", "Raises:", "Example:"):
         assert part in cls.__doc__
+    for argument in inspect.signature(cls).parameters:
+        assert argument in cls.__doc__
 
 
-@each
+@each_case
 @pytest.mark.parametrize("shape", [(), (4,), (3, 5)], ids=["rows", "sequence", "mask"])
-def test_any_target_rank(cls, shape):
-    loss = cls(**with_weights(cls), reduction=None)
-    y, _, p = example(cls, shape=shape)
+def test_any_target_rank(cls, kind, shape):
+    loss = make(cls, reduction=None)
+    y, _, p = example(kind, shape=shape)
     values = loss(y, p)
     assert values.shape == (6, *shape)
     flat_y = y.reshape(-1, *y.shape[1 + len(shape) :])
@@ -102,57 +123,120 @@ def test_any_target_rank(cls, shape):
     np.testing.assert_allclose(values.numpy().ravel(), one_by_one, rtol=1e-6)
 
 
-@each
-def test_rows_and_columns_of_targets_agree_and_never_broadcast(cls):
-    loss = cls(**with_weights(cls), reduction=None)
-    y, _, p = example(cls)
-    if kind(cls) == "one_hot":
-        with pytest.raises(ValueError, match="y_true"):
-            loss(y[:, 0], p)
-        return
-    flat = y.reshape(len(y))
-    np.testing.assert_array_equal(loss(flat, p), loss(flat[:, None], p))
-    assert loss(flat, p).shape == (6,)
+@each_case
+def test_reduction_is_of_the_values(cls, kind):
+    y, _, p = example(kind)
+    values = make(cls, reduction=None)(y, p).numpy()
+    np.testing.assert_allclose(make(cls)(y, p), values.mean(), rtol=1e-6)
+    np.testing.assert_allclose(make(cls, reduction="sum")(y, p), values.sum(), rtol=1e-6)
 
 
-@each
+@each_case
+def test_targets_never_broadcast(cls, kind):
+    loss = make(cls, reduction=None)
+    y, _, p = example(kind)
+    with pytest.raises(ValueError, match="y_true"):
+        loss(np.zeros((6, 3)), p)
+    if kind != "one_hot":
+        flat = y.reshape(len(y))
+        np.testing.assert_array_equal(loss(flat, p), loss(flat[:, None], p))
+        assert loss(flat, p).shape == (6,)
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [cls for cls in LOSSES if {"sparse", "one_hot"} <= {*cls.targets}],
+    ids=lambda cls: cls.__name__,
+)
+def test_ids_and_one_hot_rows_agree(cls):
+    y, _, p = example("sparse", shape=(4,))
+    loss = make(cls, reduction=None)
+    np.testing.assert_allclose(loss(y, p), loss(np.eye(2)[y], p), rtol=2e-6)
+    with pytest.raises(ValueError, match="ignore_class"):
+        make(cls, ignore_class=-1)(np.eye(2)[y], p)
+
+
+@pytest.mark.parametrize(
+    ("cls", "kind"), [case for case in CASES if case[0] in takes("from_logits")]
+)
+def test_logits_and_probabilities_agree(cls, kind):
+    y, z, p = example(kind)
+    of_logits = make(cls, from_logits=True, reduction=None)(y, z)
+    np.testing.assert_allclose(of_logits, make(cls, reduction=None)(y, p), rtol=2e-5)
+
+
+@pytest.mark.parametrize("cls", takes("ignore_class"), ids=lambda cls: cls.__name__)
+def test_ignored_targets_leave_the_mean(cls):
+    y, _, p = example("sparse", shape=(4,))
+    ignored = np.random.default_rng(1).random(y.shape) < 0.4
+    loss = make(cls, ignore_class=-1)
+    found = loss(np.where(ignored, -1, y), p)
+    np.testing.assert_allclose(found, make(cls)(y[~ignored], p[~ignored]), rtol=1e-6)
+
+
+@each_case
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_confident_mistake_keeps_its_gradient(cls, dtype):
+def test_a_confident_mistake_keeps_its_gradient(cls, kind, dtype):
     """From probabilities too, where the logits are out of reach, down to p = 0 exactly."""
-    loss = cls(**required(cls), dtype=dtype)
+    loss = make(cls, dtype=dtype)
     wrong = [0.0, 1e-6, 1e-3] if dtype != "float16" else [0.0, 1e-3, 1e-2]
     for p in wrong:
-        y = {"binary": [[1.0]], "one_hot": [[0.0, 1.0]], "sparse": [1]}[kind(cls)]
-        given = tf.constant([[p]] if kind(cls) == "binary" else [[1.0 - p, p]], dtype)
-        if cls is tfi.losses.ClassWeighted:
-            # The wrapped Keras loss clips probabilities; its gradient is Keras' own.
-            given = tf.constant([[max(p, 1e-2)]], dtype)
-        with tf.GradientTape() as tape:
-            tape.watch(given)
-            value = loss(y, given)
-        slope = tape.gradient(value, given).numpy().astype("float64")[0, -1]
+        y = {"binary": [[1.0], [0.0]], "one_hot": [[0.0, 1.0], [1.0, 0.0]], "sparse": [1, 0]}[kind]
+        rows = [[p], [0.5]] if kind == "binary" else [[1.0 - p, p], [0.5, 0.5]]
+        value, slope = value_and_gradient(loss, y, tf.constant(rows, dtype))
+        of_mistake = slope.numpy().astype("float64")[0, -1]
         assert np.isfinite(float(value))
-        assert np.isfinite(slope)
-        assert slope < 0
+        assert np.isfinite(of_mistake)
+        assert of_mistake < 0
 
 
-@each
-def test_sample_weight(cls):
-    loss = cls(**with_weights(cls), reduction=None)
-    y, _, p = example(cls, shape=(4,))
-    values = loss(y, p).numpy()
+@each_case
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_any_logit_gives_finite_values_and_gradients(cls, kind, dtype, jit_compile):
+    loss = make(cls, dtype=dtype, from_logits=True)
+    compiled = tf.function(lambda y, z: value_and_gradient(loss, y, z), jit_compile=jit_compile)
+    for lead in (0.0, 1.0, 30.0, 1e4):
+        for sign in (-1.0, 1.0):
+            ids = np.array([1, 0, 1, 0])
+            z = sign * lead * np.array([1.0, -1.0, 0.0, 0.0])
+            y = {"binary": ids[:, None], "one_hot": np.eye(2)[ids], "sparse": ids}[kind]
+            logits = z[:, None] if kind == "binary" else np.stack([-z, z], axis=1)
+            value, slope = compiled(tf.constant(y, "float32"), tf.constant(logits, dtype))
+            assert np.isfinite(float(value))
+            assert np.isfinite(slope.numpy().astype("float64")).all()
+            if sign < 0 and lead:  # Row 0 is a positive that is taken for a negative.
+                assert float(slope[0, -1]) < 0
+
+
+@each_case
+def test_sample_weight_counts_rows(cls, kind):
+    """A weight of 2 is a row that is there twice, of 0 one that is not there."""
+    y, _, p = example(kind, batch=8)
+    times = np.array([2, 0, 1, 1, 2, 0, 1, 1])
+    weighed = make(cls)(y, p, sample_weight=times.astype("float32"))
+    repeated = make(cls)(np.repeat(y, times, axis=0), np.repeat(p, times, axis=0))
+    np.testing.assert_allclose(weighed, repeated, rtol=1e-6)
+    assert abs(float(weighed) - float(make(cls)(y, p))) > 1e-3
+    np.testing.assert_allclose(make(cls)(y, p, sample_weight=np.ones(8)), make(cls)(y, p))
+    assert float(make(cls)(y, p, sample_weight=np.zeros(8))) == 0.0
+
+
+@each_case
+def test_sample_weight_of_rows_is_that_of_their_steps(cls, kind):
+    loss = make(cls)
+    y, _, p = example(kind, shape=(4,))
     rows = np.arange(6, dtype="float32")
-    np.testing.assert_allclose(loss(y, p, sample_weight=rows), values * rows[:, None], rtol=1e-6)
-    steps = np.random.default_rng(1).random((6, 4)).astype("float32")
-    np.testing.assert_allclose(loss(y, p, sample_weight=steps), values * steps, rtol=1e-6)
-    mean = cls(**with_weights(cls))(y, p, sample_weight=steps)
-    np.testing.assert_allclose(mean, (values * steps).mean(), rtol=1e-6)
+    steps = np.repeat(rows[:, None], 4, axis=1)
+    found = loss(y, p, sample_weight=rows)
+    np.testing.assert_allclose(found, loss(y, p, sample_weight=steps), rtol=1e-6)
+    flat = loss(y.reshape(-1, *y.shape[2:]), p.reshape(24, -1), sample_weight=steps.ravel())
+    np.testing.assert_allclose(found, flat, rtol=1e-6)
 
 
-@each
-def test_mask_leaves_padding_out_of_the_mean(cls):
-    loss = cls(**with_weights(cls))
-    units, activation = head(cls)
+@each_case
+def test_mask_leaves_padding_out(cls, kind):
+    units, activation = head(kind)
     model = keras.Sequential(
         [
             keras.Input((4,), dtype="int32"),
@@ -160,40 +244,35 @@ def test_mask_leaves_padding_out_of_the_mean(cls):
             keras.layers.Dense(units, activation=activation),
         ]
     )
-    ids = np.array([[1, 2, 0, 0], [3, 4, 5, 0]])
-    y, _, _ = example(cls, batch=2, shape=(4,))
-    masked = loss(y, model(ids))
-    values = cls(**with_weights(cls), reduction=None)(y, tf.identity(model(ids))).numpy()
-    np.testing.assert_allclose(masked, values[ids > 0].mean(), rtol=1e-5)
+    ids = np.array([[1, 2, 0, 0], [3, 4, 5, 0], [6, 7, 8, 1]])
+    y, _, _ = example(kind, batch=3, shape=(4,))
+    kept = ids > 0
+    p = model(ids)
+    alone = make(cls)(y[kept], p.numpy()[kept])
+    np.testing.assert_allclose(make(cls)(y, p), alone, rtol=1e-5)
+    rows = np.array([1.0, 3.0, 2.0])
+    weights = np.repeat(rows[:, None], 4, axis=1)[kept]
+    both = make(cls)(y[kept], p.numpy()[kept], sample_weight=weights)
+    np.testing.assert_allclose(make(cls)(y, p, sample_weight=rows), both, rtol=1e-5)
 
 
-@each
+@each_case
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
-def test_graph_and_xla_agree_with_eager(cls, jit_compile):
-    loss = cls(**with_weights(cls))
-    y, _, p = example(cls)
+def test_graph_and_xla_agree_with_eager(cls, kind, jit_compile):
+    loss = make(cls)
+    y, _, p = example(kind)
     y, p = tf.constant(y), tf.constant(p)
-
-    def value_and_gradient(y, p):
-        with tf.GradientTape() as tape:
-            tape.watch(p)
-            value = loss(y, p)
-        return value, tape.gradient(value, p)
-
-    compiled = tf.function(value_and_gradient, jit_compile=jit_compile)
-    for found, wanted in zip(compiled(y, p), value_and_gradient(y, p), strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=2e-6, atol=1e-7)
+    compiled = tf.function(lambda y, p: value_and_gradient(loss, y, p), jit_compile=jit_compile)
+    for found, wanted in zip(compiled(y, p), value_and_gradient(loss, y, p), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=5e-6, atol=1e-6)
 
 
-@each
-def test_gradient_matches_differences(cls):
-    loss = cls(**with_weights(cls), dtype="float64")
-    y, _, p = example(cls)
+@each_case
+def test_gradient_matches_differences(cls, kind):
+    loss = make(cls, dtype="float64")
+    y, _, p = example(kind)
     p = tf.constant(p, "float64")
-    with tf.GradientTape() as tape:
-        tape.watch(p)
-        value = loss(y, p)
-    slope = tape.gradient(value, p).numpy()
+    slope = value_and_gradient(loss, y, p)[1].numpy()
     for index in np.ndindex(*p.shape):
         step = np.zeros(p.shape)
         step[index] = 1e-6
@@ -201,15 +280,15 @@ def test_gradient_matches_differences(cls):
         assert difference == pytest.approx(slope[index], rel=1e-5, abs=1e-7)
 
 
-@each
+@each_case
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
-def test_fit_save_and_load(cls, policy, tmp_path):
+def test_fit_save_and_load(cls, kind, policy, tmp_path):
     keras.config.set_dtype_policy(policy)
     try:
-        model = model_for(cls, loss=cls(**with_weights(cls)))
+        model = model_for(kind, make(cls))
         rng = np.random.default_rng(0)
         x = rng.normal(size=(32, 3)).astype("float32")
-        y, _, _ = example(cls, batch=32)
+        y, _, _ = example(kind, batch=32)
         before = model.evaluate(x, y, verbose=0)
         model.fit(x, y, epochs=8, batch_size=8, verbose=0)
         assert model.evaluate(x, y, verbose=0) < before
@@ -222,10 +301,85 @@ def test_fit_save_and_load(cls, policy, tmp_path):
         keras.config.set_dtype_policy("float32")
 
 
-@each
-def test_weights_may_change_inside_a_compiled_step(cls):
-    loss = cls(**with_weights(cls))
-    y, _, p = example(cls)
+MOVABLE = [(cls, name) for cls in LOSSES for name in make(cls).movable]
+
+
+@pytest.mark.parametrize(("cls", "argument"), MOVABLE)
+def test_arguments_may_move_inside_a_compiled_step(cls, argument):
+    loss = make(cls)
+    y, _, p = example(cls.targets[0])
+    compiled = tf.function(lambda y, p: loss(y, p), jit_compile=True)
+    first = float(compiled(tf.constant(y), tf.constant(p)))
+    loss.assign(argument, 0.7)
+    moved = float(compiled(tf.constant(y), tf.constant(p)))
+    assert moved == pytest.approx(float(make(cls, **{argument: 0.7})(y, p)), rel=1e-6)
+    assert abs(moved - first) > 1e-4
+    assert loss.get_config()[argument] == 0.7
+    with pytest.raises(ValueError, match=r"`nothing`|'nothing'"):
+        loss.assign("nothing", 1.0)
+    with pytest.raises(ValueError, match=f"`{argument}`"):
+        loss.assign(argument, float("nan"))
+
+
+@pytest.mark.parametrize("argument", ["priors", "class_counts"])
+def test_frequencies_may_change_inside_a_compiled_step(argument):
+    assert takes(argument)
+    for cls in takes(argument):
+        loss = make(cls)
+        y, _, p = example(cls.targets[0])
+        compiled = tf.function(lambda y, p, loss=loss: loss(y, p), jit_compile=True)
+        first = float(compiled(tf.constant(y), tf.constant(p)))
+        loss.assign_priors([10, 90])
+        moved = float(compiled(tf.constant(y), tf.constant(p)))
+        assert moved == pytest.approx(float(make(cls, **{argument: [10, 90]})(y, p)), rel=1e-6)
+        assert abs(moved - first) > 1e-4
+        assert loss.get_config()[argument] == [10, 90]
+        with pytest.raises(ValueError, match="2 classes, as many as before"):
+            loss.assign_priors([1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([90, 0, 10], "class 1"),
+        ({0: 90, 2: 10}, "class 1"),
+        ([0.5, 0.1], r"add up to 0\.6"),
+        ([1.0], "two classes"),
+        ("balanced", "one number a class"),
+        (tfi.class_statistics([[1, 0], [1, 1]], multi_label=True), "exclude one another"),
+    ],
+)
+def test_bad_frequencies_are_refused(given, message):
+    for argument in ("priors", "class_counts"):
+        for cls in takes(argument):
+            with pytest.raises(ValueError, match=rf"`{argument}`: .*{message}"):
+                make(cls, **{argument: given})
+
+
+def test_frequencies_of_any_form_are_the_same():
+    y, _, p = example("sparse")
+    for argument in ("priors", "class_counts"):
+        for cls in takes(argument):
+            stats = tfi.class_statistics(np.repeat([0, 1], [30, 10]))
+            found = [
+                float(make(cls, **{argument: form})(y, p))
+                for form in (stats, [30, 10], {1: 10, 0: 30}, [0.75, 0.25], np.array([3, 1]))
+            ]
+            np.testing.assert_allclose(found, found[0], rtol=1e-7)
+
+
+def test_frequencies_of_another_number_of_classes_are_refused():
+    y, _, p = example("sparse")
+    for argument in ("priors", "class_counts"):
+        for cls in takes(argument):
+            with pytest.raises(ValueError, match=r"2 classes.*Received: 3 classes"):
+                make(cls, **{argument: [1, 2, 3]})(y, p)
+
+
+@each_weighable
+def test_weights_may_change_inside_a_compiled_step(cls, kind):
+    loss = make(cls)
+    y, _, p = example(kind)
     compiled = tf.function(lambda y, p: loss(y, p), jit_compile=True)
     first = compiled(tf.constant(y), tf.constant(p))
     assert loss.assign_class_weight({0: 2.0, 1: 6.0}) is False
@@ -233,18 +387,16 @@ def test_weights_may_change_inside_a_compiled_step(cls):
     assert loss.get_config()["class_weight"] == [2.0, 6.0]
 
 
-@each
-def test_class_weights_multiply_the_loss_of_their_class(cls):
-    y, _, p = example(cls)
-    plain = cls(**{**with_weights(cls), "class_weight": {0: 1.0, 1: 1.0}}, reduction=None)(y, p)
-    weighed = cls(**with_weights(cls), reduction=None)(y, p)
-    of_one = (
-        y if kind(cls) == "sparse" else y[:, 1] if kind(cls) == "one_hot" else y[:, 0]
-    ).astype(float)
+@each_weighable
+def test_class_weights_multiply_the_loss_of_their_class(cls, kind):
+    y, _, p = example(kind)
+    plain = make(cls, class_weight={0: 1.0, 1: 1.0}, reduction=None)(y, p)
+    weighed = make(cls, reduction=None)(y, p)
+    of_one = {"sparse": y, "one_hot": y[..., -1], "binary": y[..., -1]}[kind].astype(float)
     np.testing.assert_allclose(weighed, plain * (1 + 2 * of_one), rtol=1e-6)
 
 
-@each
+@pytest.mark.parametrize("cls", takes("class_weight"), ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize(
     "weights",
     [{0: 1.0, 2: 1.0}, {"0": 1.0, "1": 2.0}, {0: 1.0, 1: -1.0}, {0: 1.0, 1: float("nan")}, [], {}],
@@ -252,35 +404,35 @@ def test_class_weights_multiply_the_loss_of_their_class(cls):
 )
 def test_bad_class_weights_are_refused(cls, weights):
     with pytest.raises(ValueError, match=r"`class_weight`: expected .* Received: "):
-        cls(**{**with_weights(cls), "class_weight": weights})
+        make(cls, class_weight=weights)
 
 
-@each
-def test_weights_of_the_wrong_length_are_refused(cls):
-    y, _, p = example(cls)
-    loss = cls(**{**with_weights(cls), "class_weight": [1.0, 2.0, 3.0]})
+@each_weighable
+def test_weights_of_the_wrong_length_are_refused(cls, kind):
+    y, _, p = example(kind)
     with pytest.raises(ValueError, match="3 weights"):
-        loss(y, p)
+        make(cls, class_weight=[1.0, 2.0, 3.0])(y, p)
 
 
-@each
-def test_distributed_training_is_training(cls):
-    """Two replicas of half the batch take the step that one takes with all of it."""
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(16, 3)).astype("float32")
-    y, _, _ = example(cls, batch=16)
-    results = []
-    for strategy in (
-        tf.distribute.OneDeviceStrategy("CPU:0"),
-        # Reduction on one device: collectives of several strategies in a process clash.
-        tf.distribute.MirroredStrategy(
-            ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
-        ),
-    ):
-        with strategy.scope():
-            keras.utils.set_random_seed(0)
-            model = model_for(cls, loss=cls(**with_weights(cls)))
-        model.fit(x, y, batch_size=16, shuffle=False, verbose=0)
-        results.append(model.get_weights())
-    for one, two in zip(*results, strict=True):
-        np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
+def _step(strategy, kind, cls, x, y):
+    with strategy.scope():
+        keras.utils.set_random_seed(0)
+        model = model_for(kind, make(cls))
+    model.fit(x, y, batch_size=len(x), shuffle=False, verbose=0)
+    return model.get_weights()
+
+
+@each_case
+def test_distributed_training_is_training(cls, kind):
+    """Two replicas take the mean of the steps that their halves of the batch take alone."""
+    x = np.random.default_rng(0).normal(size=(16, 3)).astype("float32")
+    y, _, _ = example(kind, batch=16)
+    alone = tf.distribute.OneDeviceStrategy("CPU:0")
+    # Reduction on one device: collectives of several strategies in a process clash.
+    mirrored = tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
+    )
+    first, second = (_step(alone, kind, cls, x[i : i + 8], y[i : i + 8]) for i in (0, 8))
+    for one, two, both in zip(first, second, _step(mirrored, kind, cls, x, y), strict=True):
+        assert np.abs(one - two).max() > 1e-5
+        np.testing.assert_allclose(both, (one + two) / 2, rtol=1e-5, atol=1e-6)

@@ -35,7 +35,7 @@ def to_logits(y_pred: Tensor, *, from_logits: bool, activation: str, dtype: str)
     the tensor (Keras' activations leave them there) or behind the operation that made it. Otherwise
     the logit is computed from the probability. There ``log(p + floor)`` bounds the loss, and unlike
     clipping leaves the gradient of a confident mistake: ``floor`` is the square root of the
-    smallest normal number, so that its inverse still has half of the exponent's range to spare
+    smallest normal number (of the coarser dtype), so that its inverse still has half of the exponent's range to spare
     for weights and loss scales.
     """
     found = _recovered(y_pred, activation)
@@ -47,8 +47,8 @@ def to_logits(y_pred: Tensor, *, from_logits: bool, activation: str, dtype: str)
         return ops.cast(found, dtype)
     if _is_linear(y_pred):
         _warn("is the output of a linear layer", "probabilities", "from_logits=True")
-    floor = tiny(y_pred) ** 0.5
     p = ops.cast(y_pred, dtype)
+    floor = max(tiny(y_pred), tiny(p)) ** 0.5
     if activation == "Softmax":
         return ops.log(p + floor)
     return ops.log(p + floor) - ops.log((1.0 - p) + floor)

@@ -12,7 +12,7 @@ from tfimbalance.losses._base import Weights
 from tfimbalance.losses._inputs import align, mean_over_last_axis
 from tfimbalance.losses._softmax import SoftmaxLoss
 from tfimbalance.losses._targets import Targets
-from tfimbalance.losses._weights import as_weights, between
+from tfimbalance.losses._weights import as_weights, between, negative_and_positive
 
 Tensor = Any
 
@@ -126,7 +126,8 @@ class VectorScalingLoss(SoftmaxLoss):
         tau: strength of the offsets.
         class_weight: ``{class: weight}`` or one weight a class.
             May be changed in training by `tfimbalance.callbacks.ClassWeight`.
-        from_logits: whether ``y_pred`` are logits. Prefer that.
+        from_logits: whether ``y_pred`` are logits. Prefer that: a factor makes their common level
+            count, which probabilities do not have. Theirs is taken to be a mean of 0.
         label_smoothing: share of the target that is spread evenly over all classes.
         ignore_class: id of targets that do not count, in the mean neither; -1 or 255 in masks.
         reduction, name, dtype: as `keras.losses.Loss`.
@@ -151,6 +152,8 @@ class VectorScalingLoss(SoftmaxLoss):
         [1] Kini et al., Label-Imbalanced and Group-Sensitive Classification under
         Overparameterization, NeurIPS 2021, arXiv 2103.01550.
     """
+
+    targets = ("sparse", "one_hot", "binary")
 
     def __init__(
         self,
@@ -188,6 +191,8 @@ class VectorScalingLoss(SoftmaxLoss):
 
     def changed(self, z: Tensor, log_pi: Tensor, targets: Targets) -> Tensor:
         """Return ``delta * z + tau * log(pi)``."""
+        if not self.from_logits:  # Probabilities know their logits up to a constant.
+            z = z - ops.mean(z, axis=-1, keepdims=True)
         return self._factors(log_pi) * z + ops.convert_to_tensor(self.tau) * log_pi
 
     def _factors(self, log_pi: Tensor) -> Tensor:
@@ -213,5 +218,5 @@ class VectorScalingLoss(SoftmaxLoss):
         )
         weights = as_weights("class_weight", self.class_weight, z.dtype)
         if weights is not None:
-            values = values * between(hard, weights[0], weights[1])
+            values = values * between(hard, *negative_and_positive(weights, z))
         return mean_over_last_axis(values)
