@@ -2,6 +2,7 @@
 
 import mpmath as mp
 import numpy as np
+from scipy.special import expit
 
 mp.mp.dps = 60
 
@@ -48,3 +49,37 @@ def softmax(z):
 def ulps(found, wanted, eps, floor):
     """Distance in units of the last place of ``wanted``, whose scale is at least ``floor``."""
     return float(abs(_mp(found) - wanted) / (_mp(eps) * max(abs(wanted), _mp(floor))))
+
+
+def crossentropy(ids, z):
+    """-log softmax(z)[y] of each row, float64."""
+    z = np.asarray(z, dtype=np.float64)
+    top = z.max(axis=-1, keepdims=True)
+    log_sum = np.log(np.exp(z - top).sum(axis=-1)) + top[..., 0]
+    return log_sum - np.take_along_axis(z, ids[..., None], axis=-1)[..., 0]
+
+
+def asymmetric(y, p, gamma_neg, gamma_pos, margin):
+    """Ridnik et al. 2021, eq. 7, elementwise."""
+    shifted = np.maximum(p - margin, 0)
+    return -(
+        y * (1 - p) ** gamma_pos * np.log(p) + (1 - y) * shifted**gamma_neg * np.log(1 - shifted)
+    )
+
+
+def pairwise(y, s, surrogate, margin=1.0, weight=None):
+    """Weighted mean over the matrix of pairs, and its gradient in the scores, float64."""
+    weight = np.ones(len(s)) if weight is None else np.asarray(weight, dtype=np.float64)
+    s = np.asarray(s, dtype=np.float64)
+    positive, negative = np.flatnonzero(y == 1), np.flatnonzero(y == 0)
+    lead = s[positive][:, None] - s[negative][None]
+    of_pair = weight[positive][:, None] * weight[negative][None]
+    of_pair = of_pair / of_pair.sum()
+    if surrogate == "squared_hinge":
+        values, slopes = np.maximum(0, margin - lead) ** 2, -2 * np.maximum(0, margin - lead)
+    else:
+        values, slopes = np.logaddexp(0, -lead), -expit(-lead)
+    gradient = np.zeros(len(s))
+    gradient[positive] = (of_pair * slopes).sum(axis=1)
+    gradient[negative] = -(of_pair * slopes).sum(axis=0)
+    return (of_pair * values).sum(), gradient
