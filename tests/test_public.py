@@ -7,7 +7,7 @@ import pytest
 
 import tfimbalance as tfi
 
-ROOMS = [tfi, tfi.losses, tfi.data, tfi.callbacks]
+ROOMS = [tfi, tfi.losses, tfi.data, tfi.callbacks, tfi.layers]
 PUBLIC = [
     (f"{room.__name__}.{name}", getattr(room, name))
     for room in ROOMS

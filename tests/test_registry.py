@@ -8,8 +8,10 @@ import tfimbalance as tfi
 from tfimbalance.losses import registry
 
 NAMES = [
+    "asymmetric_loss",
     "binary_focal_loss",
     "categorical_focal_loss",
+    "pairwise_auc_loss",
     "sparse_categorical_focal_loss",
     "weighted_binary_crossentropy",
 ]

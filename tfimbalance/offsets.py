@@ -189,9 +189,9 @@ def adjust_logits(logits: Any, priors: Any, *, tau: float = 1.0) -> Any:
     Args:
         logits: of a softmax, ``(..., num_classes)``; or one logit a row or label, ``(..., 1)`` or
             ``(..., num_labels)``, beside a binary prior. An array, or a tensor of any backend.
-        priors: `ClassStatistics`, counts or probabilities, one a class. One number is the prior of
-            the positives, and `ClassStatistics` of two classes beside a last axis of 1 mean that
-            too; multi-label statistics give one a label.
+        priors: `ClassStatistics`, counts or probabilities, one a class; two classes beside a last
+            axis of 1 give the log odds of class 1. One number is the prior of the positives of
+            every label, and multi-label statistics give one a label.
         tau: strength; 1 targets the balanced error, 0 changes nothing.
 
     Returns:
@@ -237,17 +237,17 @@ def is_per_label(priors: Any) -> bool:
 
 
 def _log_priors_or_odds(priors: Any, width: int | None) -> FloatArray:
-    is_pair = isinstance(priors, ClassStatistics) and priors.num_classes == 2
-    by_odds = is_per_label(priors) or (is_pair and width == 1)
-    offset = log_odds(priors, argument="priors") if by_odds else log_priors(priors)
+    if is_per_label(priors):
+        offset = log_odds(priors, argument="priors")
+    else:
+        offset = log_priors(priors)
+        if width == 1 and offset.size == 2:
+            offset = offset[1:] - offset[:1]
     if offset.ndim and width not in (None, offset.size):
         raise bad_value(
             "priors",
             expected=f"{width} classes, the last axis of the logits",
             received=f"{offset.size} classes",
-            remedy="One logit a row takes the prior of the positives, a number."
-            if width == 1
-            else "",
         )
     return offset
 

@@ -35,8 +35,8 @@ def to_logits(y_pred: Tensor, *, from_logits: bool, activation: str, dtype: str)
     the tensor (Keras' activations leave them there) or behind the operation that made it. Otherwise
     the logit is computed from the probability. There ``log(p + floor)`` bounds the loss, and unlike
     clipping leaves the gradient of a confident mistake: ``floor`` is the square root of the
-    smallest normal number (of the coarser dtype), so that its inverse still has half of the exponent's range to spare
-    for weights and loss scales.
+    smallest normal number of the coarser dtype, so that its inverse still has half of the
+    exponent's range to spare for weights and loss scales.
     """
     found = _recovered(y_pred, activation)
     if from_logits:

@@ -25,7 +25,7 @@ class SoftmaxLoss(CrossentropyLoss):
     logarithms, so that they may change inside a compiled step.
     """
 
-    targets = ("sparse", "one_hot")
+    targets: tuple[str, ...] = ("sparse", "one_hot")
     _argument = "class_counts"
 
     def __init__(self, frequencies: Any, *, ignore_class: int | None = None, **kwargs: Any) -> None:
