@@ -14,6 +14,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import argparse
+import functools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -93,12 +94,11 @@ def categorical(rows: int, classes: int) -> Case:
     theirs = keras.losses.CategoricalFocalCrossentropy(**arguments)
     one_hot = tfi.losses.CategoricalFocalLoss(**arguments)
 
+    @functools.cache
     def hot() -> tf.Tensor:
-        if "rows" not in made:
-            made["rows"] = tf.one_hot(ids, classes)
-        return made["rows"]
+        with tf.init_scope():  # Called while a step is traced; not part of it.
+            return tf.one_hot(ids, classes)
 
-    made: dict[str, tf.Tensor] = {}
     return Case(
         f"{classes:,} classes, {rows:,} rows",
         ids,

@@ -28,19 +28,18 @@ def squared_hinge_sums(scores: Tensor, positive: Tensor, negative: Tensor, margi
     def kernel(scores: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
         # A pair counts the distance from the point of i up to the point of j, if that is above.
         points = ops.concatenate([scores - margin, scores], axis=-1)
-        order = ops.argsort(points, axis=-1)
-        back = ops.argsort(order, axis=-1)
-        points = ops.take_along_axis(points, order, axis=-1)
+        order, back = _sorting(points)
+        points = ops.take(points, order)
         nothing = ops.zeros_like(scores)
 
         def summed(weights: list[Tensor], *, below: bool, power: int) -> tuple[Tensor, Tensor]:
-            ordered = ops.take_along_axis(ops.concatenate(weights, axis=-1), order, axis=-1)
+            ordered = ops.take(ops.concatenate(weights, axis=-1), order)
             if below:
                 sums = _sums_over_earlier(points, ordered, power)
             else:
                 sums = _sums_over_earlier(ops.flip(points, -1), ops.flip(ordered, -1), power)
                 sums = ops.flip(sums, -1)
-            first, second = ops.split(ops.take_along_axis(sums, back, axis=-1), 2, axis=-1)
+            first, second = ops.split(ops.take(sums, back), 2, axis=-1)
             return first, second
 
         def gradient(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
@@ -53,6 +52,18 @@ def squared_hinge_sums(scores: Tensor, positive: Tensor, negative: Tensor, margi
 
     result: Tensor = kernel(scores)
     return result
+
+
+def _sorting(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what sorts each row and what undoes that, as places in the flat tensor for `take`."""
+    order = ops.argsort(points, axis=-1)
+    shape, size = ops.shape(order), ops.shape(order)[-1]
+    starts = ops.arange(shape[0], dtype=order.dtype)[:, None] * size
+    order = order + starts
+    # Scattering the places is cheaper than sorting the order.
+    places = ops.reshape(starts + ops.arange(size, dtype=order.dtype)[None], (-1,))
+    back = ops.scatter_update(places, ops.reshape(order, (-1, 1)), places)
+    return order, ops.reshape(back, shape)
 
 
 def _sums_over_earlier(points: Tensor, weights: Tensor, power: int) -> Tensor:
