@@ -45,6 +45,13 @@ COLORS = {
     "logit adjustment": "#2ca02c",
 }
 
+# Three of the curves nearly coincide: a broad line, and two that let it show.
+STYLES = {
+    "cross-entropy, initial bias": {"linewidth": 4.0, "alpha": 0.5},
+    "class weights": {"linestyle": "--"},
+    "logit adjustment": {"linestyle": ":"},
+}
+
 
 @dataclass
 class Way:
@@ -95,21 +102,25 @@ class Watch(keras.callbacks.Callback):
 
 
 def draw(curves: dict[str, np.ndarray], path: Path) -> None:
-    figure, axes = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
-    for name, curve in curves.items():
-        axes.plot(STEPS, curve.mean(axis=0), color=COLORS[name], label=name, linewidth=1.8)
-        axes.fill_between(
-            STEPS, curve.min(axis=0), curve.max(axis=0), color=COLORS[name], alpha=0.15, linewidth=0
-        )
-    axes.axhline(1.0, color="black", linewidth=0.8, linestyle="--")
-    axes.annotate("base rate", (1.05, 1.0), va="bottom", fontsize=8)
-    axes.set(xscale="log", yscale="log", ylim=(0.8, 15), xlabel="training steps")
-    axes.set(ylabel="validation log loss / that of the base rate")
-    axes.set_yticks([0.8, 1, 2, 5, 10], labels=["0.8", "1", "2", "5", "10"], minor=False)
-    axes.minorticks_off()
-    axes.legend(fontsize=8, frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.25)
+    figure, (whole, later) = plt.subplots(1, 2, figsize=(11, 3.9), layout="constrained")
+    for axes in (whole, later):
+        for name, curve in curves.items():
+            style = {"color": COLORS[name], **STYLES.get(name, {})}
+            axes.plot(STEPS, curve.mean(axis=0), label=name, **{"linewidth": 1.8, **style})
+            low, high = curve.min(axis=0), curve.max(axis=0)
+            axes.fill_between(STEPS, low, high, color=COLORS[name], alpha=0.12, linewidth=0)
+        axes.axhline(1.0, color="black", linewidth=0.8, linestyle="--")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+        axes.set(xlabel="training steps")
+    whole.set(xscale="log", yscale="log", ylim=(0.75, 15), title="from the first step")
+    whole.set(ylabel="validation log loss / that of the base rate")
+    whole.set_yticks([1, 2, 5, 10], labels=["1", "2", "5", "10"])
+    whole.set_xticks([1, 10, 100, 1000], labels=["1", "10", "100", "1,000"])
+    whole.minorticks_off()
+    whole.annotate("base rate", (1, 0.93), va="top", fontsize=8)
+    whole.legend(fontsize=8, frameon=False)
+    later.set(xlim=(50, STEPS[-1]), ylim=(0.8, 1.06), title="the same, from step 50 on")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
     plt.close(figure)

@@ -61,3 +61,19 @@ def test_long_tail_digits(monkeypatch, tmp_path, capsys):
     few = {name: recall[:, 6:].mean() for name, recall in results.items()}
     assert few["logit adjustment, post hoc"] > few["cross-entropy"]
     assert few["logit adjustment"] > few["cross-entropy"]
+
+
+def test_initial_bias(monkeypatch, tmp_path):
+    load("quickstart")
+    example = load("initial_bias")
+    monkeypatch.setattr(example, "STEPS", (1, 20, 50))
+    monkeypatch.setattr(example, "VALIDATION_ROWS", 20_000)
+    curves = example.main(1, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+    assert all(curve.shape == (1, 3) for curve in curves.values())
+    # An untrained last layer of zeros costs many times the base rate; told it, it costs that.
+    assert curves["cross-entropy"][0, 0] > 5
+    told = curves["cross-entropy, initial bias"]
+    np.testing.assert_allclose(told[0, 0], 1.0, atol=0.01)
+    # The same model, written in two ways.
+    np.testing.assert_allclose(curves["logit adjustment"], told, rtol=1e-3)
