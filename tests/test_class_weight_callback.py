@@ -142,3 +142,53 @@ def test_refuses_before_the_first_step(loss, arguments, message):
 def test_an_empty_class_is_refused_at_once():
     with pytest.raises(ValueError, match="class 1"):
         tfi.callbacks.ClassWeight(np.array([0, 2, 2]))
+
+
+@pytest.mark.parametrize("fit_before", [False, True])
+@pytest.mark.parametrize("loss", ["asymmetric_loss", tfi.losses.AsymmetricLoss])
+def test_weights_of_a_loss_that_was_named_are_saved(loss, fit_before, tmp_path):
+    model = model_with(loss)
+    if fit_before:
+        model.fit(X, Y, verbose=0)
+    model.fit(X, Y, verbose=0, callbacks=[tfi.callbacks.ClassWeight(Y)])
+    model.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
+    assert again.evaluate(X, Y, verbose=0) == pytest.approx(model.evaluate(X, Y, verbose=0))
+    assert again.loss.get_config()["class_weight"] == pytest.approx([100 / 180, 5.0])
+
+
+@pytest.mark.parametrize("form", [dict, list])
+def test_one_name_for_several_outputs_is_a_loss_each(form):
+    inputs = keras.Input((4,))
+    heads = {n: keras.layers.Dense(1, activation="sigmoid", name=n)(inputs) for n in ("a", "b")}
+    model = keras.Model(inputs, heads if form is dict else list(heads.values()))
+    model.compile(keras.optimizers.SGD(0.0), "weighted_binary_crossentropy")
+    y = {"a": Y, "b": Y} if form is dict else [Y, Y]
+    callback = tfi.callbacks.ClassWeight(Y, output="a")
+    history = model.fit(X, y, batch_size=100, verbose=0, callbacks=[callback]).history
+    predictions = model.predict(X, verbose=0)
+    for k, head in enumerate("ab"):
+        p = (predictions[head] if form is dict else predictions[k])[:, 0].astype("float64")
+        nats = -np.where(Y == 1, np.log(p), np.log1p(-p))
+        weights = np.array([*callback.class_weight.values()]) if head == "a" else np.ones(2)
+        assert history[f"{head}_loss"][0] == pytest.approx((nats * weights[Y]).mean(), rel=1e-5)
+    assert history["a_class_weight_1"] == [5.0]
+
+
+def test_a_loss_that_outputs_share_is_not_driven_for_one():
+    shared = tfi.losses.WeightedBinaryCrossentropy()
+    model = two_heads({"a": shared, "b": shared})
+    with pytest.raises(ValueError, match=r"'a', whose loss is also that of \['b'\]"):
+        model.fit(
+            X,
+            {"a": Y, "b": Y},
+            verbose=0,
+            callbacks=[tfi.callbacks.ClassWeight(Y, output="a")],
+        )
+
+
+def test_a_loss_of_pairs_has_no_weights():
+    with pytest.raises(ValueError, match="cancel: leave the callback out"):
+        model_with("pairwise_auc_loss").fit(
+            X, Y, verbose=0, callbacks=[tfi.callbacks.ClassWeight(Y)]
+        )

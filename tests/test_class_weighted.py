@@ -121,3 +121,48 @@ def test_a_loss_of_the_whole_batch_is_refused():
 def test_unknown_loss_is_refused():
     with pytest.raises(ValueError, match="binary_focal_loss"):
         tfi.losses.ClassWeighted("no_such_loss", [1.0, 2.0])
+
+
+BINARY_OF_OURS = [
+    tfi.losses.AsymmetricLoss(from_logits=True),
+    tfi.losses.BinaryFocalLoss(from_logits=True),
+    tfi.losses.BinaryLogitAdjustedLoss([0.1, 0.2, 0.3], from_logits=True),
+    tfi.losses.WeightedBinaryCrossentropy([1.0, 2.0, 3.0], from_logits=True),
+]
+
+
+@pytest.mark.parametrize("loss", BINARY_OF_OURS, ids=lambda loss: loss.name)
+@pytest.mark.parametrize("weights", [[1.0, 5.0], [2.0, 3.0, 4.0]], ids=["0 and 1", "a label"])
+def test_a_loss_of_ours_is_weighed_as_by_itself(loss, weights):
+    y, z = RNG.integers(0, 2, (8, 3)), RNG.normal(size=(8, 3)).astype("float32")
+    wrapped = tfi.losses.ClassWeighted(loss, weights, reduction=None)
+    by_itself = type(loss)(**{**loss.get_config(), "class_weight": weights, "reduction": None})
+    np.testing.assert_allclose(wrapped(y, z), by_itself(y, z), rtol=1e-6)
+    twice = tfi.losses.ClassWeighted(by_itself, weights, reduction=None)
+    squared = np.square(weights)
+    right = tfi.losses.ClassWeighted(loss, squared, reduction=None)(y, z)
+    np.testing.assert_allclose(twice(y, z), right, rtol=1e-6)
+    nested = tfi.losses.ClassWeighted(wrapped, weights, reduction=None)
+    np.testing.assert_allclose(nested(y, z), right, rtol=1e-6)
+
+
+def test_moves_what_the_wrapped_loss_can_move():
+    inner = tfi.losses.LogitAdjustedLoss([9, 1], from_logits=True)
+    loss = tfi.losses.ClassWeighted(inner, [1.0, 1.0])
+    assert loss.movable == ("tau",)
+    loss.assign("tau", 0.0)
+    assert float(loss([1], [[0.0, 0.0]])) == pytest.approx(np.log(2), rel=1e-5)
+    with pytest.raises(ValueError, match="it has none"):
+        tfi.losses.ClassWeighted("mse", [1.0, 1.0]).assign("tau", 0.0)
+
+
+def test_around_functions_as_keras_takes_them():
+    x, y = RNG.normal(size=(8, 2)).astype("float32"), RNG.integers(0, 2, (8, 1))
+    for function in (
+        lambda y, p: keras.ops.mean((y - p) ** 2, axis=-1),
+        lambda y, p: keras.losses.mean_squared_error(y, p),
+    ):
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile("sgd", tfi.losses.ClassWeighted(function, {0: 1.0, 1: 3.0}))
+        right = np.mean((y - model.predict(x, verbose=0)) ** 2 * (1 + 2 * y))
+        assert model.evaluate(x, y, verbose=0) == pytest.approx(right, rel=1e-4)

@@ -77,3 +77,16 @@ def test_initial_bias(monkeypatch, tmp_path):
     np.testing.assert_allclose(told[0, 0], 1.0, atol=0.01)
     # The same model, written in two ways.
     np.testing.assert_allclose(curves["logit adjustment"], told, rtol=1e-3)
+
+
+def test_ranking(monkeypatch):
+    load("quickstart")
+    example = load("ranking")
+    monkeypatch.setattr(example, "STEPS", 60)
+    results = example.main(1)
+    assert len(results) == 5
+    # Chance is an AP of .01 and a ROC-AUC of .5.
+    for name, pairs in results.items():
+        assert pairs.shape == (1, 2)
+        if "balanced" in name:
+            assert (pairs > [0.02, 0.6]).all()

@@ -65,3 +65,13 @@ def test_masks_pass_through():
 def test_bad_arguments_are_refused(arguments):
     with pytest.raises(ValueError, match="expected"):
         tfi.layers.CosineClassifier(**arguments)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_a_row_of_zeros_does_not_blow_its_gradient_up(policy):
+    layer = tfi.layers.CosineClassifier(3, dtype=policy)
+    x = tf.constant(np.concatenate([np.zeros((1, 4)), np.ones((1, 4))]), layer.compute_dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        total = tf.reduce_sum(layer(x)[:, 0])
+    assert np.abs(tape.gradient(total, x).numpy()).max() <= 1.0

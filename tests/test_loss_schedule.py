@@ -35,6 +35,14 @@ def test_moves_the_loss_that_fit_reports(jit_compile):
     assert history["tau"] == [0.0, 0.5, 1.0, 1.0]
 
 
+def test_takes_a_schedule_of_keras():
+    model = model_with(tfi.losses.LogitAdjustedLoss(COUNTS, tau=0.0, from_logits=True))
+    ramp = keras.optimizers.schedules.PiecewiseConstantDecay([0.5, 1.5], [0.0, 0.5, 1.0])
+    callback = tfi.callbacks.LossSchedule("tau", ramp)
+    history = model.fit(X, Y, epochs=3, verbose=0, callbacks=[callback]).history
+    assert history["tau"] == [0.0, 0.5, 1.0]
+
+
 def test_a_moved_number_is_saved(tmp_path):
     model = model_with(tfi.losses.LDAMLoss(COUNTS))
     model.fit(X, Y, verbose=0, callbacks=[tfi.callbacks.LossSchedule("max_margin", lambda _: 0.2)])
@@ -56,6 +64,7 @@ def test_one_output_or_all(output):
     history = model.fit(
         X, dict.fromkeys("abc", Y), batch_size=50, verbose=0, callbacks=[callback]
     ).history
+    assert history["b_tau" if output else "tau"] == [1.0]
     predicted = model.predict(X, verbose=0)
     for name in "abc":
         tau = float(name != "c" and output in (None, name))

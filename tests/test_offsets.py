@@ -106,3 +106,12 @@ def test_bad_priors_are_refused(priors, message):
 def test_priors_of_positives():
     assert positive_priors(tfi.ClassStatistics([95, 5])) == 0.05
     np.testing.assert_array_equal(positive_priors({0: 0.1, 1: 0.2}), [0.1, 0.2])
+
+
+def test_logits_that_could_be_rows_or_classes_are_refused():
+    for logits in (np.zeros(2), tf.zeros(2)):
+        with pytest.raises(ValueError, match=r"logits\[None, :\].*logits\[:, None\]"):
+            tfi.adjust_logits(logits, [9, 1])
+    np.testing.assert_allclose(tfi.adjust_logits(np.zeros(2), 0.5), 0.0)
+    with pytest.raises(ValueError, match="floating-point"):
+        tfi.adjust_logits(tf.zeros((2, 2), "int32"), [9, 1])

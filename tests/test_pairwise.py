@@ -178,3 +178,75 @@ def test_bad_arguments_are_refused(arguments, message):
 def test_class_weights_around_it_are_refused():
     with pytest.raises(ValueError, match="cancel"):
         tfi.losses.ClassWeighted("pairwise_auc_loss", {0: 1.0, 1: 2.0})
+
+
+@each
+@pytest.mark.parametrize("factor", [1e-25, 1e20])
+def test_weights_of_any_size(surrogate, factor):
+    y, s, weight = rows(40)
+    weight[:2] = 1
+    loss = tfi.losses.PairwiseAUCLoss(surrogate)
+    value, gradient = value_and_gradient(
+        loss, y.astype("float32"), s.astype("float32"), (weight * factor).astype("float32")
+    )
+    right, right_gradient = oracles.pairwise(y, s, surrogate, weight=weight)
+    assert value == pytest.approx(right, rel=1e-5)
+    np.testing.assert_allclose(gradient, right_gradient, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize(("level", "margin"), [(1000.0, 0.01), (1e4, 0.01), (1e5, 0.1)])
+def test_a_level_that_all_scores_share_costs_no_digits(level, margin):
+    y, s, _ = rows(200)
+    s = (level + s * margin).astype("float32")
+    loss = tfi.losses.PairwiseAUCLoss(margin=margin)
+    value, _ = value_and_gradient(loss, y.astype("float32"), s)
+    right, _ = oracles.pairwise(y, s, "squared_hinge", margin)
+    assert value == pytest.approx(right, rel=1e-4)
+
+
+@each
+def test_padding_may_hold_anything(surrogate):
+    y, s, weight = rows(30)
+    weight[:2], weight[5:8] = 1, 0
+    loss = tfi.losses.PairwiseAUCLoss(surrogate, dtype="float64")
+    s[5:8] = [np.nan, np.inf, -1e300]
+    value, gradient = value_and_gradient(loss, y, s, weight)
+    kept = np.setdiff1d(np.arange(30), [5, 6, 7])
+    right, right_gradient = oracles.pairwise(y[kept], s[kept], surrogate, weight=weight[kept])
+    assert value == pytest.approx(right, rel=1e-10)
+    np.testing.assert_allclose(gradient[kept], right_gradient, rtol=1e-9, atol=1e-14)
+    np.testing.assert_array_equal(gradient[5:8], 0.0)
+
+
+@each
+def test_an_empty_batch_costs_nothing(surrogate):
+    """As the last batch leaves to one of two replicas."""
+    loss = tfi.losses.PairwiseAUCLoss(surrogate)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 1])])
+    def compiled(s):
+        with tf.GradientTape() as tape:
+            tape.watch(s)
+            value = loss(tf.zeros_like(s), s)
+        return value, tape.gradient(value, s)
+
+    value, gradient = compiled(tf.zeros([0, 1]))
+    assert float(value) == 0.0
+    assert gradient.shape == (0, 1)
+    # Of a size that is known to be 0, Keras reduces nothing.
+    assert loss(tf.zeros([0, 1]), tf.zeros([0, 1])).shape == (0,)
+
+
+def test_a_label_without_a_pair_has_no_part_in_the_mean():
+    y = np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
+    s = np.array([[0.5, 3.0], [0.0, 2.0], [0.2, 1.0]])
+    both = tfi.losses.PairwiseAUCLoss(dtype="float64")(y, s)
+    alone = tfi.losses.PairwiseAUCLoss(dtype="float64")(y[:, :1], s[:, :1])
+    assert float(both) == pytest.approx(float(alone), rel=1e-12)
+
+
+@each
+def test_minus_one_is_a_negative(surrogate):
+    y, s, _ = rows(30)
+    loss = tfi.losses.PairwiseAUCLoss(surrogate, dtype="float64")
+    assert float(loss(2 * y - 1, s)) == float(loss(y, s))

@@ -30,6 +30,8 @@ def check_number(
     """Return ``value`` as a float, or raise if it is not a finite number within the bounds."""
     low, high = ("(", ")") if exclusive else ("[", "]")
     expected = f"a finite number in {low}{minimum:g}, {maximum:g}{high}"
+    if hasattr(value, "dtype") and getattr(value, "shape", None) == ():
+        value = np.asarray(value).item()  # What a Keras schedule returns, or NumPy's reductions.
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise bad_value(argument, expected=expected, received=repr(value))
     number = float(value)
@@ -76,7 +78,8 @@ def _from_mapping(argument: str, values: Mapping[Any, Any]) -> FloatArray:
                 argument,
                 expected="integer class ids 0, 1, 2, ... as keys",
                 received=f"the key {key!r} of type {type(key).__name__}",
-                remedy="Convert the keys, for example {int(k): v for k, v in weights.items()}.",
+                remedy="Convert the keys, {int(k): v for k, v in ....items()}, or give one number "
+                "a class in order, list(....values()).",
             )
     size = max((int(key) for key in values), default=-1) + 1
     missing = sorted(set(range(size)) - {int(key) for key in values})
@@ -95,6 +98,8 @@ def _from_mapping(argument: str, values: Mapping[Any, Any]) -> FloatArray:
 def _as_float_vector(argument: str, values: object) -> FloatArray:
     expected = "one number a class, as {class: number} or a sequence"
     try:
+        if np.asarray(values).dtype.kind in "US":
+            raise TypeError
         vector = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise bad_value(argument, expected=expected, received=repr(values)) from None

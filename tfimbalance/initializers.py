@@ -63,7 +63,8 @@ def initial_bias(priors: Any) -> InitialBias:
 
     Args:
         priors: `ClassStatistics` (multi-label ones too), counts or probabilities, one a class; or
-            one number, the prior of every label.
+            one number, the prior of every label (of sigmoids: a softmax does not see a bias that
+            its units share).
 
     Returns:
         A Keras initializer, for a layer of one unit a class (log priors), of one unit beside two

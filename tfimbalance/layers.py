@@ -83,7 +83,7 @@ class CosineClassifier(keras.layers.Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return scaled cosines."""
-        return self.scale * ops.matmul(_unit(inputs, axis=-1), _unit(self.kernel, axis=0))
+        return ops.matmul(_unit(inputs, axis=-1), self.scale * _unit(self.kernel, axis=0))
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """Return the shape of the input with classes for features."""
@@ -102,9 +102,13 @@ class CosineClassifier(keras.layers.Layer):
 
 
 def _unit(x: Tensor, axis: int) -> Tensor:
-    """Divide by the norm, which half precision can neither square nor hold the least of."""
+    """Divide by the norm, which half precision can neither square nor hold the least of.
+
+    A vector of zeros stays one, with a gradient that is not blown up by a norm of nearly 0.
+    """
     x = ops.convert_to_tensor(x)
     dtype = keras.backend.standardize_dtype(x.dtype)
     wide = x if dtype == "float64" else ops.cast(x, "float32")
     square = ops.sum(ops.square(wide), axis=axis, keepdims=True)
-    return ops.cast(wide * ops.rsqrt(ops.maximum(square, 1e-12)), dtype)
+    square = ops.where(square > 0.0, ops.maximum(square, 1e-12), 1.0)
+    return ops.cast(wide * ops.rsqrt(square), dtype)

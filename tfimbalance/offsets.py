@@ -213,8 +213,18 @@ def adjust_logits(logits: Any, priors: Any, *, tau: float = 1.0) -> Any:
     tau = check_number("tau", tau)
     if not hasattr(logits, "shape") or not hasattr(logits, "dtype"):
         logits = np.asarray(logits, dtype=np.float64)
+    if len(logits.shape) < 2 and (isinstance(priors, ClassStatistics) or not is_per_label(priors)):
+        raise bad_value(
+            "logits",
+            expected="shape (..., num_classes), or (..., 1) beside two classes",
+            received=f"shape {tuple(logits.shape)}",
+            remedy="One row of several classes is logits[None, :]; rows of one logit are "
+            "logits[:, None].",
+        )
     width = logits.shape[-1] if len(logits.shape) else 1
     offset = tau * _log_priors_or_odds(priors, width)
+    if "int" in str(logits.dtype) and not isinstance(logits, np.ndarray):
+        raise bad_value("logits", expected="floating-point logits", received=str(logits.dtype))
     if isinstance(logits, np.ndarray):
         dtype = logits.dtype if logits.dtype.kind not in "biu" else np.dtype(np.float64)
         return np.asarray(logits - offset).astype(dtype)

@@ -14,13 +14,9 @@ from tfimbalance.callbacks._compiled import (
     loss_name,
     sees_changes,
 )
-from tfimbalance.losses._base import WeighableLoss
+from tfimbalance.losses._base import ImbalanceLoss, WeighableLoss
 from tfimbalance.statistics import ClassStatistics, class_statistics
 from tfimbalance.weights import class_weights
-
-_REMEDY = (
-    'Compile with a loss that does, for example loss=ClassWeighted("{name}", {{0: 1.0, 1: 1.0}}).'
-)
 
 
 class ClassWeight(keras.callbacks.Callback):
@@ -48,7 +44,8 @@ class ClassWeight(keras.callbacks.Callback):
 
     Logs:
         ``class_weight_<k>`` at the end of each epoch: the weight that class k had in it (classes
-        above the tenth are left out, to keep the table readable). History has them; put this
+        above the tenth are left out, to keep the table readable); with ``output``,
+        ``<output>_class_weight_<k>``. History has them; put this
         callback before TensorBoard, and that has them too.
 
     Raises:
@@ -111,8 +108,7 @@ class ClassWeight(keras.callbacks.Callback):
                 "loss",
                 expected="a compiled loss that takes class weights",
                 received=str(given),
-                remedy=_REMEDY.format(name=next(iter(given.values()), "binary_crossentropy"))
-                + " Or pass fit(class_weight=callback.class_weight) instead of the callback.",
+                remedy=_remedy(next(iter(found.values()), "binary_crossentropy")),
             )
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -134,7 +130,19 @@ class ClassWeight(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Report the weights of this epoch to History, TensorBoard and the progress bar."""
         if logs is not None:
-            logs.update({f"class_weight_{k}": weight for k, weight in self._shown().items()})
+            prefix = f"{self.output}_" if self.output else ""
+            shown = self._shown().items()
+            logs.update({f"{prefix}class_weight_{k}": weight for k, weight in shown})
 
     def _shown(self) -> dict[int, float]:
         return {k: w for k, w in self._current.items() if k < self._MOST_LOGGED}
+
+
+def _remedy(loss: Any) -> str:
+    if isinstance(loss, ImbalanceLoss):
+        return "In a mean over pairs of classes, class weights cancel: leave the callback out."
+    return (
+        "Compile with a loss that does, for example "
+        f'loss=ClassWeighted("{loss_name(loss)}", {{0: 1.0, 1: 1.0}}). '
+        "Or pass fit(class_weight=callback.class_weight) instead of the callback."
+    )

@@ -28,12 +28,15 @@ class LossSchedule(keras.callbacks.Callback):
         argument: name of the argument: ``"tau"`` of `LogitAdjustedLoss`,
             `BinaryLogitAdjustedLoss` and `VectorScalingLoss`, ``"gamma"`` of the latter,
             ``"max_margin"`` and ``"scale"`` of `LDAMLoss`.
-        schedule: a function of the epoch (from 0) that returns the number for it.
+        schedule: a function of the epoch (from 0) that returns the number for it; one of
+            `keras.optimizers.schedules` will do.
         output: name of the output whose loss is driven; None drives all that have the argument.
         verbose: 1 prints one line when the number changes.
 
     Logs:
-        the argument's name, at the end of each epoch: the number that it had in it.
+        the argument's name, at the end of each epoch: the number that it had in it; with
+        ``output``, ``<output>_<argument>``. The validation loss is of that number as well: epochs
+        of different numbers do not compare, so choose a checkpoint by a metric.
 
     Raises:
         ValueError: before the first step, for a model without a loss that has such a variable or
@@ -105,4 +108,4 @@ class LossSchedule(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Report the number of this epoch to History, TensorBoard and the progress bar."""
         if logs is not None and self._current is not None:
-            logs[self.argument] = self._current
+            logs[f"{self.output}_{self.argument}" if self.output else self.argument] = self._current

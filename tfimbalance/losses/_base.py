@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -10,6 +10,7 @@ from keras import ops
 
 from tfimbalance._checks import bad_value, check_number, per_class
 from tfimbalance.losses._inputs import as_float, compute_dtype
+from tfimbalance.losses._kernels import only
 
 Tensor = Any
 Weights = Mapping[int, float] | Sequence[float] | Any
@@ -45,9 +46,8 @@ class ImbalanceLoss(keras.losses.Loss):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
         self._movable: dict[str, dict[str, Any]] = {}
-        self._reduction = _Reduction(reduction=reduction, dtype=compute_dtype(self.dtype))
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
 
     def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the unreduced loss."""
@@ -75,8 +75,12 @@ class ImbalanceLoss(keras.losses.Loss):
             sample_weight = like_rows(sample_weight, values)
         valid = self.valid(y_true, y_pred)
         if valid is None:
-            return self._reduction(values, y_pred, sample_weight)
-        return self._reduction(values, values, self._folded(valid, y_pred, sample_weight))
+            return self._reduce(values, y_pred, sample_weight)
+        return self._reduce(values, values, self._folded(valid, y_pred, sample_weight))
+
+    def _reduce(self, values: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
+        reduction = _Reduction(reduction=self.reduction, dtype=compute_dtype(self.dtype))
+        return reduction(values, y_pred, sample_weight)
 
     def _folded(self, valid: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
         """Fold what counts, and the mask of the prediction, into the sample weights.
@@ -86,7 +90,7 @@ class ImbalanceLoss(keras.losses.Loss):
         mask = getattr(y_pred, "_keras_mask", None)
         if mask is not None:
             valid = ops.logical_and(valid, ops.cast(mask, "bool"))
-        weight = ops.cast(valid, self._reduction.dtype)
+        weight = ops.cast(valid, compute_dtype(self.dtype))
         if self.reduction in ("mean", "sum_over_batch_size"):
             total = ops.cast(ops.size(weight), weight.dtype)
             weight = weight * ops.divide_no_nan(total, ops.sum(weight))
@@ -112,6 +116,13 @@ class ImbalanceLoss(keras.losses.Loss):
             )
         getattr(self, argument).assign(check_number(argument, value, **self._movable[argument]))
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # ``loss.tau = 0.5`` would hide the variable from a step that is already compiled.
+        if name in self.__dict__.get("_movable", ()) and name in self.__dict__:
+            self.assign(name, value)
+        else:
+            super().__setattr__(name, value)
+
     def _make_movable(self, argument: str, value: float, **bounds: Any) -> keras.Variable:
         self._movable[argument] = bounds
         return self._variable(argument, check_number(argument, value, **bounds))
@@ -119,16 +130,16 @@ class ImbalanceLoss(keras.losses.Loss):
     def _variable(self, name: str, value: Any) -> keras.Variable:
         """Make a value one that may change inside a compiled step."""
         return keras.Variable(
-            value, trainable=False, dtype=compute_dtype(self.dtype), name=f"{self.name}_{name}"
+            value,
+            trainable=False,
+            dtype=compute_dtype(self.dtype),
+            autocast=False,
+            name=f"{self.name}_{name}",
         )
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments; what may move, as it is now."""
-        # The shortest decimal that a float32 stands for: .3, not .30000001.
-        moved = {
-            name: float(str(ops.convert_to_numpy(getattr(self, name))[()]))
-            for name in self._movable
-        }
+        moved = {name: _decimals(getattr(self, name)) for name in self._movable}
         return {"name": self.name, "reduction": self.reduction, "dtype": self.dtype, **moved}
 
 
@@ -171,11 +182,8 @@ class WeighableLoss(ImbalanceLoss):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments; class weights as they are now."""
-        weights = self._class_weight
-        return {
-            **super().get_config(),
-            "class_weight": None if weights is None else ops.convert_to_numpy(weights).tolist(),
-        }
+        weights = None if self._class_weight is None else _decimals(self._class_weight)
+        return {**super().get_config(), "class_weight": weights}
 
 
 class CrossentropyLoss(WeighableLoss):
@@ -208,6 +216,12 @@ class CrossentropyLoss(WeighableLoss):
         }
 
 
+def _decimals(variable: keras.Variable) -> Any:
+    """Read a variable as the shortest decimals that it stands for: .3, not .30000001."""
+    values = ops.convert_to_numpy(variable)
+    return [float(str(value)) for value in values] if values.ndim else float(str(values[()]))
+
+
 def _as_tensor(x: Tensor) -> Tensor:
     return x if ops.is_tensor(x) else ops.convert_to_tensor(x)
 
@@ -217,8 +231,13 @@ def _rounded(values: Tensor, dtype: str) -> Tensor:
 
     The gradient passes as if it had not.
     """
+
+    @ops.custom_gradient
+    def bounded(values: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
+        return ops.minimum(values, 65504.0), lambda *args, upstream=None: only(args, upstream)
+
     if dtype == "float16" and keras.backend.standardize_dtype(values.dtype) != dtype:
-        values = values - ops.stop_gradient(ops.relu(values - 65504.0))
+        values = bounded(values)
     return ops.cast(values, dtype)
 
 
@@ -231,6 +250,13 @@ def like_rows(sample_weight: Tensor, values: Tensor) -> Tensor:
     extra = len(sample_weight.shape) - len(values.shape)
     if extra == 1 and sample_weight.shape[-1] == 1:
         return ops.squeeze(sample_weight, -1)
+    if extra > 0:
+        raise bad_value(
+            "sample_weight",
+            expected=f"a weight a row, of rank {len(values.shape)} at most",
+            received=f"shape {tuple(sample_weight.shape)}",
+            remedy="Labels of a row cannot weigh differently; give each its output.",
+        )
     for _ in range(-extra):
         sample_weight = ops.expand_dims(sample_weight, -1)
     return sample_weight

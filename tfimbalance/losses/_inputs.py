@@ -46,8 +46,12 @@ def to_logits(y_pred: Tensor, *, from_logits: bool, activation: str, dtype: str)
     if found is not None:
         return ops.cast(found, dtype)
     if _is_linear(y_pred):
-        _warn("is the output of a linear layer", "probabilities", "from_logits=True")
+        _warn("looks like the output of a linear layer", "probabilities", "from_logits=True")
     p = ops.cast(y_pred, dtype)
+    # Sums of probabilities round to a little more than 1. What is further out is no probability,
+    # and becomes NaN rather than a number that looks right.
+    outside = p - ops.clip(p, 0.0, 1.0)
+    p = p - ops.stop_gradient(ops.where(ops.abs(outside) < 1e-2, outside, 0.0))
     floor = max(tiny(y_pred), tiny(p)) ** 0.5
     if activation == "Softmax":
         return ops.log(p + floor)
@@ -55,13 +59,17 @@ def to_logits(y_pred: Tensor, *, from_logits: bool, activation: str, dtype: str)
 
 
 def _recovered(y_pred: Tensor, activation: str) -> Tensor | None:
-    logits = getattr(y_pred, "_keras_logits", None)
-    if logits is not None:
-        return logits
+    """Return the logits behind a prediction, if it is known to come from the activation.
+
+    A TensorFlow graph tells which activation it was. Elsewhere Keras' mark is all there is.
+    """
     operation = _operation(y_pred)
-    if getattr(operation, "type", None) == activation and len(operation.inputs) == 1:
+    kind = getattr(operation, "type", None)
+    if kind == activation and len(operation.inputs) == 1:
         return operation.inputs[0]
-    return None
+    if kind in ("Sigmoid", "Softmax"):
+        return None
+    return getattr(y_pred, "_keras_logits", None)
 
 
 def _operation(tensor: Tensor) -> Any:
@@ -99,7 +107,11 @@ def align(y_true: Tensor, y_pred: Tensor) -> Tensor:
         y_true = ops.expand_dims(y_true, -1)
     elif true_rank == pred_rank + 1 and y_true.shape[-1] == 1:
         y_true = ops.squeeze(y_true, -1)
-    check_shapes(tuple(y_true.shape), tuple(y_pred.shape), y_true, y_pred)
+    found, wanted = tuple(y_true.shape), tuple(y_pred.shape)
+    check_shapes(found, wanted, y_true, y_pred)
+    if None in found[1:] + wanted[1:] and found[1:] != wanted[1:]:
+        # Sizes that are known only when it runs: there a reshape fails, and never broadcasts.
+        y_true = ops.reshape(y_true, ops.shape(y_pred))
     return y_true
 
 
@@ -108,6 +120,14 @@ def is_sparse(y_true: Tensor, y_pred: Tensor) -> bool:
     true_rank, pred_rank = len(y_true.shape), len(y_pred.shape)
     if pred_rank == 0 or y_pred.shape[-1] == 1:
         return False
+    if true_rank == pred_rank and y_true.shape[-1] is None:
+        raise bad_value(
+            "y_true",
+            expected="a last axis of known size, which tells class ids (1) from one-hot rows "
+            f"({y_pred.shape[-1]})",
+            received=f"static shape {tuple(y_true.shape)}",
+            remedy="Say it in the dataset: .map(lambda x, y: (x, tf.ensure_shape(y, [None, 1]))).",
+        )
     return true_rank == pred_rank - 1 or (true_rank == pred_rank and y_true.shape[-1] == 1)
 
 

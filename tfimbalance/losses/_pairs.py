@@ -22,11 +22,17 @@ _PAIRS_AT_ONCE = 2**18
 
 def squared_hinge_sums(scores: Tensor, positive: Tensor, negative: Tensor, margin: float) -> Tensor:
     """Sum ``max(0, margin - (s_i - s_j))**2``: one sort, then running sums."""
-    del positive  # Sums for all rows cost the same.
+    weights = positive + negative
+    center = ops.divide_no_nan(
+        ops.sum(weights * scores, axis=-1, keepdims=True),
+        ops.sum(weights, axis=-1, keepdims=True),
+    )
 
     @ops.custom_gradient
     def kernel(scores: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
         # A pair counts the distance from the point of i up to the point of j, if that is above.
+        # A level that all scores share would only cost the margin its digits.
+        scores = scores - center
         points = ops.concatenate([scores - margin, scores], axis=-1)
         order, back = _sorting(points)
         points = ops.take(points, order)
@@ -137,9 +143,14 @@ def _over_blocks(
 
     The last block may end in a row that was there before, with ``counted`` 0.
     """
-    size = positive.shape[0] or ops.shape(positive)[0]
-    block = _PAIRS_AT_ONCE // size
-    block = min(max(block, 1), size) if isinstance(size, int) else ops.clip(block, 1, size)
+    size = ops.shape(positive)[0]
+    if isinstance(size, int):
+        if size == 0:
+            return start
+        block = max(1, min(_PAIRS_AT_ONCE // size, size))
+    else:
+        some = ops.maximum(size, 1)
+        block = ops.clip(_PAIRS_AT_ONCE // some, 1, some)
     is_positive = ops.cast(ops.greater(positive, 0.0), "int32")
     positives_first = ops.cast(ops.argsort(1 - is_positive), "int32")
     number = ops.sum(is_positive)

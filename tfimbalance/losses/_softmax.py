@@ -94,7 +94,7 @@ class SoftmaxLoss(CrossentropyLoss):
 
     def _checked_log_priors(self, z: Tensor) -> Tensor:
         log_pi = ops.convert_to_tensor(self._log_priors)
-        count, width = log_pi.shape[0], z.shape[-1] if len(z.shape) else 1
+        count, width = log_pi.shape[0], z.shape[-1] if len(z.shape) > 1 else 1
         if width not in (None, count):
             raise bad_value(
                 self._argument,

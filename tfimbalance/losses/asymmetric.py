@@ -32,7 +32,7 @@ class AsymmetricLoss(CrossentropyLoss):
     Args:
         gamma_neg: how fast easy negatives fade, at least 0.
         gamma_pos: how fast easy positives fade, at least 0 and at most ``gamma_neg`` in [1].
-        margin: probability up to which a negative counts nothing, in [0, 1).
+        margin: probability up to which a negative counts nothing, in [0, .999].
         class_weight: ``{0: ..., 1: ...}``, or one weight a label for its positives.
             May be changed in training by `tfimbalance.callbacks.ClassWeight`.
         from_logits: whether ``y_pred`` are logits. Prefer that.
@@ -44,7 +44,7 @@ class AsymmetricLoss(CrossentropyLoss):
         y_pred: ``(batch, ..., num_labels)``. Returns nats, averaged over the last axis ([1] sums).
 
     Raises:
-        ValueError: for a negative gamma, a margin outside [0, 1), or shapes that do not fit.
+        ValueError: for a negative gamma, a margin outside [0, .999], or shapes that do not fit.
 
     Example:
         >>> import tfimbalance as tfi

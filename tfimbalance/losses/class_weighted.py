@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from typing import Any
 
 import keras
@@ -11,9 +13,7 @@ from tfimbalance._checks import bad_value
 from tfimbalance.losses._base import ImbalanceLoss, WeighableLoss, Weights
 from tfimbalance.losses._inputs import align, compute_dtype, is_sparse, sparse_ids
 from tfimbalance.losses._weights import as_weights, between, check_width, negative_and_positive
-from tfimbalance.losses.focal import BinaryFocalLoss
 from tfimbalance.losses.registry import get
-from tfimbalance.losses.weighted import WeightedBinaryCrossentropy
 
 Tensor = Any
 
@@ -22,8 +22,6 @@ _BINARY = (
     keras.losses.BinaryFocalCrossentropy,
     keras.losses.Hinge,
     keras.losses.SquaredHinge,
-    BinaryFocalLoss,
-    WeightedBinaryCrossentropy,
 )
 _BINARY_FUNCTIONS = (
     keras.losses.binary_crossentropy,
@@ -92,6 +90,7 @@ class ClassWeighted(WeighableLoss):
                 remedy="In a mean over pairs of classes, class weights cancel.",
             )
         label = getattr(self.loss, "name", None) or getattr(self.loss, "__name__", "loss")
+        label = re.sub(r"\W", "", str(label))  # The name of a scope cannot hold <lambda>.
         super().__init__(
             class_weight=class_weight,
             reduction=reduction,
@@ -103,20 +102,36 @@ class ClassWeighted(WeighableLoss):
         """Return the wrapped loss, weighed but not reduced."""
         weights = as_weights("class_weight", self.class_weight, compute_dtype(self.dtype))
         assert weights is not None  # The constructor requires them.
+        if isinstance(self.loss, WeighableLoss):
+            return self._by_itself(y_true, y_pred, weights)
         if self._is_sparse(y_true, y_pred):
             return self._sparse(y_true, y_pred, weights)
         if self._is_binary(y_pred):
             return self._binary(y_true, y_pred, weights)
         y_true = align(y_true, y_pred)
         of_row = ops.sum(ops.cast(y_true, weights.dtype) * check_width(weights, y_pred), axis=-1)
-        return self._values(y_true, y_pred, like=of_row) * of_row
+        return self._values(ops.cast(y_true, _dtype(y_pred)), y_pred, like=of_row) * of_row
 
     def valid(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
         """Return which targets are not of the wrapped loss's ``ignore_class``."""
+        if isinstance(self.loss, WeighableLoss):
+            return self.loss.valid(y_true, y_pred)
         ignored = getattr(self.loss, "ignore_class", None)
         if ignored is None or not self._is_sparse(y_true, y_pred):
             return None
         return ops.not_equal(sparse_ids(y_true, y_pred), ignored)
+
+    @property
+    def movable(self) -> tuple[str, ...]:
+        """Names of the arguments of the wrapped loss that `assign` can move in training."""
+        return self.loss.movable if isinstance(self.loss, ImbalanceLoss) else ()
+
+    def assign(self, argument: str, value: float) -> None:
+        """Move an argument of the wrapped loss."""
+        if isinstance(self.loss, ImbalanceLoss):
+            self.loss.assign(argument, value)
+        else:
+            super().assign(argument, value)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments."""
@@ -131,13 +146,23 @@ class ClassWeighted(WeighableLoss):
         loss = keras.saving.deserialize_keras_object(config["loss"])
         return cls(**{**config, "loss": loss})
 
+    def _by_itself(self, y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:
+        """Let a loss that takes class weights do it: it knows its classes, and labels, best."""
+        own = self.loss.class_weight
+        loss = copy.copy(self.loss)
+        loss._class_weight = weights if own is None else weights * ops.cast(own, weights.dtype)
+        return ops.cast(loss.nats(y_true, y_pred), weights.dtype)
+
     def _is_sparse(self, y_true: Tensor, y_pred: Tensor) -> bool:
-        return not isinstance(self.loss, _ONE_HOT_ONLY) and is_sparse(y_true, y_pred)
+        other = isinstance(self.loss, _ONE_HOT_ONLY) or self._compares_elements()
+        return not other and is_sparse(y_true, y_pred)
 
     def _is_binary(self, y_pred: Tensor) -> bool:
+        return self._compares_elements() or len(y_pred.shape) < 2 or y_pred.shape[-1] == 1
+
+    def _compares_elements(self) -> bool:
         function = getattr(self.loss, "fn", self.loss)
-        named = isinstance(self.loss, _BINARY) or function in _BINARY_FUNCTIONS
-        return named or len(y_pred.shape) < 2 or y_pred.shape[-1] == 1
+        return isinstance(self.loss, _BINARY) or function in _BINARY_FUNCTIONS
 
     def _sparse(self, y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:
         ids = sparse_ids(y_true, y_pred)
@@ -151,6 +176,7 @@ class ClassWeighted(WeighableLoss):
         # Hinge losses take -1 for 0.
         positive = ops.relu(ops.cast(y_true, weights.dtype))
         of_element = between(positive, *negative_and_positive(weights, y_pred))
+        y_true = ops.cast(y_true, _dtype(y_pred))
         if len(y_pred.shape) < 2:
             return self._values(y_true[:, None], _per_element(y_pred), like=of_element) * of_element
         # Keras' losses average over the last axis; a last axis of 1 keeps the elements apart.
@@ -159,7 +185,6 @@ class ClassWeighted(WeighableLoss):
 
     def _values(self, y_true: Tensor, y_pred: Tensor, *, like: Tensor) -> Tensor:
         call = self.loss.call if isinstance(self.loss, keras.losses.Loss) else self.loss
-        y_true = y_true if "int" in _dtype(y_true) else ops.cast(y_true, _dtype(y_pred))
         values = call(y_true, y_pred)
         if len(values.shape) != len(like.shape):
             raise bad_value(

@@ -40,12 +40,12 @@ class PairwiseAUCLoss(ImbalanceLoss):
             its part of the mean, times the number of rows; negatives hold 0.
 
     Shapes:
-        y_true: 0 and 1, ``(batch,)``, ``(batch, 1)``, or any shape of ``y_pred``. A target between
-            counts on both sides, as ``y`` of a positive and ``1 - y`` of a negative.
+        y_true: 0 (or -1) and 1, ``(batch,)``, ``(batch, 1)``, or any shape of ``y_pred``. A target
+            between counts on both sides, as ``y`` of a positive and ``1 - y`` of a negative.
         y_pred: scores, ``(batch, ..., num_labels)``: logits rather than probabilities, whose
             gradient vanishes behind a sigmoid. Pairs are formed within a label over all other
-            axes, and averaged over labels. Returns nats (logistic) or squared scores,
-            ``(batch, ...)`` before reduction.
+            axes, and averaged over the labels that have any. Returns nats (logistic) or squares
+            of scores, ``(batch, ...)`` before reduction.
 
     Raises:
         ValueError: for an unknown surrogate, ``margin <= 0``, a margin beside the logistic one, or
@@ -89,7 +89,7 @@ class PairwiseAUCLoss(ImbalanceLoss):
     def _reduced(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
         weight = self._row_weights(y_pred, sample_weight)
         values = self._shares(y_true, y_pred, weight)
-        return self._reduction(values, values)
+        return self._reduce(values, values, None)
 
     def _row_weights(self, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor | None:
         """Fold the mask of the prediction into the weights: what is masked is in no pair."""
@@ -109,26 +109,38 @@ class PairwiseAUCLoss(ImbalanceLoss):
     def _shares(self, y_true: Tensor, y_pred: Tensor, weight: Tensor | None) -> Tensor:
         dtype = compute_dtype(self.dtype)
         s = ops.cast(y_pred, dtype)
-        y = align(ops.cast(y_true, dtype), s)
-        shape = ops.shape(s)[:-1] if len(s.shape) > 1 else ops.shape(s)
-        labels = s.shape[-1] if len(s.shape) > 1 else 1
+        y = ops.clip(align(ops.cast(y_true, dtype), s), 0.0, 1.0)
+        has_labels = len(s.shape) > 1
+        shape, labels = (ops.shape(s)[:-1], s.shape[-1]) if has_labels else (ops.shape(s), 1)
         scores = ops.transpose(ops.reshape(s, (-1, labels)))
         positive = ops.transpose(ops.reshape(y, (-1, labels)))
         negative = 1.0 - positive
         if weight is not None:
             flat = ops.reshape(weight, (1, -1))
             positive, negative = positive * flat, negative * flat
+            scores = ops.where(flat > 0.0, scores, 0.0)  # Padding may hold anything, NaN too.
+        positive, negative = _of_largest(positive), _of_largest(negative)
         if self.surrogate == "logistic":
             sums = logistic_sums(scores, positive, negative)
         else:
             sums = squared_hinge_sums(scores, positive, negative, self.margin)
-        pairs = ops.sum(positive, axis=-1, keepdims=True) * ops.sum(
-            negative, axis=-1, keepdims=True
-        )
+        # A label without a pair has no AUC: it is left out of the mean over labels.
+        total = ops.sum(negative, axis=-1, keepdims=True)
+        parts = ops.divide_no_nan(positive, ops.sum(positive, axis=-1, keepdims=True))
+        parts = parts * ops.divide_no_nan(sums, total)
+        has_pair = ops.logical_and(ops.any(positive > 0.0, axis=-1), total[:, 0] > 0.0)
+        number = ops.maximum(ops.sum(ops.cast(has_pair, dtype)), 1.0)
         size = ops.cast(ops.shape(scores)[-1], dtype)
-        values = positive * sums * ops.divide_no_nan(size, pairs)
-        return ops.reshape(ops.mean(values, axis=0), shape)
+        return ops.reshape(ops.sum(parts, axis=0) * (size / number), shape)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments."""
         return {**super().get_config(), "surrogate": self.surrogate, "margin": self.margin}
+
+
+def _of_largest(weights: Tensor) -> Tensor:
+    """Divide by the largest weight of each label: weights of any size, and equal ones stay whole.
+
+    (Whole numbers add up without rounding, which shares of the total do not.)
+    """
+    return ops.divide_no_nan(weights, ops.max(weights, axis=-1, keepdims=True, initial=0.0))

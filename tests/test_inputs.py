@@ -1,0 +1,143 @@
+"""What reaches a loss: shapes that are not known, probabilities that round, marks that mislead."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfimbalance as tfi
+
+RNG = np.random.default_rng(0)
+
+
+def unknown_width(y):
+    """A dataset whose labels say (None, None): class ids, one-hot rows or labels?"""
+    x = RNG.normal(size=(len(y), 3)).astype("float32")
+    spec = (tf.TensorSpec((None, 3), tf.float32), tf.TensorSpec((None, None), tf.float32))
+    made = tf.data.Dataset.from_generator(lambda: iter([(x, y)]), output_signature=spec)
+    return made.repeat()
+
+
+def model_with(loss, units=3):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(units)])
+    model.compile("sgd", loss)
+    return model
+
+
+def test_ids_or_rows_of_unknown_width_are_refused():
+    loss = tfi.losses.LogitAdjustedLoss([9, 2, 1], from_logits=True)
+    with pytest.raises(ValueError, match=r"class ids \(1\) from one-hot rows \(3\).*ensure_shape"):
+        model_with(loss).fit(
+            unknown_width(RNG.integers(0, 3, (8, 1))), steps_per_epoch=1, verbose=0
+        )
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        tfi.losses.AsymmetricLoss(from_logits=True),
+        tfi.losses.BinaryFocalLoss(from_logits=True),
+        tfi.losses.CategoricalFocalLoss(from_logits=True),
+        tfi.losses.PairwiseAUCLoss(),
+        tfi.losses.ClassWeighted(
+            keras.losses.BinaryCrossentropy(from_logits=True), {0: 1.0, 1: 2.0}
+        ),
+    ],
+    ids=lambda loss: loss.name,
+)
+def test_rows_of_unknown_width_never_broadcast(loss):
+    right = RNG.integers(0, 2, (8, 3))
+    model_with(loss).fit(unknown_width(right), steps_per_epoch=1, verbose=0)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"(?i)reshape"):
+        model_with(loss).fit(unknown_width(right[:, :1]), steps_per_epoch=1, verbose=0)
+
+
+def test_probabilities_that_round_past_their_ends():
+    for p in (1.0000001, 1.00001, -1e-8):
+        values = [
+            loss([[y]], [[p]])
+            for y in (0.0, 1.0)
+            for loss in (tfi.losses.AsymmetricLoss(), tfi.losses.BinaryFocalLoss())
+        ]
+        assert np.isfinite(values).all()
+    # A number that is no probability must not pass for one.
+    for logit in (-2.0, 3.0):
+        assert np.isnan(float(tfi.losses.AsymmetricLoss()([[1.0]], [[logit]])))
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_cosines_taken_for_probabilities_are_warned_of(scale):
+    head = tfi.layers.CosineClassifier(3, scale=scale)
+    model = keras.Sequential([keras.Input((3,)), head])
+    model.compile("sgd", tfi.losses.LogitAdjustedLoss([9, 2, 1]))
+    with pytest.warns(UserWarning, match="from_logits=True"):
+        model.fit(np.ones((4, 3)), np.zeros(4), steps_per_epoch=1, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss"),
+    [
+        ("sigmoid", tfi.losses.BinaryFocalLoss(from_logits=True)),
+        ("softmax", tfi.losses.CategoricalFocalLoss(from_logits=True)),
+        ("softmax", tfi.losses.LDAMLoss([9, 2, 1])),
+    ],
+)
+def test_probabilities_taken_for_logits_are_warned_of(activation, loss):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, activation=activation)])
+    model.compile("sgd", loss)
+    with pytest.warns(UserWarning, match="from_logits"):
+        model.fit(np.ones((4, 2)), np.eye(3)[[0, 1, 2, 0]], steps_per_epoch=1, verbose=0)
+
+
+def test_logits_of_another_activation_are_not_taken_for_ours():
+    """A softmax head under a loss of sigmoids is read as the probabilities that it serves."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
+    x, y = RNG.normal(size=(20, 4)) * 3, np.eye(3)[RNG.integers(0, 3, 20)]
+    loss = tfi.losses.AsymmetricLoss()
+    model.compile("sgd", loss)
+    served = float(loss(y, model.predict(x, verbose=0)))
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(served, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        tfi.losses.LogitAdjustedLoss([9, 1], class_weight=[1.0, 2.0], from_logits=True),
+        tfi.losses.LDAMLoss([9, 1]),
+        tfi.losses.VectorScalingLoss([9, 1], from_logits=True),
+    ],
+    ids=lambda loss: loss.name,
+)
+def test_variables_keep_their_digits_inside_a_half_precision_layer(loss):
+    class WithLoss(keras.layers.Layer):
+        def call(self, inputs):
+            z, y = inputs
+            self.add_loss(loss(y, z))
+            return z
+
+    z, y = np.array([[1.0, 2.0], [0.5, -1.0]], "float16"), np.array([0, 1])
+    layer = WithLoss(dtype="mixed_float16")
+    layer([tf.constant(z), tf.constant(y)])
+    assert float(layer.losses[0]) == pytest.approx(float(loss(y, z.astype("float32"))), rel=1e-6)
+
+
+def test_weights_of_too_high_a_rank_are_refused():
+    loss = tfi.losses.BinaryFocalLoss(from_logits=True)
+    with pytest.raises(ValueError, match=r"`sample_weight`.*shape \(4, 3\)"):
+        loss(np.zeros((4, 3)), np.zeros((4, 3)), sample_weight=np.ones((4, 3)))
+
+
+def test_a_number_may_be_assigned_like_an_attribute():
+    loss = tfi.losses.LogitAdjustedLoss([9, 1], from_logits=True)
+    compiled = tf.function(lambda: loss([1], [[0.0, 0.0]]))
+    assert float(compiled()) == pytest.approx(np.log(10), rel=1e-5)
+    loss.tau = 0.0
+    assert float(compiled()) == pytest.approx(np.log(2), rel=1e-5)
+    loss.reduction = "sum"
+    assert float(loss([1, 1], [[0.0, 0.0]] * 2)) == pytest.approx(2 * np.log(2), rel=1e-5)
+
+
+def test_half_precision_holds_its_largest_number():
+    loss = tfi.losses.PairwiseAUCLoss(dtype="float16")
+    for far in (1e4, 1e20):
+        assert float(loss([1.0, 0.0], np.array([-far, far], "float32"))) == 65504.0
