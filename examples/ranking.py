@@ -1,8 +1,8 @@
 """When only the order is served: pairwise losses, on batches with and without enough positives.
 
-The data and the model of `quickstart.py` (MovieLens latest-small; GroupLens, non-commercial use), at
-1% positives. Every way takes 3,000 steps of the same optimizer; measured on the test rows after the
-last one. Pairwise losses give no probabilities: nothing is said of those here.
+The data and the model of `quickstart.py` (MovieLens latest-small; GroupLens, non-commercial use),
+at 1% positives. Every way takes 3,000 steps of the same optimizer; measured on the test rows after
+the last one. Pairwise losses give no probabilities: nothing is said of those here.
 
     python examples/ranking.py            # three seeds, about five minutes on two cores
 """

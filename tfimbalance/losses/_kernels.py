@@ -40,8 +40,9 @@ def _power(base: Tensor, exponent: float) -> Tensor:
         return ops.ones_like(base)
     if exponent == 1.0:
         return base
-    if exponent == 2.0:
-        return base * base
+    if exponent in (2.0, 3.0, 4.0, 5.0):
+        half = _power(base, exponent // 2)
+        return half * half * base if exponent % 2 else half * half
     return ops.power(base, exponent)
 
 
@@ -88,6 +89,42 @@ def _binary_slope(error: Tensor, fade: Tensor, minor: Tensor, ce: Tensor, gamma:
     # Divided by q once, not twice: variance / q is p_t for a target of 0 or 1, q underflown or not.
     q = ops.abs(error)
     return ops.sign(error) * fade * (q + gamma * (variance / (q + tiny(q))) * ce)
+
+
+def asymmetric(y: Tensor, z: Tensor, gamma_neg: float, gamma_pos: float, margin: float) -> Tensor:
+    """``-y q**gamma_pos log(p) - (1 - y) p_m**gamma_neg log(1 - p_m)``, elementwise, nats.
+
+    With ``p = sigmoid(z)``, ``q = 1 - p`` and ``p_m = max(p - margin, 0)``.
+    """
+
+    @ops.custom_gradient
+    def kernel(z: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
+        log1p_e, minor = _sigmoid_parts(z)
+        major = 1.0 - minor
+        above = z >= 0.0
+        p, q = ops.where(above, major, minor), ops.where(above, minor, major)
+        positive = ops.relu(-z) + log1p_e
+        if margin:
+            shifted = ops.relu(p - margin)
+            negative = -ops.log1p(-shifted)
+            rest = 1.0 - shifted
+            # d p_m / dz / (1 - p_m): below the margin nothing moves.
+            moving = ops.where(shifted > 0.0, p * q / rest, 0.0)
+        else:  # Then 1 - p_m is q, whose logarithm is exact however sure the model is.
+            shifted, negative, rest, moving = p, ops.relu(z) + log1p_e, q, p
+        fade_pos, fade_neg = _power(q, gamma_pos), _power(shifted, gamma_neg)
+
+        def gradient(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
+            of_positive = fade_pos * (gamma_pos * p * positive + q)
+            # negative / shifted tends to 1, and divided first stays finite where both underflow.
+            ratio = negative / (shifted + tiny(z))
+            of_negative = fade_neg * moving * (1.0 + gamma_neg * rest * ratio)
+            return only(args, upstream) * ((1.0 - y) * of_negative - y * of_positive)
+
+        return y * (fade_pos * positive) + (1.0 - y) * (fade_neg * negative), gradient
+
+    result: Tensor = kernel(z)
+    return result
 
 
 def focal_of_nats(ce: Tensor, gamma: float) -> Tensor:

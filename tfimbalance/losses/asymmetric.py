@@ -10,7 +10,7 @@ from keras import ops
 from tfimbalance._checks import check_number
 from tfimbalance.losses._base import CrossentropyLoss, Weights
 from tfimbalance.losses._inputs import align, compute_dtype, mean_over_last_axis, to_logits
-from tfimbalance.losses._kernels import focal_of_nats
+from tfimbalance.losses._kernels import asymmetric
 from tfimbalance.losses._weights import as_weights, between, negative_and_positive
 
 Tensor = Any
@@ -88,10 +88,7 @@ class AsymmetricLoss(CrossentropyLoss):
         z = to_logits(y_pred, from_logits=self.from_logits, activation="Sigmoid", dtype=dtype)
         hard = align(ops.cast(y_true, dtype), z)
         y = hard * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
-        # Each side is a focal loss of its own nats: 1 - exp(-nats) is 1 - p, and p_m.
-        positive = focal_of_nats(ops.softplus(-z), self.gamma_pos)
-        negative = focal_of_nats(_negative_nats(z, self.margin), self.gamma_neg)
-        values = y * positive + (1.0 - y) * negative
+        values = asymmetric(y, z, self.gamma_neg, self.gamma_pos, self.margin)
         weights = as_weights("class_weight", self.class_weight, dtype)
         if weights is not None:
             values = values * between(hard, *negative_and_positive(weights, z))
@@ -105,10 +102,3 @@ class AsymmetricLoss(CrossentropyLoss):
             "gamma_pos": self.gamma_pos,
             "margin": self.margin,
         }
-
-
-def _negative_nats(z: Tensor, margin: float) -> Tensor:
-    """``-log(1 - max(sigmoid(z) - margin, 0))``; without a margin, where it is unbounded, exact."""
-    if margin == 0.0:
-        return ops.softplus(z)
-    return -ops.log1p(-ops.relu(ops.sigmoid(z) - margin))
