@@ -72,8 +72,10 @@ def _outputs(model: keras.Model) -> Any:
 
 
 def _with_instances(given: Any, found: dict[str, Any]) -> Any:
-    """Replace the names of losses in what `compile` was given by the instances in use."""
+    """Replace the names of our losses in what `compile` was given by the instances in use."""
     losses = list(found.values())
+    if not any(isinstance(loss, ImbalanceLoss) for loss in losses):
+        return given
     if isinstance(given, dict):
         return {name: found.get(str(name), loss) for name, loss in given.items()}
     if isinstance(given, (list, tuple)):

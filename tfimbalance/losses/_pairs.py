@@ -22,17 +22,15 @@ _PAIRS_AT_ONCE = 2**18
 
 def squared_hinge_sums(scores: Tensor, positive: Tensor, negative: Tensor, margin: float) -> Tensor:
     """Sum ``max(0, margin - (s_i - s_j))**2``: one sort, then running sums."""
-    weights = positive + negative
-    center = ops.divide_no_nan(
-        ops.sum(weights * scores, axis=-1, keepdims=True),
-        ops.sum(weights, axis=-1, keepdims=True),
-    )
+    counted = positive + negative
 
     @ops.custom_gradient
     def kernel(scores: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
-        # A pair counts the distance from the point of i up to the point of j, if that is above.
         # A level that all scores share would only cost the margin its digits.
-        scores = scores - center
+        level = ops.sum(counted * scores, axis=-1, keepdims=True)
+        total = ops.sum(counted, axis=-1, keepdims=True)
+        scores = scores - ops.divide_no_nan(level, total)
+        # A pair counts the distance from the point of i up to the point of j, if that is above.
         points = ops.concatenate([scores - margin, scores], axis=-1)
         order, back = _sorting(points)
         points = ops.take(points, order)
