@@ -192,3 +192,11 @@ def test_a_loss_of_pairs_has_no_weights():
         model_with("pairwise_auc_loss").fit(
             X, Y, verbose=0, callbacks=[tfi.callbacks.ClassWeight(Y)]
         )
+
+
+def test_weights_that_never_start_are_warned_of():
+    model = model_with(tfi.losses.WeightedBinaryCrossentropy())
+    with pytest.warns(UserWarning, match="start_epoch=80 is not reached in 2 epochs"):
+        model.fit(
+            X, Y, epochs=2, verbose=0, callbacks=[tfi.callbacks.ClassWeight(Y, start_epoch=80)]
+        )

@@ -96,6 +96,9 @@ def test_logits_of_another_activation_are_not_taken_for_ours():
     loss = tfi.losses.AsymmetricLoss()
     model.compile("sgd", loss)
     served = float(loss(y, model.predict(x, verbose=0)))
+    with pytest.warns(UserWarning, match="output of a softmax, but .* that of a sigmoid"):
+        found = model.evaluate(x, y, verbose=0)
+    assert found == pytest.approx(served, rel=1e-4)
     assert model.evaluate(x, y, verbose=0) == pytest.approx(served, rel=1e-4)
 
 

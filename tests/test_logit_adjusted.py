@@ -132,3 +132,11 @@ def test_ids_that_are_no_class_are_not_silent():
     assert np.isnan(float(compiled(tf.constant([2]))))
     with pytest.raises(tf.errors.InvalidArgumentError, match="label value of 2"):
         tf.function(lambda y: loss(y, [[0.0, 1.0]]))(tf.constant([2]))
+
+
+def test_statistics_of_two_classes_go_with_one_logit():
+    loss = tfi.losses.BinaryLogitAdjustedLoss(tfi.ClassStatistics([9, 1]), from_logits=True)
+    with pytest.raises(ValueError, match="A logit a class takes LogitAdjustedLoss"):
+        loss([[1.0, 0.0]], [[0.0, 0.0]])
+    with pytest.raises(ValueError, match="pass that of class 1"):
+        tfi.losses.BinaryLogitAdjustedLoss([0.9, 0.1], from_logits=True)([[1.0]], [[0.0]])

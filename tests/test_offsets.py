@@ -115,3 +115,27 @@ def test_logits_that_could_be_rows_or_classes_are_refused():
     np.testing.assert_allclose(tfi.adjust_logits(np.zeros(2), 0.5), 0.0)
     with pytest.raises(ValueError, match="floating-point"):
         tfi.adjust_logits(tf.zeros((2, 2), "int32"), [9, 1])
+
+
+def test_one_number_shifts_one_logit():
+    both = tfi.prior_shift([0.5, 0.5], [0.99, 0.01])
+    assert float(tfi.prior_shift(0.5, 0.01)) == pytest.approx(both[1] - both[0], rel=1e-12)
+    labels = tfi.ClassStatistics([10, 20], 100, multi_label=True)
+    np.testing.assert_allclose(tfi.prior_shift(labels, labels), 0.0)
+    with pytest.raises(ValueError, match="`target_priors`"):
+        tfi.prior_shift([0.5, 0.5], 0.01)
+
+
+def test_weights_are_no_priors():
+    for given in (tfi.class_weights([0] * 9 + [1]), [0.55, 5.0], [0.9, 2.0]):
+        with pytest.raises(ValueError, match="Weights are no priors"):
+            class_priors(given)
+    with pytest.raises(ValueError, match=r"class_statistics\(labels\)"):
+        class_priors(np.array([0, 0, 1, 1, 2]))
+
+
+def test_probabilities_taken_for_logits_are_warned_of():
+    p = softmax(RNG.normal(size=(5, 3)))
+    with pytest.warns(UserWarning, match=r"np.log\(probabilities\)"):
+        tfi.adjust_logits(p, [90, 9, 1])
+    tfi.adjust_logits(np.log(p), [90, 9, 1])

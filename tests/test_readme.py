@@ -8,7 +8,8 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[-1][:40])
-def test_example_runs_as_it_stands(block):
+def test_example_runs_as_it_stands(block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert len(block.splitlines()) <= 20
     exec(compile(block, "README.md", "exec"), {})
 

@@ -151,3 +151,13 @@ def test_different_statistics_do_not_add():
 def test_bad_counts_are_refused(counts):
     with pytest.raises(ValueError, match="`counts`"):
         tfi.ClassStatistics(counts)
+
+
+def test_counts_by_class_not_by_position():
+    y = np.repeat([0, 1, 2], [10, 1000, 100])
+    counted = pd.Series(y).value_counts()
+    assert counted.tolist() == [1000, 100, 10]
+    for counts in (counted, {2: 100, 0: 10, 1: 1000}):
+        assert tfi.ClassStatistics(counts).counts.tolist() == [10, 1000, 100]
+    with pytest.raises(ValueError, match="class 1"):
+        tfi.ClassStatistics({0: 10, 2: 100})

@@ -29,7 +29,10 @@ def check_number(
 ) -> float:
     """Return ``value`` as a float, or raise if it is not a finite number within the bounds."""
     low, high = ("(", ")") if exclusive else ("[", "]")
-    expected = f"a finite number in {low}{minimum:g}, {maximum:g}{high}"
+    bounds = f" in {low}{minimum:g}, {maximum:g}{high}"
+    expected = "a finite number" + (bounds if math.isfinite(minimum + maximum) else "")
+    if math.isinf(minimum + maximum) and math.isfinite(minimum):
+        expected += f" {'above' if exclusive else 'of at least'} {minimum:g}"
     if hasattr(value, "dtype") and getattr(value, "shape", None) == ():
         value = np.asarray(value).item()  # What a Keras schedule returns, or NumPy's reductions.
     if isinstance(value, bool) or not isinstance(value, numbers.Real):

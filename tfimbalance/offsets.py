@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -54,16 +55,17 @@ def class_priors(priors: Any, *, argument: str = "priors") -> FloatArray:
             argument,
             expected="a count or probability above 0 for every class",
             received=f"0 for {some_classes(empty)}",
-            remedy="log(0) has no finite value: number the classes without gaps, or give a class "
-            "that was never seen a small count.",
+            remedy="log(0) has no finite value: number the classes without gaps, or leave a class "
+            "that was never seen out. If these are labels: tfi.class_statistics(labels).",
         )
     total = vector.sum()
-    is_shares = vector.max() <= 1.0 and bool((vector != 1.0).any())
-    if is_shares and abs(total - 1.0) > _ROUNDING:
+    are_counts = bool((vector == np.floor(vector)).all())
+    if not are_counts and abs(total - 1.0) > _ROUNDING:
         raise bad_value(
             argument,
             expected="counts, or probabilities that add up to 1",
             received=f"numbers up to {vector.max():g} that add up to {total:g}",
+            remedy="Weights are no priors; weighted counts are, divided by their sum.",
         )
     return np.asarray(vector / total)
 
@@ -104,7 +106,7 @@ def positive_priors(prior: Any, *, argument: str = "prior") -> FloatArray:
     if outside.size:
         raise bad_value(
             argument,
-            expected="the probability of a positive for each label, strictly between 0 and 1",
+            expected="the probability of a positive, one number or one a label, in (0, 1)",
             received=f"{vector[outside[0]]:g} for label {outside[0]}",
             remedy="Counts go in as tfi.ClassStatistics(counts), or as tfi.class_statistics(y).",
         )
@@ -144,11 +146,12 @@ def prior_shift(train_priors: Any, target_priors: Any) -> FloatArray:
 
     Args:
         train_priors: the (effective) prior of training: `ClassStatistics`, counts or
-            probabilities, one a class.
+            probabilities, one a class; or one number, of the positives, for one logit.
         target_priors: the prior where the model is used, likewise.
 
     Returns:
-        ``(num_classes,)`` float64 nats, for a softmax. For one logit add ``offset[1] - offset[0]``.
+        ``(num_classes,)`` float64 nats, for a softmax. For one logit the difference of its two, which
+        two numbers give at once.
 
     Raises:
         ValueError: for a class of prior 0 (named), or two different numbers of classes.
@@ -156,15 +159,19 @@ def prior_shift(train_priors: Any, target_priors: Any) -> FloatArray:
     Example:
         >>> import numpy as np
         >>> import tfimbalance as tfi
-        >>> offset = tfi.prior_shift([0.5, 0.5], [0.99, 0.01])
-        >>> odds = np.exp(offset[1] - offset[0])  # Even odds in training are 1 : 99 in the world.
+        >>> odds = np.exp(tfi.prior_shift(0.5, 0.01))  # Even odds in training are 1 : 99 outside.
         >>> round(float(odds / (1 + odds)), 4)
         0.01
+        >>> np.exp(tfi.prior_shift([0.5, 0.5], [0.99, 0.01])).round(2).tolist()
+        [1.98, 0.02]
 
     References:
         [1] Saerens, Latinne and Decaestecker, Adjusting the Outputs of a Classifier to New a
         Priori Probabilities, Neural Computation 2002.
     """
+    if is_per_label(train_priors) and is_per_label(target_priors):
+        train = log_odds(train_priors, argument="train_priors")
+        return np.asarray(log_odds(target_priors, argument="target_priors") - train)
     train = log_priors(train_priors, argument="train_priors")
     target = log_priors(target_priors, argument="target_priors")
     if train.size != target.size:
@@ -187,7 +194,7 @@ def adjust_logits(logits: Any, priors: Any, *, tau: float = 1.0) -> Any:
         z_k - tau * log(pi_k)                                                   [1, eq. 9]
 
     Args:
-        logits: of a softmax, ``(..., num_classes)``; or one logit a row or label, ``(..., 1)`` or
+        logits: of a softmax, ``(..., num_classes)``, or the logarithm of its probabilities; or one logit a row or label, ``(..., 1)`` or
             ``(..., num_labels)``, beside a binary prior. An array, or a tensor of any backend.
         priors: `ClassStatistics`, counts or probabilities, one a class; two classes beside a last
             axis of 1 give the log odds of class 1. One number is the prior of the positives of
@@ -226,11 +233,22 @@ def adjust_logits(logits: Any, priors: Any, *, tau: float = 1.0) -> Any:
     if "int" in str(logits.dtype) and not isinstance(logits, np.ndarray):
         raise bad_value("logits", expected="floating-point logits", received=str(logits.dtype))
     if isinstance(logits, np.ndarray):
+        _warn_of_probabilities(logits)
         dtype = logits.dtype if logits.dtype.kind not in "biu" else np.dtype(np.float64)
         return np.asarray(logits - offset).astype(dtype)
     # A tensor meets the array with its own arithmetic; only PyTorch wants one of its own.
     to_own = getattr(logits, "new_tensor", None)
     return logits - (to_own(offset) if to_own else offset.astype(_numpy_dtype(logits)))
+
+
+def _warn_of_probabilities(logits: NDArray[Any]) -> None:
+    inside = ((logits >= 0) & (logits <= 1)).all() and ((logits > 0) & (logits < 1)).any()
+    if inside and logits.shape[-1] > 1 and np.allclose(logits.sum(axis=-1), 1.0, atol=1e-2):
+        warnings.warn(
+            "adjust_logits: these look like probabilities, all in [0, 1] and adding up to 1. Pass "
+            "logits, or np.log(probabilities).",
+            stacklevel=3,
+        )
 
 
 def is_per_label(priors: Any) -> bool:

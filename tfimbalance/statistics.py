@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfimbalance._checks import bad_value, check_integer
+from tfimbalance._checks import bad_value, check_integer, per_class
 from tfimbalance._labels import as_array, class_ids, zero_one
 
 _ROWS_PER_READ = 65_536
@@ -22,7 +22,8 @@ class ClassStatistics:
     of shards add up: ``class_statistics(a) + class_statistics(b)`` is the statistics of both.
 
     Args:
-        counts: rows of each class, ``(num_classes,)`` non-negative integers. With
+        counts: rows of each class, ``(num_classes,)`` non-negative integers or ``{class: rows}``
+            (a pandas ``value_counts()`` too). With
             ``multi_label=True``: rows that carry each label.
         num_samples: rows counted. Defaults to the sum of ``counts``; needed for multi-label data,
             where a row counts for none, one or many labels.
@@ -45,7 +46,10 @@ class ClassStatistics:
     multi_label: bool = False
 
     def __post_init__(self) -> None:
-        given = np.asarray(self.counts)
+        # A mapping or a pandas series, as value_counts() makes it, is by class, not by position.
+        counts_of = self.counts
+        given = per_class("counts", counts_of) if hasattr(counts_of, "items") else counts_of
+        given = np.asarray(given)
         whole = given.dtype.kind in "iuf" and bool(np.all(np.floor(given) == given))
         if (
             given.ndim != 1

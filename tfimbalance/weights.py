@@ -80,7 +80,8 @@ def class_weights(
             expected="rows of every class" + (", with and without each label" * stats.multi_label),
             received=f"{stats.num_classes} classes, but no rows for "
             f"{some_classes(np.flatnonzero(empty))}",
-            remedy='Number the classes without gaps, or pass empty_classes="zero".',
+            remedy='Number the classes without gaps, or pass empty_classes="zero". If these are '
+            "counts: tfi.ClassStatistics(counts).",
         )
     seen = ~empty
     if not seen.any():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Any
 
 import keras
@@ -34,7 +35,8 @@ class ClassWeight(keras.callbacks.Callback):
         scheme: ``"balanced"``, ``"inverse_sqrt"`` or ``"effective_number"``; see `class_weights`.
         beta: of the effective number.
         empty_classes: ``"raise"``, or ``"zero"`` to give a class without rows the weight 0.
-        start_epoch: first epoch (from 0) with these weights. Until then every class weighs 1.
+        start_epoch: first epoch (from 0) with these weights. Until then every class weighs 1. The
+            last weights stay in the loss, and in a model that is saved.
         output: name of the output whose loss is driven; None drives all.
         verbose: 1 prints one line when the weights change.
 
@@ -93,6 +95,13 @@ class ClassWeight(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Find the losses to drive, and refuse a model that has none."""
         self._current = {}
+        epochs = self.params.get("epochs")
+        if epochs is not None and self.start_epoch >= epochs:
+            warnings.warn(
+                f"ClassWeight: start_epoch={self.start_epoch} is not reached in {epochs} epochs; "
+                "until then every class weighs 1.",
+                stacklevel=2,
+            )
         if self.statistics.multi_label and self.statistics.num_classes == 2:
             raise bad_value(
                 "labels",

@@ -41,12 +41,20 @@ def to_logits(y_pred: Tensor, *, from_logits: bool, activation: str, dtype: str)
     found = _recovered(y_pred, activation)
     if from_logits:
         if found is not None:
-            _warn(f"is the output of a {activation.lower()}", "logits", "from_logits=False")
+            _warn(
+                f"is the output of a {activation.lower()}",
+                "logits",
+                "from_logits=False to the loss",
+            )
         return ops.cast(y_pred, dtype)
     if found is not None:
         return ops.cast(found, dtype)
     if _is_linear(y_pred):
-        _warn("looks like the output of a linear layer", "probabilities", "from_logits=True")
+        _warn(
+            "looks like the output of a linear layer",
+            "probabilities",
+            "from_logits=True to the loss",
+        )
     p = ops.cast(y_pred, dtype)
     # Sums of probabilities round to a little more than 1. What is further out is no probability,
     # and becomes NaN rather than a number that looks right.
@@ -68,6 +76,11 @@ def _recovered(y_pred: Tensor, activation: str) -> Tensor | None:
     if kind == activation and len(operation.inputs) == 1:
         return operation.inputs[0]
     if kind in ("Sigmoid", "Softmax"):
+        _warn(
+            f"is the output of a {kind.lower()}",
+            f"that of a {activation.lower()}",
+            "it to a loss of its kind",
+        )
         return None
     return getattr(y_pred, "_keras_logits", None)
 
@@ -91,8 +104,8 @@ def _is_linear(y_pred: Tensor) -> bool:
 
 def _warn(what: str, taken_for: str, remedy: str) -> None:
     warnings.warn(
-        f"y_pred {what}, but the loss takes it for {taken_for}. Pass {remedy} to the loss, or "
-        "change the end of the model.",
+        f"y_pred {what}, but the loss takes it for {taken_for}. Pass {remedy}, or change the end of "
+        "the model.",
         stacklevel=3,
     )
 

@@ -18,6 +18,12 @@ from tfimbalance.statistics import ClassStatistics
 Tensor = Any
 
 
+_ONE_OUTPUT = (
+    "A model of two classes with one logit takes BinaryLogitAdjustedLoss, or VectorScalingLoss of "
+    "two counts. One loss for several outputs reaches each of them: pass {output: loss}."
+)
+
+
 class SoftmaxLoss(CrossentropyLoss):
     """Cross-entropy of logits that depend on how frequent the classes are.
 
@@ -100,7 +106,7 @@ class SoftmaxLoss(CrossentropyLoss):
                 self._argument,
                 expected=f"{width} classes, the last axis of y_pred of shape {tuple(z.shape)}",
                 received=f"{count} classes",
-                remedy="One logit a row takes BinaryLogitAdjustedLoss." if width == 1 else "",
+                remedy=_ONE_OUTPUT if width == 1 else "",
             )
         return log_pi
 

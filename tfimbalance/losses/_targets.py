@@ -63,8 +63,9 @@ class Targets(NamedTuple):
         if self.rows is None and not label_smoothing:
             # TensorFlow refuses an id that is no class, but on JAX it would cost 0. The mask also
             # makes XLA faster: it fuses a gradient that is equal for all rows less well.
-            is_class = ops.logical_and(self.ids >= 0, self.ids < ops.shape(z)[-1])
-            values = ops.sparse_categorical_crossentropy(self.ids, z, from_logits=True)
+            ids: Any = self.ids
+            is_class = ops.logical_and(ids >= 0, ids < ops.shape(z)[-1])
+            values = ops.sparse_categorical_crossentropy(ids, z, from_logits=True)
             return ops.where(is_class, values, float("nan"))
         rows = self.as_rows(z)
         if label_smoothing:

@@ -14,6 +14,7 @@ from tfimbalance.losses._softmax import SoftmaxLoss
 from tfimbalance.losses._targets import Targets
 from tfimbalance.losses.focal import binary_focal_loss
 from tfimbalance.offsets import log_odds, positive_priors
+from tfimbalance.statistics import ClassStatistics
 
 Tensor = Any
 
@@ -219,6 +220,7 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
             dtype=dtype,
         )
         self.tau = self._make_movable("tau", tau)
+        self._of_two_classes = isinstance(prior, ClassStatistics) and not prior.multi_label
         self._prior: float | list[float] = 0.5
         self._log_odds: keras.Variable | None = None
         self.assign_prior(prior)
@@ -249,6 +251,15 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
                 "prior",
                 expected=f"a number, or one for each of the {width} labels of y_pred",
                 received=f"{offset.shape[0]} numbers",
+                remedy="Of the probabilities of two classes, pass that of class 1.",
+            )
+        if self._of_two_classes and width == 2:
+            raise bad_value(
+                "y_pred",
+                expected="one logit a row, beside statistics of two classes",
+                received=f"shape {tuple(z.shape)}",
+                remedy="A logit a class takes LogitAdjustedLoss; several labels take "
+                "class_statistics(y, multi_label=True).",
             )
         arguments = {**self._arguments(), "from_logits": True}
         return binary_focal_loss(y_true, z + offset, gamma=0.0, **arguments)

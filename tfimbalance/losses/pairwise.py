@@ -22,7 +22,8 @@ class PairwiseAUCLoss(ImbalanceLoss):
     Use it where only the order is served: retrieval, triage, alerts. It is the same at any rate of
     positives, but needs some in every batch: pair it with `tfimbalance.data.balanced_batches`. A
     batch without a pair gives 0, and no gradient. Scores are ranks, not probabilities. Pairs are
-    those within a batch, and within one replica of a distributed one.
+    those within a batch, and within one replica of a distributed one. For the same reason its value
+    depends on the batch size: watch ``keras.metrics.AUC(from_logits=True)``, not ``val_loss``.
 
         loss = mean over pairs (positive i, negative j) of phi(s_i - s_j)
         squared hinge: phi(d) = max(0, margin - d)**2     [1]
