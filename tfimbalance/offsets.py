@@ -150,8 +150,8 @@ def prior_shift(train_priors: Any, target_priors: Any) -> FloatArray:
         target_priors: the prior where the model is used, likewise.
 
     Returns:
-        ``(num_classes,)`` float64 nats, for a softmax. For one logit the difference of its two, which
-        two numbers give at once.
+        ``(num_classes,)`` float64 nats, for a softmax. For one logit the difference of its two,
+        which two numbers give at once.
 
     Raises:
         ValueError: for a class of prior 0 (named), or two different numbers of classes.
@@ -194,8 +194,9 @@ def adjust_logits(logits: Any, priors: Any, *, tau: float = 1.0) -> Any:
         z_k - tau * log(pi_k)                                                   [1, eq. 9]
 
     Args:
-        logits: of a softmax, ``(..., num_classes)``, or the logarithm of its probabilities; or one logit a row or label, ``(..., 1)`` or
-            ``(..., num_labels)``, beside a binary prior. An array, or a tensor of any backend.
+        logits: of a softmax, ``(..., num_classes)``, or the logarithm of its probabilities; or one
+            logit a row or label, ``(..., 1)`` or ``(..., num_labels)``, beside a binary prior. An
+            array, or a tensor of any backend.
         priors: `ClassStatistics`, counts or probabilities, one a class; two classes beside a last
             axis of 1 give the log odds of class 1. One number is the prior of the positives of
             every label, and multi-label statistics give one a label.

@@ -47,9 +47,9 @@ class ClassStatistics:
 
     def __post_init__(self) -> None:
         # A mapping or a pandas series, as value_counts() makes it, is by class, not by position.
-        counts_of = self.counts
-        given = per_class("counts", counts_of) if hasattr(counts_of, "items") else counts_of
-        given = np.asarray(given)
+        counts_of: Any = self.counts
+        by_class = hasattr(counts_of, "items")
+        given: NDArray[Any] = np.asarray(per_class("counts", counts_of) if by_class else counts_of)
         whole = given.dtype.kind in "iuf" and bool(np.all(np.floor(given) == given))
         if (
             given.ndim != 1

@@ -104,8 +104,8 @@ def _is_linear(y_pred: Tensor) -> bool:
 
 def _warn(what: str, taken_for: str, remedy: str) -> None:
     warnings.warn(
-        f"y_pred {what}, but the loss takes it for {taken_for}. Pass {remedy}, or change the end of "
-        "the model.",
+        f"y_pred {what}, but the loss takes it for {taken_for}. Pass {remedy}, or change the end "
+        "of the model.",
         stacklevel=3,
     )
 
