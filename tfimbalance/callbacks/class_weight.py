@@ -26,9 +26,9 @@ class ClassWeight(keras.callbacks.Callback):
     Use it in one of two ways. ``fit(class_weight=callback.class_weight)`` needs no other loss, but
     weighs one output and the training loss alone. ``fit(callbacks=[callback])`` sets the weights of
     the losses that take them (every loss of `tfimbalance.losses` but the pairwise one), validation
-    included, on one output or all, from ``start_epoch`` on: deferred re-weighting [1], for which a loss that learns
-    its features unweighted first is often better on long tails. Do not use both at once: weights
-    would count twice.
+    included, on one output or all, from ``start_epoch`` on: deferred re-weighting [1], for which a
+    loss that learns its features unweighted first is often better on long tails. Do not use both at
+    once: weights would count twice.
 
     Args:
         labels: what `class_statistics` takes: labels, a dataset, or `ClassStatistics`.
