@@ -99,7 +99,7 @@ def positive_priors(prior: Any, *, argument: str = "prior") -> FloatArray:
                 remedy="Classes that exclude one another take LogitAdjustedLoss.",
             )
         prior = prior.priors if prior.multi_label else prior.priors[1]
-    if np.ndim(prior) == 0 and not hasattr(prior, "items"):
+    if is_per_label(prior):
         return np.asarray(check_number(argument, prior, minimum=0.0, maximum=1.0, exclusive=True))
     vector = per_class(argument, prior)
     outside = np.flatnonzero((vector <= 0) | (vector >= 1))

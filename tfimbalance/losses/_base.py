@@ -8,8 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfimbalance._checks import bad_value, check_number, per_class
-from tfimbalance.losses._inputs import as_float, compute_dtype
+from tfimbalance._checks import FloatArray, bad_value, check_number, per_class
+from tfimbalance.losses._inputs import as_float, compute_dtype, to_logits
 from tfimbalance.losses._kernels import only
 
 Tensor = Any
@@ -127,6 +127,22 @@ class ImbalanceLoss(keras.losses.Loss):
         self._movable[argument] = bounds
         return self._variable(argument, check_number(argument, value, **bounds))
 
+    def _store(self, name: str, values: FloatArray, *, argument: str, noun: str) -> bool:
+        """Set the variable ``name``, which keeps its shape; return whether it is a new one."""
+        variable = getattr(self, name, None)
+        if variable is None:
+            setattr(self, name, self._variable(name.lstrip("_"), values))
+            return True
+        shape = tuple(variable.shape)
+        if shape != values.shape:
+            raise bad_value(
+                argument,
+                expected=f"{_counted(shape, noun)}, as many as before",
+                received=_counted(values.shape, noun),
+            )
+        variable.assign(values)
+        return False
+
     def _variable(self, name: str, value: Any) -> keras.Variable:
         """Make a value one that may change inside a compiled step."""
         return keras.Variable(
@@ -168,17 +184,7 @@ class WeighableLoss(ImbalanceLoss):
             and has to be compiled again (`ClassWeight` does).
         """
         weights = per_class("class_weight", class_weight)
-        if self._class_weight is None:
-            self._class_weight = self._variable("class_weight", weights)
-            return True
-        if tuple(self._class_weight.shape) != weights.shape:
-            raise bad_value(
-                "class_weight",
-                expected=f"{self._class_weight.shape[0]} weights, as many as before",
-                received=f"{len(weights)} weights",
-            )
-        self._class_weight.assign(weights)
-        return False
+        return self._store("_class_weight", weights, argument="class_weight", noun="weights")
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments; class weights as they are now."""
@@ -198,6 +204,14 @@ class CrossentropyLoss(WeighableLoss):
             "label_smoothing", label_smoothing, minimum=0.0, maximum=1.0
         )
 
+    def _logits(self, y_pred: Tensor, activation: str) -> Tensor:
+        return to_logits(
+            y_pred,
+            from_logits=self.from_logits,
+            activation=activation,
+            dtype=compute_dtype(self.dtype),
+        )
+
     def _arguments(self) -> dict[str, Any]:
         """Return what the function behind the loss takes, common to the family."""
         return {
@@ -214,6 +228,10 @@ class CrossentropyLoss(WeighableLoss):
             "from_logits": self.from_logits,
             "label_smoothing": self.label_smoothing,
         }
+
+
+def _counted(shape: tuple[int, ...], noun: str) -> str:
+    return f"{shape[0]} {noun}" if shape else "one number"
 
 
 def _decimals(variable: keras.Variable) -> Any:

@@ -10,7 +10,7 @@ from keras import ops
 
 from tfimbalance._checks import bad_value, check_integer
 from tfimbalance.losses._base import CrossentropyLoss
-from tfimbalance.losses._inputs import compute_dtype, is_sparse, sparse_ids, to_logits
+from tfimbalance.losses._inputs import is_sparse, sparse_ids
 from tfimbalance.losses._targets import Targets
 from tfimbalance.offsets import log_priors
 from tfimbalance.statistics import ClassStatistics
@@ -33,6 +33,8 @@ class SoftmaxLoss(CrossentropyLoss):
 
     targets: tuple[str, ...] = ("sparse", "one_hot")
     _argument = "class_counts"
+    _log_priors: keras.Variable
+    _frequencies: list[float]
 
     def __init__(self, frequencies: Any, *, ignore_class: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -41,8 +43,6 @@ class SoftmaxLoss(CrossentropyLoss):
             if ignore_class is None
             else check_integer("ignore_class", ignore_class, minimum=-(2**31))
         )
-        self._frequencies: list[float] = []
-        self._log_priors: keras.Variable | None = None
         self.assign_priors(frequencies)
 
     def assign_priors(self, priors: Any) -> None:
@@ -52,16 +52,7 @@ class SoftmaxLoss(CrossentropyLoss):
             priors: `ClassStatistics`, counts or probabilities, as many classes as before.
         """
         values = log_priors(priors, argument=self._argument)
-        if self._log_priors is None:
-            self._log_priors = self._variable("log_priors", values)
-        elif tuple(self._log_priors.shape) != values.shape:
-            raise bad_value(
-                self._argument,
-                expected=f"{self._log_priors.shape[0]} classes, as many as before",
-                received=f"{values.size} classes",
-            )
-        else:
-            self._log_priors.assign(values)
+        self._store("_log_priors", values, argument=self._argument, noun="classes")
         self._frequencies = _as_list(priors)
 
     def changed(self, z: Tensor, log_pi: Tensor, targets: Targets) -> Tensor:
@@ -89,14 +80,6 @@ class SoftmaxLoss(CrossentropyLoss):
             self._argument: list(self._frequencies),
             "ignore_class": self.ignore_class,
         }
-
-    def _logits(self, y_pred: Tensor, activation: str) -> Tensor:
-        return to_logits(
-            y_pred,
-            from_logits=self.from_logits,
-            activation=activation,
-            dtype=compute_dtype(self.dtype),
-        )
 
     def _checked_log_priors(self, z: Tensor) -> Tensor:
         log_pi = ops.convert_to_tensor(self._log_priors)

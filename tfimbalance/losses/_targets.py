@@ -1,4 +1,4 @@
-"""Targets of a softmax, class ids or one-hot rows: their cross-entropy and their weights."""
+"""Targets: of a softmax, class ids or one-hot rows; and of outputs that stand alone, 0 and 1."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from tfimbalance._checks import bad_value
-from tfimbalance.losses._inputs import align, is_sparse, sparse_ids
-from tfimbalance.losses._weights import as_weights, check_width
+from tfimbalance.losses._inputs import align, is_sparse, mean_over_last_axis, sparse_ids
+from tfimbalance.losses._weights import as_weights, between, check_width, negative_and_positive
 
 Tensor = Any
 
@@ -82,3 +82,30 @@ class Targets(NamedTuple):
             else:
                 values = values * ops.sum(self.rows * weights, axis=-1)
         return values if self.valid is None else ops.where(self.valid, values, 0.0)
+
+
+class Labels(NamedTuple):
+    """Targets of 0 and 1 (or between), one for each output.
+
+    Attributes:
+        hard: the targets in the shape and dtype of the logits; class weights go by these.
+        soft: the same after label smoothing; the loss is of these.
+    """
+
+    hard: Tensor
+    soft: Tensor
+
+    @classmethod
+    def read(cls, y_true: Tensor, z: Tensor, label_smoothing: float) -> Labels:
+        """Read targets beside the logits ``z``."""
+        hard = align(ops.cast(y_true, z.dtype), z)
+        if not label_smoothing:
+            return cls(hard, hard)
+        return cls(hard, hard * (1.0 - label_smoothing) + 0.5 * label_smoothing)
+
+    def weighed_mean(self, values: Tensor, class_weight: Any, z: Tensor) -> Tensor:
+        """Multiply each value by the weight of its class, and average over the outputs of a row."""
+        weights = as_weights("class_weight", class_weight, z.dtype)
+        if weights is not None:
+            values = values * between(self.hard, *negative_and_positive(weights, z))
+        return mean_over_last_axis(values)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 
 from tfimbalance._checks import check_number
 from tfimbalance.losses._base import CrossentropyLoss, Weights
-from tfimbalance.losses._inputs import align, compute_dtype, mean_over_last_axis, to_logits
 from tfimbalance.losses._kernels import asymmetric
-from tfimbalance.losses._weights import as_weights, between, negative_and_positive
+from tfimbalance.losses._targets import Labels
 
 Tensor = Any
 
@@ -84,15 +82,10 @@ class AsymmetricLoss(CrossentropyLoss):
 
     def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the loss of each row."""
-        dtype = compute_dtype(self.dtype)
-        z = to_logits(y_pred, from_logits=self.from_logits, activation="Sigmoid", dtype=dtype)
-        hard = align(ops.cast(y_true, dtype), z)
-        y = hard * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
-        values = asymmetric(y, z, self.gamma_neg, self.gamma_pos, self.margin)
-        weights = as_weights("class_weight", self.class_weight, dtype)
-        if weights is not None:
-            values = values * between(hard, *negative_and_positive(weights, z))
-        return mean_over_last_axis(values)
+        z = self._logits(y_pred, "Sigmoid")
+        labels = Labels.read(y_true, z, self.label_smoothing)
+        values = asymmetric(labels.soft, z, self.gamma_neg, self.gamma_pos, self.margin)
+        return labels.weighed_mean(values, self.class_weight, z)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments."""

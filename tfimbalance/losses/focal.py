@@ -5,19 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 
 from tfimbalance._checks import check_number
 from tfimbalance.losses._base import CrossentropyLoss, Weights
-from tfimbalance.losses._inputs import (
-    align,
-    as_float,
-    compute_dtype,
-    mean_over_last_axis,
-    to_logits,
-)
+from tfimbalance.losses._inputs import as_float, compute_dtype, to_logits
 from tfimbalance.losses._kernels import binary_focal
-from tfimbalance.losses._weights import as_weights, between, negative_and_positive
+from tfimbalance.losses._targets import Labels
+from tfimbalance.losses._weights import between
 
 Tensor = Any
 
@@ -44,15 +38,11 @@ def binary_focal_loss(
     y_pred = as_float(y_pred)
     dtype = dtype or compute_dtype(keras.backend.standardize_dtype(y_pred.dtype))
     z = to_logits(y_pred, from_logits=from_logits, activation="Sigmoid", dtype=dtype)
-    hard = align(ops.cast(y_true, dtype), z)
-    smooth = hard * (1.0 - label_smoothing) + 0.5 * label_smoothing if label_smoothing else hard
-    values = binary_focal(smooth, z, gamma)
+    labels = Labels.read(y_true, z, label_smoothing)
+    values = binary_focal(labels.soft, z, gamma)
     if alpha is not None:
-        values = values * between(hard, 1.0 - alpha, alpha)
-    weights = as_weights("class_weight", class_weight, dtype)
-    if weights is not None:
-        values = values * between(hard, *negative_and_positive(weights, z))
-    return mean_over_last_axis(values)
+        values = values * between(labels.hard, 1.0 - alpha, alpha)
+    return labels.weighed_mean(values, class_weight, z)
 
 
 class FocalLoss(CrossentropyLoss):

@@ -9,7 +9,6 @@ from keras import ops
 
 from tfimbalance._checks import bad_value
 from tfimbalance.losses._base import CrossentropyLoss, Weights
-from tfimbalance.losses._inputs import compute_dtype, to_logits
 from tfimbalance.losses._softmax import SoftmaxLoss
 from tfimbalance.losses._targets import Targets
 from tfimbalance.losses.focal import binary_focal_loss
@@ -199,6 +198,8 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
         [1] Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021, arXiv 2007.07314.
     """
 
+    _log_odds: keras.Variable
+
     def __init__(
         self,
         prior: Any,
@@ -220,30 +221,17 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
             dtype=dtype,
         )
         self.tau = self._make_movable("tau", tau)
-        self._of_two_classes = isinstance(prior, ClassStatistics) and not prior.multi_label
-        self._prior: float | list[float] = 0.5
-        self._log_odds: keras.Variable | None = None
         self.assign_prior(prior)
 
     def assign_prior(self, prior: Any) -> None:
         """Set the probability of a positive; a step that is already compiled sees the change."""
-        values = log_odds(prior)
-        if self._log_odds is None:
-            self._log_odds = self._variable("log_odds", values)
-        elif tuple(self._log_odds.shape) != values.shape:
-            raise bad_value(
-                "prior",
-                expected=f"shape {tuple(self._log_odds.shape)}, as before",
-                received=f"shape {values.shape}",
-            )
-        else:
-            self._log_odds.assign(values)
-        self._prior = positive_priors(prior).tolist()
+        self._store("_log_odds", log_odds(prior), argument="prior", noun="labels")
+        self._prior: float | list[float] = positive_priors(prior).tolist()
+        self._of_two_classes = isinstance(prior, ClassStatistics) and not prior.multi_label
 
     def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the loss of each row."""
-        dtype = compute_dtype(self.dtype)
-        z = to_logits(y_pred, from_logits=self.from_logits, activation="Sigmoid", dtype=dtype)
+        z = self._logits(y_pred, "Sigmoid")
         offset = ops.convert_to_tensor(self.tau) * ops.convert_to_tensor(self._log_odds)
         width = z.shape[-1] if len(z.shape) > 1 else 1
         if len(offset.shape) and width not in (None, offset.shape[0]):

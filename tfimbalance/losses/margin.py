@@ -9,10 +9,8 @@ from keras import ops
 
 from tfimbalance._checks import bad_value
 from tfimbalance.losses._base import Weights
-from tfimbalance.losses._inputs import align, mean_over_last_axis
 from tfimbalance.losses._softmax import SoftmaxLoss
-from tfimbalance.losses._targets import Targets
-from tfimbalance.losses._weights import as_weights, between, negative_and_positive
+from tfimbalance.losses._targets import Labels, Targets
 
 Tensor = Any
 
@@ -207,8 +205,8 @@ class VectorScalingLoss(SoftmaxLoss):
                 remedy="Leave rows out with sample_weight.",
             )
         z = self._logits(y_pred, "Sigmoid")
-        hard = align(ops.cast(y_true, z.dtype), z)
-        y = hard * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
+        labels = Labels.read(y_true, z, self.label_smoothing)
+        y = labels.soft
         log_pi = ops.convert_to_tensor(self._log_priors)
         delta = self._factors(log_pi)
         iota = ops.convert_to_tensor(self.tau) * (log_pi[1] - log_pi[0])
@@ -216,7 +214,4 @@ class VectorScalingLoss(SoftmaxLoss):
         values = y * ops.softplus(-(delta[1] * z + iota)) + (1.0 - y) * ops.softplus(
             delta[0] * z + iota
         )
-        weights = as_weights("class_weight", self.class_weight, z.dtype)
-        if weights is not None:
-            values = values * between(hard, *negative_and_positive(weights, z))
-        return mean_over_last_axis(values)
+        return labels.weighed_mean(values, self.class_weight, z)

@@ -12,13 +12,13 @@ from keras import ops
 from tfimbalance._checks import bad_value, check_number, per_class
 from tfimbalance.losses._base import CrossentropyLoss, Weights
 from tfimbalance.losses._inputs import (
-    align,
     as_float,
     compute_dtype,
     mean_over_last_axis,
     to_logits,
 )
 from tfimbalance.losses._kernels import binary_focal
+from tfimbalance.losses._targets import Labels
 from tfimbalance.losses._weights import as_weights, negative_and_positive
 
 Tensor = Any
@@ -46,9 +46,7 @@ def weighted_binary_crossentropy(
     y_pred = as_float(y_pred)
     dtype = dtype or compute_dtype(keras.backend.standardize_dtype(y_pred.dtype))
     z = to_logits(y_pred, from_logits=from_logits, activation="Sigmoid", dtype=dtype)
-    y = align(ops.cast(y_true, dtype), z)
-    if label_smoothing:
-        y = y * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    y = Labels.read(y_true, z, label_smoothing).soft
     positive, negative = y, 1.0 - y
     if pos_weight is not None:
         positive = positive * _check_labels(pos_weight, z)
