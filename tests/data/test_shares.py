@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfimbalance.data._shares import Quota, floor_sum, resolve_shares
+from tfimbalance.data._ops import NumPyOps
+from tfimbalance.data._shares import Quota, Turns, floor_sum, resolve_shares
 
 
 @st.composite
@@ -28,15 +29,37 @@ def test_quotas(problem, first):
     assert sum(shares) == 1
     quota = Quota(shares, batch_size)
     exact = np.array([float(share) for share in shares]) * batch_size
-    batches = quota.of(0, first + 7)
+    batches = held(quota, 0, first + 7)
     assert (batches.sum(axis=1) == batch_size).all()
     # One more or one less than the share, never further, and right in the long run.
     assert (np.abs(batches - exact) < 1).all()
     sums = np.vstack([0 * exact, np.cumsum(batches, axis=0)])
     assert np.abs(sums - np.arange(len(sums))[:, None] * exact).max() < 16
     # The closed form and the batches agree: a batch can be had without the ones before it.
-    np.testing.assert_array_equal(quota.before(first), sums[first])
-    np.testing.assert_array_equal(quota.of(first, 7), batches[first:])
+    np.testing.assert_array_equal(quota.before(NumPyOps, first), sums[first])
+    np.testing.assert_array_equal(held(quota, first, 7), batches[first:])
+
+
+def held(quota, first, batches):
+    """Rows of each class in each batch; and every class's rows come in order, none left out."""
+    classes, places = quota.slots(NumPyOps, first, batches)
+    start = quota.before(NumPyOps, first)
+    for k in np.unique(classes):
+        came = np.sort(places[classes == k])
+        np.testing.assert_array_equal(came, start[k] + np.arange(len(came)))
+    return np.stack([np.bincount(batch, minlength=len(start)) for batch in classes])
+
+
+@given(st.integers(1, 30), st.integers(1, 90), st.integers(0, 10**9))
+def test_turns(classes, batch_size, first):
+    turns = Turns(np.random.default_rng(0).permutation(classes), batch_size)
+    batches, places = turns.slots(NumPyOps, first, 6)
+    for batch in batches:
+        held = np.bincount(batch, minlength=classes)
+        assert held.max() - held.min() <= 1
+    for k in range(classes):
+        came = places[batches == k]
+        assert (np.diff(came) == 1).all()
 
 
 def test_a_series_is_read_by_its_index():
@@ -46,7 +69,7 @@ def test_a_series_is_read_by_its_index():
 
 def test_a_whole_cycle_is_exact():
     quota = Quota(resolve_shares("natural", np.array([61, 29, 11])), 16)
-    assert quota.before(101 * 3).tolist() == [61 * 48, 29 * 48, 11 * 48]
+    assert quota.before(NumPyOps, 101 * 3).tolist() == [61 * 48, 29 * 48, 11 * 48]
 
 
 def test_shares_without_a_short_cycle_keep_their_rate():
@@ -54,7 +77,9 @@ def test_shares_without_a_short_cycle_keep_their_rate():
     quota = Quota(resolve_shares(shares, np.array([9, 9, 9])), 64)
     rows = 64 * 10**7
     # Rounded to the nearest 2**-31, and never more than a few rows from that.
-    assert np.abs(quota.before(10**7) - rows * np.array(shares)).max() < rows * 2.0**-31 + 16
+    assert (
+        np.abs(quota.before(NumPyOps, 10**7) - rows * np.array(shares)).max() < rows * 2.0**-31 + 16
+    )
 
 
 @given(st.integers(0, 60), st.integers(1, 40), st.integers(0, 90), st.integers(0, 90))

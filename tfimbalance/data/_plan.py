@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
-import threading
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfimbalance.data._shares import Quota
-
-# Rows of small classes are shuffled many passes at a time, to amortise seeding a generator.
-_ROWS_PER_SHUFFLE = 4096
-_SHUFFLED_ROWS_OF_SMALL_CLASSES = 2**20
-
+from tfimbalance.data._ops import GraphOps, NumPyOps, Ops
+from tfimbalance.data._random import Sizes, seed_word, shuffled, words
+from tfimbalance.data._shares import Quota, Turns
 
 _FEW_CLASSES = 16
+# As many words as fit the second cache beside a few scratch arrays.
+_AT_ONCE = 16_384
 
 
 def _by_class(ids: NDArray[Any], num_classes: int) -> NDArray[Any]:
@@ -27,28 +25,29 @@ def _by_class(ids: NDArray[Any], num_classes: int) -> NDArray[Any]:
         # A pass a class needs half of the memory of a sort.
         of_class = [np.flatnonzero(ids == k).astype(row_type) for k in range(num_classes)]
         return np.concatenate(of_class)
-    # 8- and 16-bit integers are sorted by radix, many times faster.
-    narrow = ids.astype(np.min_scalar_type(num_classes - 1), copy=False)
-    return np.argsort(narrow, kind="stable").astype(row_type, copy=False)
+    # 16-bit integers are sorted by radix, many times faster; larger ones in two such sorts.
+    order = np.argsort((ids & 0xFFFF).astype(np.uint16), kind="stable").astype(row_type)
+    if num_classes <= 2**16:
+        return order
+    return order[np.argsort((ids >> 16)[order].astype(np.uint16), kind="stable")]
 
 
 class BalancedPlan:
     """Row numbers of balanced batches.
 
-    Each class has an endless stream of its own rows: all of them in a shuffled order, then all of
+    Each class has an endless stream of its own rows: all of them in a random order, then all of
     them in another, so that none is starved and none comes twice within a pass. Batch ``b`` takes
-    the next ``quota`` rows of every stream. How many rows a class gave before ``b`` has a closed
-    form, so that any batch can be had without the ones before it.
-
-    The last shuffle of each class is kept: one integer a row beside the one that groups rows by
-    class. That memory is all the state there is, and it only saves work.
+    the next rows of every stream. How many rows a class gave before ``b`` has a closed form, and so
+    has the random order, so that any batch can be had without the ones before it.
 
     Args:
         ids: class of each row, ``(rows,)``.
         num_classes: number of classes.
         shares: share of each class, summing to 1.
         batch_size: rows a batch.
-        seed: decides every shuffle.
+        seed: decides every order.
+        run: rows that stay together until they are mixed with those of other runs.
+        window: rows of a class whose runs are mixed.
     """
 
     def __init__(
@@ -58,74 +57,99 @@ class BalancedPlan:
         shares: list[Fraction],
         batch_size: int,
         seed: int,
+        run: int = 1,
+        window: int = 1,
     ) -> None:
         self.batch_size = batch_size
-        self._quota = Quota(shares, batch_size)
-        self._seed = seed
+        # Shares of many classes are worth working out for many rows at a time only.
+        self.rows_at_least = 0
+        equal = len({share for share in shares if share}) == 1
+        present = np.flatnonzero([share > 0 for share in shares])
+        word = seed_word(seed)
+        if equal:
+            mixed = np.random.Generator(np.random.PCG64(word)).permutation(present)
+            self._slots: Turns | Quota = Turns(mixed, batch_size)
+        else:
+            self._slots = Quota(shares, batch_size)
+            self.rows_at_least = 16 * num_classes
+        self._word = word
         self._rows = _by_class(ids, num_classes)
         counts = np.bincount(ids, minlength=num_classes)
-        ends = np.cumsum(counts)
-        self._bounds = list(zip((ends - counts).tolist(), ends.tolist(), strict=True))
-        small = min(_ROWS_PER_SHUFFLE, _SHUFFLED_ROWS_OF_SMALL_CLASSES // num_classes)
-        self._passes = [max(1, small // max(count, 1)) for count in counts.tolist()]
-        self._shuffles: dict[np.intp, tuple[int, NDArray[Any]]] = {}
-        self._lock = threading.Lock()
-        # Classes are spread over the batch, because a distribution strategy gives each replica a
-        # contiguous part of it: place j holds entry (j * step) mod batch_size of the sorted batch.
-        step = max(1, round(batch_size * 0.6180339887498949))
-        while math.gcd(step, batch_size) != 1:
-            step += 1
-        self._place = (np.arange(batch_size) * step) % batch_size
-        self._column = np.argsort(self._place)
+        self._starts = np.cumsum(counts) - counts
+        self._counts = np.maximum(counts, 1)  # Of a class without rows nothing is ever drawn.
+        self._few = bool(counts[present].min() <= 6) or run > 1
+        self._run = run
+        self._runs = -(-self._counts // run)
+        self._window = max(1, window // run) * run
+        self._whole = Sizes.of(self._runs)
+        if run > 1:
+            windows = np.unique(self._last_windows(self._runs * run))
+            self._window_sizes = Sizes.of(np.append(windows, self._window))
+            self._of_last = np.searchsorted(windows, self._last_windows(self._runs * run))
+
+    def _last_windows(self, size: Any) -> Any:
+        return (size - 1) % self._window + 1
 
     def rows(self, first: int, batches: int) -> NDArray[np.int64]:
         """Return the row numbers of consecutive batches, ``(batches, batch_size)``."""
-        quotas = self._quota.of(first, batches)
-        start, taken = self._quota.before(first), quotas.sum(axis=0)
-        rows = np.empty((batches, self.batch_size), np.int64)
-        if self._quota.rotates:
-            # The class of every entry, batch by batch; a stable sort finds each class's entries.
-            narrow = np.arange(quotas.shape[1], dtype=np.min_scalar_type(quotas.shape[1]))
-            classes = np.repeat(np.tile(narrow, batches), quotas.ravel())
-            streams = [self._stream(k, int(start[k]), int(taken[k])) for k in np.flatnonzero(taken)]
-            in_batch_order = np.empty(rows.size, streams[0].dtype)
-            in_batch_order[np.argsort(classes, kind="stable")] = np.concatenate(streams)
-            rows[:] = in_batch_order.reshape(rows.shape)[:, self._place]
-            return rows
-        # Every batch has the same quotas: each class owns a block of columns.
-        left = 0
-        for k in np.flatnonzero(taken):
-            quota = int(quotas[0, k])
-            stream = self._stream(k, int(start[k]), int(taken[k]))
-            rows[:, self._column[left : left + quota]] = stream.reshape(batches, quota)
-            left += quota
-        return rows
-
-    def _stream(self, k: np.intp, start: int, length: int) -> NDArray[Any]:
-        """Return ``length`` rows of class ``k``'s endless stream, from position ``start``."""
-        low, high = self._bounds[k]
-        size = (high - low) * self._passes[k]
-        parts = []
-        while length > 0:
-            block, offset = divmod(start, size)
-            part = self._shuffle(k, block)[offset : offset + length]
-            parts.append(part)
-            start, length = start + len(part), length - len(part)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-    def _shuffle(self, k: np.intp, block: int) -> NDArray[Any]:
-        """Return block number ``block`` of class ``k``'s stream: one or more shuffled passes."""
-        with self._lock:
-            known = self._shuffles.get(k)
-        if known is not None and known[0] == block:
-            return known[1]
-        low, high = self._bounds[k]
-        generator = np.random.Generator(np.random.PCG64([self._seed, int(k), block]))
-        if self._passes[k] == 1:
-            shuffled = generator.permutation(self._rows[low:high])
+        ops = NumPyOps
+        classes, places = (x.ravel() for x in self._slots.slots(ops, first, batches))
+        rows = np.empty(classes.size, np.int64)
+        if len(self._counts) <= _FEW_CLASSES:
+            # What is the same for all rows of a class is worked out once.
+            for k in np.flatnonzero(np.bincount(classes, minlength=len(self._counts))):
+                at = np.flatnonzero(classes == k)
+                for part in range(0, len(at), _AT_ONCE):
+                    chosen = at[part : part + _AT_ONCE]
+                    rows[chosen] = self._lookup(ops, np.array([k]), places[chosen])
         else:
-            passes = np.broadcast_to(self._rows[low:high], (self._passes[k], high - low))
-            shuffled = generator.permuted(passes, axis=1).ravel()
-        with self._lock:
-            self._shuffles[k] = (block, shuffled)
-        return shuffled
+            for part in range(0, len(rows), _AT_ONCE):
+                few = slice(part, part + _AT_ONCE)
+                rows[few] = self._lookup(ops, classes[few], places[few])
+        return rows.reshape(batches, self.batch_size)
+
+    def rows_in_graph(self, first: tf.Tensor, batches: int) -> tf.Tensor:
+        """Return the same in a TensorFlow graph that calls into nothing."""
+        ops = GraphOps
+        classes, places = self._slots.slots(ops, first, batches)
+        rows = self._lookup(ops, tf.reshape(classes, [-1]), tf.reshape(places, [-1]))
+        return tf.reshape(rows, [batches, self.batch_size])
+
+    def _lookup(self, ops: Ops, k: Any, place: Any) -> Any:
+        """Return the rows at some places of the classes' streams."""
+        place, count = ops.unsigned(place), ops.unsigned(ops.take(ops.array(self._counts), k))
+        number = place // count
+        seed = words(ops, ops.array([self._word], unsigned=True), ops.unsigned(k))
+        key = words(ops, seed, number)
+        place = self._shuffle(ops, k, place - number * count, key)
+        index = ops.take(ops.array(self._starts), k) + ops.signed(place)
+        return ops.signed(ops.take(self._rows, index))
+
+    def _shuffle(self, ops: Ops, k: Any, place: Any, key: Any) -> Any:
+        sizes = self._whole.pick(ops, k)
+        if self._run == 1:
+            return shuffled(ops, place, sizes, key, few=self._few)
+        # Runs of neighbours in a random order; then the rows of a window of runs, in another. The
+        # last run is filled up with places that hold no row: those are walked on from.
+        run, window = (ops.array([n], unsigned=True) for n in (self._run, self._window))
+        padded = sizes.size * run
+        last = ops.take(ops.array(self._of_last), k)
+        whole = self._window_sizes.size.size - 1
+
+        def step(place: Any, padded: Any, key: Any, last: Any, *sides: Any) -> Any:
+            number = place // window
+            is_last = (number + 1) * window > padded
+            of_window = ops.where(is_last, last, last * 0 + whole)
+            inside = shuffled(
+                ops,
+                place - number * window,
+                self._window_sizes.pick(ops, of_window),
+                words(ops, key, number + 1),
+            )
+            place = number * window + inside
+            mixed = shuffled(ops, place // run, Sizes(*sides), key)
+            return mixed * run + place % run
+
+        others = (padded, key, last, sizes.size, sizes.left, sizes.right)
+        count = ops.unsigned(ops.take(ops.array(self._counts), k))
+        return ops.until_inside(step, step(place, *others), count, *others)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value, some_classes
+from tfimbalance.data._ops import Ops
 
 IntArray = NDArray[np.int64]
 
@@ -120,6 +121,23 @@ def _normalised(shares: list[Fraction]) -> list[Fraction]:
     return [share / total for share in shares]
 
 
+class Turns:
+    """Equal shares: the classes take turns, one row each.
+
+    Any stretch of the cycle holds a class ``floor`` or ``ceil`` of its share, and so does a batch.
+    """
+
+    def __init__(self, classes: IntArray, batch_size: int) -> None:
+        self._classes, self._batch_size = classes, batch_size
+
+    def slots(self, ops: Ops, first: Any, batches: int) -> tuple[Any, Any]:
+        """Return the class of each row of some batches, and how many rows of it came before."""
+        number = first * self._batch_size + ops.arange(batches * self._batch_size)
+        classes = ops.take(ops.array(self._classes), number % len(self._classes))
+        shape = [batches, self._batch_size]
+        return ops.reshape(classes, shape), ops.reshape(number // len(self._classes), shape)
+
+
 class Quota:
     """How many rows of each class a batch holds, as a pure function of the batch's number.
 
@@ -134,49 +152,86 @@ class Quota:
         exact = [share * batch_size for share in shares]
         whole = [math.floor(quota) for quota in exact]
         parts, self.cycle = _common_parts([q - w for q, w in zip(exact, whole, strict=True)])
+        self.batch_size = batch_size
         self.whole = np.asarray(whole, np.int64)
         # Right and left end of each class's stretch of the line, in units of 1 / cycle.
         self._right = np.cumsum(np.asarray(parts, np.int64))
         self._left = self._right - np.asarray(parts, np.int64)
         self._step = _even_step(self.cycle)
-        self.rotates = self.cycle > 1
+        # Classes that every batch holds, and those rows of a batch: class, and which of its rows.
+        self._steady = np.flatnonzero(self.whole)
+        self._fixed = np.repeat(np.arange(len(self._steady)), self.whole[self._steady])
+        ends = np.cumsum(self.whole[self._steady])
+        self._rank = np.arange(len(self._fixed)) - np.repeat(
+            ends - self.whole[self._steady], self.whole[self._steady]
+        )
+        self._extras = batch_size - len(self._fixed)
+        # Classes are spread over the batch, because a distribution strategy gives each replica a
+        # contiguous part of it: place j holds entry (j * step) mod batch_size of the sorted batch.
+        self._place = (np.arange(batch_size) * _even_step(batch_size)) % batch_size
 
-    def of(self, first: int, batches: int) -> IntArray:
-        """Return the quotas of consecutive batches, ``(batches, classes)``."""
-        base = np.broadcast_to(self.whole, (batches, len(self.whole)))
-        if not self.rotates:
-            return np.asarray(base)
-        theta = self._theta(first, batches)[:, None]
-        # Points of theta + integers that lie in [left, right): 0 or 1, as a stretch is below 1.
-        return base + self._points(self._right, theta) - self._points(self._left, theta)
+    def slots(self, ops: Ops, first: Any, batches: int) -> tuple[Any, Any]:
+        """Return the class of each row of some batches, and how many rows of it came before."""
+        whole, batch = ops.array(self.whole), ops.arange(batches)[:, None]
+        before = self.before(ops, first)
+        steady, fixed = ops.array(self._steady), ops.array(self._fixed)
+        shape = [batches, len(self._fixed)]
+        classes = ops.broadcast(ops.take(steady, fixed)[None], shape)
+        places = ops.take(before, classes) + batch * ops.take(whole, classes)
+        places = places + ops.array(self._rank)
+        if not self._extras:
+            # Every batch has the same quotas.
+            return self._spread(ops, classes), self._spread(ops, places)
+        theta = self._theta(ops, first, batches)[:, None]
+        if len(self._steady):
+            # Of each class that every batch holds: its extra rows in the batches above.
+            left, right = (ops.take(ops.array(e), steady) for e in (self._left, self._right))
+            above = ops.running_sum(self._points(right, theta) - self._points(left, theta))
+            index = ops.arange(batches)[:, None] * len(self._steady) + fixed[None]
+            places = places + ops.take(ops.reshape(above, [-1]), index)
+        points = theta + ops.arange(self._extras)[None] * self.cycle
+        extra = ops.signed(ops.searchsorted(ops.array(self._right), points, "right"))
+        flat = ops.reshape(extra, [-1])
+        order = ops.argsort(flat)
+        by_class = ops.take(flat, order)
+        rank = ops.arange(batches * self._extras) - ops.signed(
+            ops.searchsorted(by_class, by_class, "left")
+        )
+        rank = ops.reshape(ops.put(order, rank), [batches, self._extras])
+        extra_places = ops.take(before, extra) + (batch + 1) * ops.take(whole, extra) + rank
+        classes, places = ops.concat([classes, extra]), ops.concat([places, extra_places])
+        return self._spread(ops, classes), self._spread(ops, places)
 
-    def before(self, batch: int) -> IntArray:
+    def _spread(self, ops: Ops, x: Any) -> Any:
+        return ops.columns(x, ops.array(self._place))
+
+    def before(self, ops: Ops, batch: Any) -> Any:
         """Return how many rows of each class all batches before ``batch`` hold."""
-        total = self.whole * batch
-        if not self.rotates:
+        total = ops.array(self.whole) * batch
+        if not self._extras:
             return total
-        cycles, rest = divmod(batch, self.cycle)
-        total = total + (self._right - self._left) * cycles
-        return total + self._seats(self._right, rest) - self._seats(self._left, rest)
+        cycles, rest = batch // self.cycle, batch % self.cycle
+        left, right = ops.array(self._left), ops.array(self._right)
+        total = total + (right - left) * cycles
+        return total + self._seats(ops, right, rest) - self._seats(ops, left, rest)
 
-    def _theta(self, first: int, batches: int) -> IntArray:
-        start = first % self.cycle
-        return ((start + np.arange(batches, dtype=np.int64)) * self._step) % self.cycle
+    def _theta(self, ops: Ops, first: Any, batches: int) -> Any:
+        return ((first % self.cycle + ops.arange(batches)) * self._step) % self.cycle
 
-    def _points(self, end: IntArray, theta: IntArray) -> IntArray:
+    def _points(self, end: Any, theta: Any) -> Any:
         return (end - theta + self.cycle - 1) // self.cycle
 
-    def _seats(self, end: IntArray, batches: int) -> IntArray:
+    def _seats(self, ops: Ops, end: Any, batches: Any) -> Any:
         """Sum `_points` over the first ``batches`` of a cycle, in closed form.
 
         With ``end = whole * cycle + part`` a batch has ``whole`` points, and one more where
         ``theta < part``: a count of lattice points, ``floor_sum`` of both sides.
         """
         whole, part = end // self.cycle, end % self.cycle
-        below = floor_sum(batches, self.cycle, self._step, np.zeros_like(part))
+        below = floor_sum(batches, self.cycle, self._step, part * 0)
         above = floor_sum(batches, self.cycle, self._step, self.cycle - part)
         # floor((j s + c - p) / c) is floor(j s / c) + [theta_j >= p], for 0 < p <= c.
-        return whole * batches + np.where(part > 0, batches - (above - below), 0)
+        return whole * batches + ops.where(part > 0, batches - (above - below), part * 0)
 
 
 def _common_parts(fractions: list[Fraction]) -> tuple[list[int], int]:
@@ -206,18 +261,17 @@ def _even_step(cycle: int) -> int:
     return step
 
 
-def floor_sum(n: int, m: int, a: int, b: IntArray) -> IntArray:
+def floor_sum(n: Any, m: int, a: int, b: Any) -> Any:
     """Return ``sum(floor((a * j + b) / m) for j in range(n))`` for each ``b >= 0``.
 
     Euclid's algorithm on the lattice below a line: about ``log(m)`` steps for any ``n``.
     """
-    rows, slope, start = np.full(b.shape, n, np.int64), np.int64(a), b.astype(np.int64)
-    modulus, total = np.int64(m), np.zeros(b.shape, np.int64)
+    rows, start, total = n + b * 0, b, b * 0
     while True:
-        total += (rows * (rows - 1) // 2) * (slope // modulus) + rows * (start // modulus)
-        slope, start = slope % modulus, start % modulus
-        top = slope * rows + start
-        rows, start = top // modulus, top % modulus
-        if slope == 0 or not rows.any():
+        total = total + (rows * (rows - 1) // 2) * (a // m) + rows * (start // m)
+        a, start = a % m, start % m
+        if a == 0:
             return total
-        slope, modulus = modulus, slope
+        top = a * rows + start
+        rows, start = top // m, top % m
+        a, m = m, a

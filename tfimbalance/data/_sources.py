@@ -13,6 +13,15 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value, check_same_length
+from tfimbalance.data._files import (
+    arrow_reader,
+    is_arrow,
+    is_arrow_table,
+    is_larger_than_memory,
+    is_sliced,
+    sliced_reader,
+)
+from tfimbalance.data._pipeline import weak
 
 Gather = Callable[[NDArray[Any]], list[NDArray[Any]]]
 
@@ -23,11 +32,15 @@ class Leaf:
 
     ``gather`` runs in NumPy and fills tensors of ``dtypes`` and row shapes ``shapes``; ``build``
     makes the batch out of them. A leaf without ``gather`` is gathered by ``build`` in TensorFlow.
+    One that is ``on_disk`` is asked for sorted rows, none of them twice. ``as_tensors`` makes of a
+    leaf one without ``gather``.
     """
 
     num_rows: int
     build: Callable[[Any, list[Any]], Any]
     gather: Gather | None = None
+    as_tensors: Callable[[], Leaf] | None = None
+    on_disk: bool = False
     dtypes: tuple[tf.DType, ...] = ()
     shapes: tuple[tuple[int, ...], ...] = ()
     row_bytes: int = 0
@@ -44,6 +57,12 @@ def open_leaf(name: str, value: Any) -> Leaf:
         return _sparse_leaf(value.tocsr())
     if tf.is_tensor(value) and value.dtype == tf.string:
         return _tensor_leaf(value, int(value.shape[0]), stackable=True)
+    if is_arrow(value):
+        return _arrow_leaf(name, value)
+    if is_sliced(value):
+        return _sliced_leaf(name, value)
+    if hasattr(value, "iloc"):
+        return _frame_leaf(name, value)
     array = _as_numpy(name, value)
     if array.dtype.kind in "OSU":
         return _tensor_leaf(_strings(name, array), len(array), stackable=True)
@@ -58,14 +77,18 @@ def _as_numpy(name: str, value: Any) -> NDArray[Any]:
             expected="arrays with a row axis, or dicts and tuples of them",
             received=f"{type(value).__name__}",
         )
-    if array.dtype.kind == "M" or array.dtype.kind == "m":
+    _check_dtype(name, array.dtype)
+    return array
+
+
+def _check_dtype(name: str, dtype: np.dtype[Any]) -> None:
+    if dtype.kind in "Mm":
         raise bad_value(
             name,
             expected="numbers, booleans or strings",
-            received=f"dtype {array.dtype}",
+            received=f"dtype {dtype}",
             remedy="Convert times to numbers first: values.astype('int64').",
         )
-    return array
 
 
 def _strings(name: str, array: NDArray[Any]) -> tf.Tensor:
@@ -101,10 +124,61 @@ def _dense_leaf(array: NDArray[Any]) -> Leaf:
         num_rows=len(array),
         build=lambda rows, parts: parts[0],
         gather=gather,
+        as_tensors=lambda: _tensor_leaf(tf.constant(array), len(array), stackable=True),
+        on_disk=is_larger_than_memory(array),
         dtypes=(tf.as_dtype(dtype),),
         shapes=(row_shape,),
         row_bytes=row_bytes,
         stackable=row_bytes > 0,  # tf.data crashes when it unbatches rows of nothing.
+    )
+
+
+def _file_leaf(
+    num_rows: int,
+    dtype: np.dtype[Any],
+    row_shape: tuple[int, ...],
+    gather: Gather,
+) -> Leaf:
+    row_bytes = int(dtype.itemsize * np.prod(row_shape, dtype=np.int64))
+    return Leaf(
+        num_rows=num_rows,
+        build=lambda rows, parts: parts[0],
+        gather=gather,
+        on_disk=True,
+        dtypes=(tf.string if dtype.kind in "OSU" else tf.as_dtype(dtype),),
+        shapes=(row_shape,),
+        row_bytes=row_bytes,
+        stackable=row_bytes > 0,
+    )
+
+
+def _sliced_leaf(name: str, value: Any) -> Leaf:
+    dtype, row_shape = np.dtype(value.dtype), tuple(value.shape[1:])
+    _check_dtype(name, dtype)
+    read = sliced_reader(value, int(dtype.itemsize * np.prod(row_shape, dtype=np.int64)))
+
+    def gather(rows: NDArray[Any]) -> list[NDArray[Any]]:
+        out = np.empty((len(rows), *row_shape), dtype.newbyteorder("="))
+        read(rows, out)
+        return [out]
+
+    return _file_leaf(len(value), dtype, row_shape, gather)
+
+
+def _arrow_leaf(name: str, column: Any) -> Leaf:
+    dtype, read = arrow_reader(name, column)
+    _check_dtype(name, dtype)
+    return _file_leaf(len(column), dtype, (), lambda rows: [read(rows)])
+
+
+def _frame_leaf(name: str, frame: Any) -> Leaf:
+    """Rows of a frame whose columns are not NumPy's: taken first, then made one array."""
+    dtypes = [frame.dtype] if frame.ndim == 1 else list(frame.dtypes)
+    dtype = frame.iloc[:1].to_numpy().dtype
+    if dtype.kind == "O" or all(isinstance(each, np.dtype) for each in dtypes):
+        return open_leaf(name, frame.to_numpy())
+    return _file_leaf(
+        len(frame), dtype, tuple(frame.shape[1:]), lambda rows: [frame.iloc[rows].to_numpy(dtype)]
     )
 
 
@@ -190,18 +264,38 @@ def _sparse_leaf(matrix: Any) -> Leaf:
         num_rows=num_rows,
         build=build,
         gather=gather,
+        as_tensors=lambda: _sparse_tensor_leaf(matrix),
         dtypes=(tf.int64, tf.as_dtype(matrix.dtype)),
         shapes=((2,), ()),
         stackable=False,
     )
 
 
-class Rows:
-    """A nested structure of arrays with a common number of rows."""
+def _sparse_tensor_leaf(matrix: Any) -> Leaf:
+    num_rows, width = matrix.shape
+    splits = tf.constant(matrix.indptr, tf.int64)
+    columns = tf.RaggedTensor.from_row_splits(tf.constant(matrix.indices, tf.int64), splits)
+    values = tf.RaggedTensor.from_row_splits(tf.constant(matrix.data), splits)
 
-    def __init__(self, structure: dict[str, Any]) -> None:
+    def build(rows: Any, parts: list[Any]) -> tf.SparseTensor:
+        column, value = tf.gather(columns, rows), tf.gather(values, rows)
+        indices = tf.stack([column.value_rowids(), column.flat_values], axis=1)
+        return tf.SparseTensor(indices, value.flat_values, [rows.shape[0], width])
+
+    return Leaf(num_rows=num_rows, build=build, stackable=False)
+
+
+class Rows:
+    """A nested structure of arrays with a common number of rows.
+
+    Args:
+        structure: the arguments, by name; the first that is "y" says how many rows there are.
+        as_tensors: whether rows are gathered in TensorFlow alone.
+    """
+
+    def __init__(self, structure: dict[str, Any], *, as_tensors: bool = False) -> None:
         # A tuple: tf.nest would sort the names.
-        self._structure = tuple(_plain(value) for value in structure.values())
+        self._structure = tuple(_plain(_loaded(name, value)) for name, value in structure.items())
         self.leaves: list[Leaf] = []
         lengths: list[tuple[str, int]] = []
         for name, value in zip(structure, self._structure, strict=True):
@@ -209,6 +303,8 @@ class Rows:
                 if item is None:
                     raise bad_value(name, expected="an array", received="None")
                 leaf = open_leaf(name, item)
+                if as_tensors and leaf.gather:
+                    leaf = _as_tensors(name, leaf)
                 self.leaves.append(leaf)
                 lengths.append((name, leaf.num_rows))
         for name in structure:
@@ -220,6 +316,7 @@ class Rows:
         self.num_rows = expected
         self.row_bytes = sum(leaf.row_bytes for leaf in self.leaves)
         self.stackable = all(leaf.stackable for leaf in self.leaves)
+        self.on_disk = any(leaf.on_disk for leaf in self.leaves)
 
     @property
     def dtypes(self) -> list[tf.DType]:
@@ -228,30 +325,66 @@ class Rows:
 
     def gather(self, rows: NDArray[Any]) -> list[NDArray[Any]]:
         """Gather rows of every NumPy leaf."""
-        return [part for leaf in self.leaves if leaf.gather for part in leaf.gather(rows)]
+        gathered = []
+        if self.on_disk:
+            # A disk sees each row once, and in order.
+            distinct, back = np.unique(rows, return_inverse=True)
+        for leaf in self.leaves:
+            if leaf.gather is None:
+                continue
+            if leaf.on_disk:
+                gathered += [part[back] for part in leaf.gather(distinct)]
+            else:
+                gathered += leaf.gather(rows)
+        return gathered
 
     def build(self, rows: tf.Tensor, parts: list[tf.Tensor], block: int) -> tuple[Any, ...]:
         """Make a block of ``(x, y[, sample_weight])`` of row numbers and what `gather` gave."""
         remaining, built = list(parts), []
-        batch_size = rows.shape[0] // block
+        num_rows = rows.shape[0]
         for leaf in self.leaves:
             own = [remaining.pop(0) for _ in leaf.dtypes]
             for part, shape in zip(own, leaf.shapes, strict=True):
-                part.set_shape([rows.shape[0] if leaf.stackable else None, *shape])
+                part.set_shape([num_rows if leaf.stackable else None, *shape])
             batch = leaf.build(rows, own)
             if block > 1:
-                batch = tf.reshape(batch, [block, batch_size, *batch.shape[1:]])
+                batch = tf.reshape(batch, [block, num_rows // block, *batch.shape[1:]])
             built.append(batch)
         packed: tuple[Any, ...] = tf.nest.pack_sequence_as(self._structure, built)
         return packed
+
+    def fetch(self, rows: tf.Tensor, block: int = 1) -> tuple[Any, ...]:
+        """Make a block of ``(x, y[, sample_weight])`` of row numbers, in a dataset's function."""
+        parts = []
+        if self.dtypes:
+            parts = tf.numpy_function(weak(self.gather), [rows], self.dtypes, stateful=False)
+        return self.build(rows, list(parts), block)
+
+
+def _as_tensors(name: str, leaf: Leaf) -> Leaf:
+    if leaf.as_tensors is None:
+        raise bad_value(
+            name,
+            expected="arrays in memory, because in_graph=True makes tensors of them",
+            received="rows that are read from a file or a frame",
+            remedy="Without in_graph they are read as they are needed.",
+        )
+    return leaf.as_tensors()
+
+
+def _loaded(name: str, value: Any) -> Any:
+    """Labels and weights are few bytes a row, and labels are read whole in any case."""
+    if name != "x" and (is_arrow(value) or (is_sliced(value) and len(value.shape) == 1)):
+        return np.asarray(value)
+    return value
 
 
 def _plain(value: Any) -> Any:
     """Turn what tf.data has no notion of into what it has: frames, columns, lists of inputs."""
     if hasattr(value, "tocsr"):
         return value  # Before dictionaries: one of SciPy's formats is a dictionary, too.
-    if hasattr(value, "to_numpy") and not isinstance(value, np.ndarray):
-        return value.to_numpy()  # A pandas frame is one array of its columns, as it is to Keras.
+    if is_arrow_table(value):
+        return {name: value.column(name) for name in value.column_names}
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, tuple):

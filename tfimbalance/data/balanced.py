@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,18 @@ import tensorflow as tf
 
 from tfimbalance._checks import bad_value, check_integer, check_same_length
 from tfimbalance._labels import class_ids
+from tfimbalance.data._pipeline import Pipeline, call, check_shards, options, plain
 from tfimbalance.data._plan import BalancedPlan
 from tfimbalance.data._shares import resolve_shares
 from tfimbalance.data._sources import Rows
-from tfimbalance.statistics import class_statistics
+from tfimbalance.statistics import ClassStatistics, class_statistics
 
 # Measured: fewer, larger calls into Python cost less; larger still and the first batch waits.
 _ROWS_PER_PLAN = 65_536
 _BYTES_PER_BLOCK = 2**22
+# Of a file that is read in runs: long reads need large blocks.
+_BYTES_PER_READ = 2**25
+_ENDLESS = 2**62
 
 
 def balanced_batches(
@@ -35,6 +39,9 @@ def balanced_batches(
     initial_epoch: int = 0,
     num_shards: int = 1,
     shard_index: int = 0,
+    every_class: bool = True,
+    block_size: int = 1,
+    in_graph: bool = False,
 ) -> tf.data.Dataset:
     """Make a dataset whose every batch holds the classes in the shares asked for.
 
@@ -49,7 +56,8 @@ def balanced_batches(
 
     Args:
         x: rows: arrays, pandas, SciPy sparse, ``np.memmap``, tensors, or dicts and tuples of them.
-            They are indexed, not copied (but for strings).
+            They are indexed, not copied (but for strings). Memory maps, HDF5, Zarr and Arrow are
+            read as rows are needed, sorted by position.
         y: labels, emitted as they are: class ids ``(rows,)`` or ``(rows, 1)``, or one-hot. Anything
             with a row axis if ``labels`` is given.
         batch_size: rows a batch, at least one for every class that has a share.
@@ -68,6 +76,15 @@ def balanced_batches(
             ``i`` of ``n`` takes batches ``i``, ``i + n``, ``i + 2 n``, ... of the one order. They
             share no batch and leave none out, however many epochs.
         shard_index: which of them this is, from 0.
+        every_class: False lets ``batch_size`` be smaller than the number of classes, which then
+            take turns.
+        block_size: rows of a class that are read together, for data larger than memory: they stand
+            side by side in the file, and a disk reads them at once. They are mixed with those of
+            the other runs that fit 32 MB of rows. 1 mixes all rows of a class.
+        in_graph: True makes a dataset that calls into no Python and can be sent to a tf.data
+            service. It holds ``x`` and ``y`` as tensors and takes longer for the order, which is
+            the same. An iterator of it starts at ``initial_epoch`` and has ``steps_per_epoch``
+            batches; by default it does not end, and ``fit(steps_per_epoch=...)`` bounds epochs.
 
     Returns:
         A `tf.data.Dataset` of ``(x, y)`` or ``(x, y, sample_weight)`` batches, of known
@@ -95,27 +112,31 @@ def balanced_batches(
     batch_size = check_integer("batch_size", batch_size, minimum=1)
     seed = check_integer("seed", seed, minimum=0)
     initial_epoch = check_integer("initial_epoch", initial_epoch, minimum=0)
+    block_size = check_integer("block_size", block_size, minimum=1)
+    shards = check_shards(num_shards, shard_index)
     structure = {"x": x, "y": y}
     if sample_weight is not None:
         structure["sample_weight"] = sample_weight
-    num_shards = check_integer("num_shards", num_shards, minimum=1)
-    if check_integer("shard_index", shard_index, minimum=0) >= num_shards:
-        raise bad_value(
-            "shard_index", expected=f"below num_shards={num_shards}", received=shard_index
-        )
-    rows = Rows(structure)
-    named, by = ("y", y) if labels is None else ("labels", labels)
-    plan = _plan(named, by, rows.num_rows, batch_size, class_shares, seed)
+    rows = Rows(structure, as_tensors=in_graph)
+    by = ("y", y) if labels is None else ("labels", labels)
+    stats, ids = _classes(*by, rows.num_rows)
+    shares = resolve_shares(class_shares, stats.counts)
+    if every_class:
+        _check_batch_size(batch_size, shares)
+    block_bytes = _BYTES_PER_BLOCK if block_size == 1 else _BYTES_PER_READ
+    window = max(1, block_bytes // max(1, rows.row_bytes))
+    plan = BalancedPlan(ids, stats.num_classes, shares, batch_size, seed, block_size, window)
     steps = math.ceil(rows.num_rows / (batch_size * num_shards))
     if steps_per_epoch is not None:
         steps = check_integer("steps_per_epoch", steps_per_epoch, minimum=1)
-    pipeline = _Pipeline(plan, rows, steps, initial_epoch, num_shards, shard_index)
-    return pipeline.dataset()
+    if in_graph:
+        limit = None if steps_per_epoch is None else steps
+        return _in_graph(plan, rows, limit, initial_epoch * steps, shards)
+    return _Balanced(plan, rows, steps, initial_epoch, shards, block_bytes).dataset()
 
 
-def _plan(
-    name: str, labels: Any, num_rows: int, batch_size: int, class_shares: Any, seed: int
-) -> BalancedPlan:
+def _classes(name: str, labels: Any, num_rows: int) -> tuple[ClassStatistics, Any]:
+    """Return the statistics and the class of each row."""
     if isinstance(labels, (dict, tuple)):
         raise bad_value(
             name,
@@ -125,7 +146,6 @@ def _plan(
         )
     if hasattr(labels, "__len__"):
         check_same_length(name, len(labels), reference="y", expected=num_rows)
-    stats = class_statistics(labels)
     ids, _ = class_ids(labels)
     if ids.ndim != 1:
         raise bad_value(
@@ -134,20 +154,23 @@ def _plan(
             received=f"labels of shape {np.shape(labels)}",
             remedy="Say which class each row is of: labels=...",
         )
-    shares = resolve_shares(class_shares, stats.counts)
+    return class_statistics(labels), ids
+
+
+def _check_batch_size(batch_size: int, shares: list[Fraction]) -> None:
     with_share = sum(share > 0 for share in shares)
     if batch_size < with_share:
         raise bad_value(
             "batch_size",
             expected=f"at least {with_share}, one row for each class that has a share",
             received=batch_size,
-            remedy="Raise batch_size, or give fewer classes a share: class_shares={class: share}.",
+            remedy="Raise batch_size, give fewer classes a share, class_shares={class: share}, or "
+            "let the classes take turns: every_class=False.",
         )
-    return BalancedPlan(ids, stats.num_classes, shares, batch_size, seed)
 
 
-class _Pipeline:
-    """The plan and the rows as a `tf.data.Dataset` whose epochs continue one another."""
+class _Balanced(Pipeline):
+    """The plan and the rows, as batches."""
 
     def __init__(
         self,
@@ -155,106 +178,57 @@ class _Pipeline:
         rows: Rows,
         steps: int,
         initial_epoch: int,
-        num_shards: int,
-        shard_index: int,
+        shards: tuple[int, int],
+        block_bytes: int,
     ) -> None:
-        self._plan, self._rows, self._steps = plan, rows, steps
-        self._epoch = initial_epoch
-        self._num_shards, self._shard_index = num_shards, shard_index
+        super().__init__(steps, initial_epoch)
+        self._plan, self._rows = plan, rows
+        self._num_shards, self._shard_index = shards
         batch_bytes = max(1, rows.row_bytes * plan.batch_size)
-        most = max(1, _ROWS_PER_PLAN // (plan.batch_size * num_shards))
-        self._block = (
-            min(most, max(1, _BYTES_PER_BLOCK // batch_bytes), steps) if rows.stackable else 1
-        )
+        most = max(1, max(_ROWS_PER_PLAN, plan.rows_at_least) // (plan.batch_size * shards[0]))
+        self._block = min(max(1, block_bytes // batch_bytes), steps) if rows.stackable else 1
+        if block_bytes == _BYTES_PER_BLOCK:
+            self._block = min(self._block, most)
         self._blocks_per_plan = max(1, most // self._block)
 
-    def dataset(self) -> tf.data.Dataset:
-        # The epoch is read when an iterator starts, and carried as an element: a checkpoint of the
-        # iterator then holds it. `stateful=False` is what allows the checkpoint.
-        epochs = tf.data.Dataset.range(1).map(_calls(self._read_epoch))
-        dataset = epochs.flat_map(_plain(self._epoch_dataset))
-        dataset = dataset.apply(tf.data.experimental.assert_cardinality(self._steps))
-        options = tf.data.Options()
-        options.deterministic = True
-        # The default rewrites copy captured tensors.
-        options.experimental_optimization.apply_default_optimizations = False
-        dataset = dataset.with_options(options)
-        # What runs in NumPy knows this object weakly: TensorFlow keeps every such function for the
-        # life of the process, and must not keep the data with it.
-        dataset._tfimbalance = self
-        return dataset
-
-    def _epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
+    def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
         per_plan = self._block * self._blocks_per_plan
-        plans = tf.data.Dataset.range(math.ceil(self._steps / per_plan))
-        width = self._block * self._plan.batch_size
-        blocks = plans.map(_calls(self._row_numbers, epoch, shape=[None, width])).unbatch()
+        plans = tf.data.Dataset.range(math.ceil(self.steps / per_plan))
+        shape = [None, self._block * self._plan.batch_size]
+        blocks = plans.map(call(self._row_numbers, tf.int64, epoch, shape=shape)).unbatch()
         # Blocks are fetched ahead, not batches: handing each from thread to thread would cost more
         # than cutting it from its block.
-        batches = blocks.map(_plain(self._gather), num_parallel_calls=tf.data.AUTOTUNE).prefetch(1)
-        if self._block > 1:
-            batches = batches.unbatch()
-        batches = batches.take(self._steps)
-        # Handing out the last batch ends the epoch: the element that chooses it says so. A `map`
-        # over the batches would do the same at a cost for each.
-        ordinary = tf.data.Dataset.from_tensors(tf.constant(0, tf.int64)).repeat(self._steps - 1)
-        last = tf.data.Dataset.range(1).map(_calls(self._end_epoch, epoch))
-        return tf.data.Dataset.choose_from_datasets([batches], ordinary.concatenate(last))
-
-    def _gather(self, numbers: tf.Tensor) -> tuple[Any, ...]:
-        gather = _weak(self._rows.gather)
-        parts = tf.numpy_function(gather, [numbers], self._rows.dtypes, stateful=False)
-        return self._rows.build(numbers, list(parts), self._block)
+        fetch = plain(lambda rows: self._rows.fetch(rows, self._block))
+        batches = blocks.map(fetch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(1)
+        return batches.unbatch() if self._block > 1 else batches
 
     def _row_numbers(self, epoch: np.int64, index: np.int64) -> np.ndarray[Any, Any]:
         """Row numbers of one stretch of an epoch, a block of batches a line."""
         first = int(index) * self._block * self._blocks_per_plan
-        batches = min(self._block * self._blocks_per_plan, self._steps - first)
+        batches = min(self._block * self._blocks_per_plan, self.steps - first)
         shards = self._num_shards
-        start = (int(epoch) * self._steps + first) * shards
+        start = (int(epoch) * self.steps + first) * shards
         rows = self._plan.rows(start, batches * shards)[self._shard_index :: shards]
         # The epoch's last block may be short: what fills it up is never handed out.
         missing = -batches % self._block
         filled = np.concatenate([rows, np.broadcast_to(rows[:1], (missing, rows.shape[1]))])
-        return filled.reshape(-1, self._block * self._plan.batch_size).astype(np.int64)
-
-    def _read_epoch(self, index: np.int64) -> np.int64:
-        return np.int64(self._epoch)
-
-    def _end_epoch(self, epoch: np.int64, index: np.int64) -> np.int64:
-        self._epoch = int(epoch) + 1
-        return np.int64(0)
+        return filled.reshape(-1, self._block * self._plan.batch_size)
 
 
-def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Keep a function from being rewritten by autograph, which takes longer than a first batch."""
-    converted: Callable[..., Any] = tf.autograph.experimental.do_not_convert(function)
-    return converted
+def _in_graph(
+    plan: BalancedPlan, rows: Rows, steps: int | None, epoch_steps: int, shards: tuple[int, int]
+) -> tf.data.Dataset:
+    """Batches by their number, out of a graph that calls into nothing."""
+    num_shards, shard_index = shards
 
+    def fetch(index: tf.Tensor) -> tuple[Any, ...]:
+        number = (index + epoch_steps) * num_shards + shard_index
+        return rows.fetch(plan.rows_in_graph(number, 1)[0])
 
-def _calls(
-    function: Callable[..., Any], *first: tf.Tensor, shape: Sequence[int | None] = ()
-) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return a dataset function that calls into NumPy with ``first`` and the element."""
-
-    def call(index: tf.Tensor) -> tf.Tensor:
-        result = tf.numpy_function(_weak(function), [*first, index], tf.int64, stateful=False)
-        return tf.ensure_shape(result, shape)
-
-    return _plain(call)
-
-
-def _weak(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that calls a method without keeping its object alive."""
-    reference = weakref.WeakMethod(method)
-
-    def call(*args: Any) -> Any:
-        alive = reference()
-        if alive is None:
-            raise RuntimeError(
-                "The dataset of tfimbalance.data.balanced_batches is gone. Keep a reference to it, "
-                "or to one made from it, for as long as its batches are read."
-            )
-        return alive(*args)
-
-    return call
+    numbers = tf.data.Dataset.range(_ENDLESS if steps is None else steps)
+    batches = numbers.map(plain(fetch), num_parallel_calls=tf.data.AUTOTUNE)
+    if steps is None:
+        batches = batches.apply(
+            tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+        )
+    return batches.with_options(options())

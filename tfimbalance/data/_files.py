@@ -1,0 +1,91 @@
+"""Arrays that stay on disk: rows of memory maps, HDF5 and Arrow, read in order of position."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfimbalance._checks import bad_value
+
+# Read rows between two that are wanted rather than ask twice.
+_GAP_BYTES = 2**16
+# Rows of a slice that is read whole before the wanted rows are picked out.
+_SLICE_BYTES = 2**24
+
+
+def is_larger_than_memory(array: NDArray[Any]) -> bool:
+    """Tell whether a memory map is so large that its rows will come from the disk."""
+    if not isinstance(array, np.memmap):
+        return False
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Not a Unix.
+        return False
+    return array.nbytes > memory // 2
+
+
+def is_sliced(value: Any) -> bool:
+    """Tell an HDF5, Zarr or similar array, which reads slices, from what is in memory."""
+    in_memory = ("__dlpack__", "to_numpy", "numpy")
+    return all(hasattr(value, name) for name in ("shape", "dtype", "__getitem__", "__len__")) and (
+        not any(hasattr(value, name) for name in in_memory)
+    )
+
+
+def is_arrow(value: Any) -> bool:
+    """Tell a column of Arrow from other arrays."""
+    return all(hasattr(value, name) for name in ("null_count", "take", "type", "to_numpy"))
+
+
+def is_arrow_table(value: Any) -> bool:
+    """Tell a table of Arrow, which is a dictionary of its columns."""
+    return hasattr(value, "column_names") and hasattr(value, "column")
+
+
+def sliced_reader(value: Any, row_bytes: int) -> Callable[[NDArray[Any], NDArray[Any]], None]:
+    """Return a function that fills an array with sorted, distinct rows of a sliced array."""
+    gap = max(1, _GAP_BYTES // max(1, row_bytes))
+    longest = max(1, _SLICE_BYTES // max(1, row_bytes))
+
+    def read(rows: NDArray[Any], out: NDArray[Any]) -> None:
+        left = 0
+        while left < len(rows):
+            # As far as rows are close together.
+            stretch = rows[left : left + longest]
+            apart = np.flatnonzero((np.diff(stretch) > gap) | (stretch[1:] - stretch[0] >= longest))
+            right = left + (int(apart[0]) + 1 if apart.size else len(stretch))
+            first, last = int(rows[left]), int(rows[right - 1])
+            part = np.asarray(value[first : last + 1])
+            out[left:right] = part if len(part) == right - left else part[rows[left:right] - first]
+            left = right
+
+    return read
+
+
+def arrow_reader(name: str, column: Any) -> tuple[np.dtype[Any], Callable[..., NDArray[Any]]]:
+    """Return the type of an Arrow column, and a function that takes sorted rows of it."""
+    if column.null_count:
+        raise bad_value(
+            name,
+            expected="a value in every row",
+            received=f"an Arrow column with {column.null_count} nulls",
+            remedy="Fill them first: pyarrow.compute.fill_null(column, value).",
+        )
+
+    def read(rows: NDArray[Any]) -> NDArray[Any]:
+        taken = column.take(_indices(column, rows))
+        if hasattr(taken, "combine_chunks"):
+            return np.asarray(taken.to_numpy())
+        return np.asarray(taken.to_numpy(zero_copy_only=False))
+
+    return read(np.zeros(1, np.int64)).dtype, read
+
+
+def _indices(column: Any, rows: NDArray[Any]) -> Any:
+    import pyarrow  # The column is one of its own.
+
+    return pyarrow.array(rows)

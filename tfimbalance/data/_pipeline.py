@@ -1,0 +1,123 @@
+"""Batches by their number -> a `tf.data.Dataset` whose epochs continue one another."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tfimbalance._checks import bad_value, check_integer
+
+
+class Pipeline:
+    """An epoch's batches, and the number of the epoch that comes next.
+
+    A subclass says what an epoch of ``steps`` batches is in `epoch_dataset`. The epoch advances
+    when its last batch is handed out, so that a glance at the first batches does not use it up.
+
+    What runs in NumPy knows this object weakly, and the dataset holds it: TensorFlow keeps every
+    such function for the life of the process, and must not keep the data with it.
+    """
+
+    def __init__(self, steps: int, initial_epoch: int) -> None:
+        self.steps = steps
+        self.epoch = check_integer("initial_epoch", initial_epoch, minimum=0)
+
+    def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
+        """Return the batches of one epoch, at least ``steps`` of them."""
+        raise NotImplementedError
+
+    def dataset(self) -> tf.data.Dataset:
+        # The epoch is read when an iterator starts, and carried as an element: a checkpoint of the
+        # iterator then holds it. `stateful=False` is what allows the checkpoint.
+        epochs = tf.data.Dataset.range(1).map(call(self._read_epoch, tf.int64))
+        dataset = epochs.flat_map(plain(self._limited))
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(self.steps))
+        return held(dataset.with_options(options()), self)
+
+    def _limited(self, epoch: tf.Tensor) -> tf.data.Dataset:
+        batches = self.epoch_dataset(epoch).take(self.steps)
+        # Handing out the last batch ends the epoch: the element that chooses it says so. A `map`
+        # over the batches would do the same at a cost for each.
+        ordinary = tf.data.Dataset.from_tensors(tf.constant(0, tf.int64)).repeat(self.steps - 1)
+        last = tf.data.Dataset.range(1).map(call(self._end_epoch, tf.int64, epoch))
+        return tf.data.Dataset.choose_from_datasets([batches], ordinary.concatenate(last))
+
+    def _read_epoch(self, index: Any) -> Any:
+        return index + self.epoch
+
+    def _end_epoch(self, epoch: Any, index: Any) -> Any:
+        self.epoch = int(epoch) + 1
+        return index * 0
+
+
+def options() -> tf.data.Options:
+    """Options of all our datasets: in order, and without copies of captured tensors."""
+    chosen = tf.data.Options()
+    chosen.deterministic = True
+    # The default rewrites copy captured tensors.
+    chosen.experimental_optimization.apply_default_optimizations = False
+    return chosen
+
+
+def held(dataset: tf.data.Dataset, owner: object) -> tf.data.Dataset:
+    """Tie what a dataset calls into to its life, and to that of every dataset made from it."""
+    dataset._tfimbalance = owner
+    return dataset
+
+
+def owners(dataset: tf.data.Dataset) -> Iterator[Any]:
+    """Yield what `held` tied to a dataset and to those it was made from, the nearest first."""
+    if hasattr(dataset, "_tfimbalance"):
+        yield dataset._tfimbalance
+    for source in dataset._inputs():
+        yield from owners(source)
+
+
+def check_shards(num_shards: int, shard_index: int) -> tuple[int, int]:
+    """Check which part of the batches a worker takes."""
+    num_shards = check_integer("num_shards", num_shards, minimum=1)
+    if check_integer("shard_index", shard_index, minimum=0) >= num_shards:
+        raise bad_value(
+            "shard_index", expected=f"below num_shards={num_shards}", received=shard_index
+        )
+    return num_shards, int(shard_index)
+
+
+def plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep a function from being rewritten by autograph, which takes longer than a first batch."""
+    converted: Callable[..., Any] = tf.autograph.experimental.do_not_convert(function)
+    return converted
+
+
+def call(
+    function: Callable[..., Any],
+    dtype: tf.DType,
+    *first: tf.Tensor,
+    shape: Sequence[int | None] = (),
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return a dataset function that calls into NumPy with ``first`` and the element."""
+
+    def in_graph(element: tf.Tensor) -> tf.Tensor:
+        result = tf.numpy_function(weak(function), [*first, element], dtype, stateful=False)
+        return tf.ensure_shape(result, shape)
+
+    return plain(in_graph)
+
+
+def weak(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that calls a method without keeping its object alive."""
+    reference = weakref.WeakMethod(method)
+
+    def call_if_alive(*args: Any) -> Any:
+        alive = reference()
+        if alive is None:
+            raise RuntimeError(
+                "The dataset of tfimbalance.data is gone. Keep a reference to it, or to one made "
+                "from it, for as long as its batches are read."
+            )
+        return alive(*args)
+
+    return call_if_alive
