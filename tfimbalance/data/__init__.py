@@ -1,5 +1,14 @@
 """Balanced `tf.data` datasets for ``model.fit``."""
 
+from tfimbalance.data._class_sampling import ClassSampling, class_sampling
 from tfimbalance.data.balanced import balanced_batches
+from tfimbalance.data.resample import resampled_batches
+from tfimbalance.data.streaming import balanced_stream
 
-__all__ = ["balanced_batches"]
+__all__ = [
+    "ClassSampling",
+    "balanced_batches",
+    "balanced_stream",
+    "class_sampling",
+    "resampled_batches",
+]

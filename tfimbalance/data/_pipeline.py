@@ -16,13 +16,15 @@ class Pipeline:
 
     A subclass says what an epoch of ``steps`` batches is in `epoch_dataset`. The epoch advances
     when its last batch is handed out, so that a glance at the first batches does not use it up.
+    Where ``steps`` is None, unknown or without end, the subclass says when: `end_epoch`.
 
     What runs in NumPy knows this object weakly, and the dataset holds it: TensorFlow keeps every
     such function for the life of the process, and must not keep the data with it.
     """
 
-    def __init__(self, steps: int, initial_epoch: int) -> None:
+    def __init__(self, steps: int | None, initial_epoch: int) -> None:
         self.steps = steps
+        self.cardinality = tf.data.UNKNOWN_CARDINALITY if steps is None else steps
         self.epoch = check_integer("initial_epoch", initial_epoch, minimum=0)
 
     def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
@@ -33,22 +35,27 @@ class Pipeline:
         # The epoch is read when an iterator starts, and carried as an element: a checkpoint of the
         # iterator then holds it. `stateful=False` is what allows the checkpoint.
         epochs = tf.data.Dataset.range(1).map(call(self._read_epoch, tf.int64))
-        dataset = epochs.flat_map(plain(self._limited))
-        dataset = dataset.apply(tf.data.experimental.assert_cardinality(self.steps))
+        if self.steps is None:
+            dataset = epochs.flat_map(plain(self.epoch_dataset))
+        else:
+            dataset = epochs.flat_map(plain(lambda epoch: self._limited(epoch, self.steps or 0)))
+        if self.cardinality != tf.data.UNKNOWN_CARDINALITY:
+            dataset = dataset.apply(tf.data.experimental.assert_cardinality(self.cardinality))
         return held(dataset.with_options(options()), self)
 
-    def _limited(self, epoch: tf.Tensor) -> tf.data.Dataset:
-        batches = self.epoch_dataset(epoch).take(self.steps)
+    def _limited(self, epoch: tf.Tensor, steps: int) -> tf.data.Dataset:
+        batches = self.epoch_dataset(epoch).take(steps)
         # Handing out the last batch ends the epoch: the element that chooses it says so. A `map`
         # over the batches would do the same at a cost for each.
-        ordinary = tf.data.Dataset.from_tensors(tf.constant(0, tf.int64)).repeat(self.steps - 1)
-        last = tf.data.Dataset.range(1).map(call(self._end_epoch, tf.int64, epoch))
+        ordinary = tf.data.Dataset.from_tensors(tf.constant(0, tf.int64)).repeat(steps - 1)
+        last = tf.data.Dataset.range(1).map(call(self.end_epoch, tf.int64, epoch))
         return tf.data.Dataset.choose_from_datasets([batches], ordinary.concatenate(last))
 
     def _read_epoch(self, index: Any) -> Any:
         return index + self.epoch
 
-    def _end_epoch(self, epoch: Any, index: Any) -> Any:
+    def end_epoch(self, epoch: Any, index: Any) -> Any:
+        """Note that the next epoch is due; any element will do for ``index``."""
         self.epoch = int(epoch) + 1
         return index * 0
 

@@ -9,9 +9,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfimbalance.data._class_sampling import ClassSampling
 from tfimbalance.data._ops import GraphOps, NumPyOps, Ops
 from tfimbalance.data._random import Sizes, seed_word, shuffled, words
 from tfimbalance.data._shares import Quota, Turns
+from tfimbalance.statistics import ClassStatistics
 
 _FEW_CLASSES = 16
 # As many words as fit the second cache beside a few scratch arrays.
@@ -66,9 +68,10 @@ class BalancedPlan:
         equal = len({share for share in shares if share}) == 1
         present = np.flatnonzero([share > 0 for share in shares])
         word = seed_word(seed)
+        self._turns = np.arange(num_classes)
         if equal:
-            mixed = np.random.Generator(np.random.PCG64(word)).permutation(present)
-            self._slots: Turns | Quota = Turns(mixed, batch_size)
+            self._turns = np.random.Generator(np.random.PCG64(word)).permutation(present)
+            self._slots: Turns | Quota = Turns(self._turns, batch_size)
         else:
             self._slots = Quota(shares, batch_size)
             self.rows_at_least = 16 * num_classes
@@ -76,6 +79,7 @@ class BalancedPlan:
         self._rows = _by_class(ids, num_classes)
         counts = np.bincount(ids, minlength=num_classes)
         self._starts = np.cumsum(counts) - counts
+        self._read = ClassStatistics(counts)
         self._counts = np.maximum(counts, 1)  # Of a class without rows nothing is ever drawn.
         self._few = bool(counts[present].min() <= 6) or run > 1
         self._run = run
@@ -89,6 +93,12 @@ class BalancedPlan:
 
     def _last_windows(self, size: Any) -> Any:
         return (size - 1) % self._window + 1
+
+    def class_sampling(self, batches: int) -> ClassSampling:
+        """Return the rows there are, and those of the first batches."""
+        drawn = np.zeros_like(self._read.counts)
+        drawn[self._turns] = self._slots.before(NumPyOps, batches)
+        return ClassSampling(self._read, ClassStatistics(drawn))
 
     def rows(self, first: int, batches: int) -> NDArray[np.int64]:
         """Return the row numbers of consecutive batches, ``(batches, batch_size)``."""

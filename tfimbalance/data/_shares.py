@@ -137,6 +137,11 @@ class Turns:
         shape = [batches, self._batch_size]
         return ops.reshape(classes, shape), ops.reshape(number // len(self._classes), shape)
 
+    def before(self, ops: Ops, batch: Any) -> Any:
+        """Return how many rows all batches before ``batch`` hold, of the classes in their turn."""
+        rows, turns = batch * self._batch_size, len(self._classes)
+        return rows // turns + ops.signed(ops.arange(turns) < rows % turns)
+
 
 class Quota:
     """How many rows of each class a batch holds, as a pure function of the batch's number.

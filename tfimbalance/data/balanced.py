@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfimbalance._checks import bad_value, check_integer, check_same_length
 from tfimbalance._labels import class_ids
+from tfimbalance.data._class_sampling import ClassSampling
 from tfimbalance.data._pipeline import Pipeline, call, check_shards, options, plain
 from tfimbalance.data._plan import BalancedPlan
 from tfimbalance.data._shares import resolve_shares
@@ -182,7 +183,7 @@ class _Balanced(Pipeline):
         block_bytes: int,
     ) -> None:
         super().__init__(steps, initial_epoch)
-        self._plan, self._rows = plan, rows
+        self._steps, self._plan, self._rows = steps, plan, rows
         self._num_shards, self._shard_index = shards
         batch_bytes = max(1, rows.row_bytes * plan.batch_size)
         most = max(1, max(_ROWS_PER_PLAN, plan.rows_at_least) // (plan.batch_size * shards[0]))
@@ -191,9 +192,12 @@ class _Balanced(Pipeline):
             self._block = min(self._block, most)
         self._blocks_per_plan = max(1, most // self._block)
 
+    def class_sampling(self) -> ClassSampling:
+        return self._plan.class_sampling(self._steps * self._num_shards)
+
     def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
         per_plan = self._block * self._blocks_per_plan
-        plans = tf.data.Dataset.range(math.ceil(self.steps / per_plan))
+        plans = tf.data.Dataset.range(math.ceil(self._steps / per_plan))
         shape = [None, self._block * self._plan.batch_size]
         blocks = plans.map(call(self._row_numbers, tf.int64, epoch, shape=shape)).unbatch()
         # Blocks are fetched ahead, not batches: handing each from thread to thread would cost more
@@ -205,9 +209,9 @@ class _Balanced(Pipeline):
     def _row_numbers(self, epoch: np.int64, index: np.int64) -> np.ndarray[Any, Any]:
         """Row numbers of one stretch of an epoch, a block of batches a line."""
         first = int(index) * self._block * self._blocks_per_plan
-        batches = min(self._block * self._blocks_per_plan, self.steps - first)
+        batches = min(self._block * self._blocks_per_plan, self._steps - first)
         shards = self._num_shards
-        start = (int(epoch) * self.steps + first) * shards
+        start = (int(epoch) * self._steps + first) * shards
         rows = self._plan.rows(start, batches * shards)[self._shard_index :: shards]
         # The epoch's last block may be short: what fills it up is never handed out.
         missing = -batches % self._block

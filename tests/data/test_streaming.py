@@ -1,0 +1,307 @@
+import gc
+import weakref
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tfimbalance as tfi
+
+
+def rare(rows=20_000, rate=0.01, seed=0):
+    """Rows numbered from 0, and the class of each."""
+    y = (np.random.default_rng(seed).random(rows) < rate).astype(np.int32)
+    return np.arange(rows), y
+
+
+def stream_of(x, y):
+    return tf.data.Dataset.from_tensor_slices((x, y))
+
+
+def read(dataset):
+    return [(x.numpy(), y.numpy()) for x, y in dataset]
+
+
+@given(
+    priors=st.lists(st.integers(1, 40), min_size=2, max_size=5),
+    extra=st.integers(0, 40),
+    seed=st.integers(0, 5),
+)
+@settings(deadline=None, max_examples=8)
+def test_every_batch_has_its_quota(priors, extra, seed):
+    k, batch_size = len(priors), len(priors) + extra
+    p = np.array(priors) / sum(priors)
+    y = np.random.default_rng(seed).choice(k, 3_000, p=p)
+    x = np.arange(len(y))
+    dataset = tfi.data.balanced_stream(
+        stream_of(x, y), batch_size=batch_size, num_classes=k, seed=seed
+    )
+    batches = read(dataset)
+    assert len(batches) == len(dataset) == -(-3_000 // batch_size)
+    for rows, labels in batches:
+        np.testing.assert_array_equal(labels, y[rows])
+        held = np.bincount(labels, minlength=k)
+        assert held.min() >= batch_size // k
+        assert held.max() <= -(-batch_size // k)
+    sampling = tfi.data.class_sampling(dataset)
+    np.testing.assert_array_equal(sampling.read.counts, np.bincount(y, minlength=k))
+    drawn = np.bincount(np.concatenate([labels for _, labels in batches]), minlength=k)
+    np.testing.assert_array_equal(sampling.drawn.counts, drawn)
+
+
+def test_the_frequent_class_is_thinned_and_every_rare_row_comes():
+    x, y = rare()
+    dataset = tfi.data.balanced_stream(stream_of(x, y), batch_size=64)
+    times = np.bincount(np.concatenate([rows for rows, _ in read(dataset)]), minlength=len(x))
+    assert (times[y == 1] >= 1).all()
+    # Once each, but for the few of the batch that is made of what was left at the end.
+    assert (times[y == 0] > 1).sum() <= 32
+    # Thinned evenly: as many of every tenth of the stream, within a chunk's rounding.
+    kept = (times[y == 0] > 0).reshape(-1)[: len(y[y == 0]) // 10 * 10].reshape(10, -1).sum(axis=1)
+    assert kept.max() / kept.min() < 1.3
+    rates = tfi.data.class_sampling(dataset).rates
+    drawn = len(dataset) * 32
+    np.testing.assert_allclose(rates, [drawn / (y == 0).sum(), drawn / (y == 1).sum()])
+
+
+def test_rare_rows_take_turns():
+    """A full buffer that goes on through `repeat` reuses its rows equally often."""
+    x, y = rare(4_000)
+    endless = tfi.data.balanced_stream(stream_of(x, y).repeat(), batch_size=32)
+    assert int(endless.cardinality()) == tf.data.INFINITE_CARDINALITY
+    first = len(x) // 32 * 4
+    later = [rows for rows, _ in read(endless.skip(first).take(2 * len(x) // 32))]
+    times = np.bincount(np.concatenate(later), minlength=len(x))[y == 1]
+    expected = times.sum() / len(times)
+    assert np.abs(times - expected).max() < 0.35 * expected
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.02])
+def test_rate(rate):
+    x, y = rare()
+    dataset = tfi.data.balanced_stream(stream_of(x, y), batch_size=50, rate=rate)
+    batches = read(dataset)
+    assert len(batches) == len(dataset) == round(rate * len(x) / 50)
+    assert all(labels.sum() == 25 for _, labels in batches)
+
+
+def test_shares_of_the_rest_keep_their_proportions():
+    y = np.random.default_rng(0).choice(4, 40_000, p=[0.6, 0.3, 0.09, 0.01])
+    dataset = tfi.data.balanced_stream(
+        stream_of(np.arange(len(y)), y), batch_size=40, class_shares={3: 0.25}, num_classes=4
+    )
+    labels = np.stack([labels for _, labels in read(dataset)])
+    assert ((labels == 3).sum(axis=1) == 10).all()
+    rest = np.bincount(labels[labels < 3], minlength=3) / (labels < 3).sum()
+    np.testing.assert_allclose(rest, np.array([0.6, 0.3, 0.09]) / 0.99, atol=0.005)
+    without = tfi.data.balanced_stream(
+        stream_of(np.arange(len(y)), y), batch_size=40, class_shares=[0.5, 0.5, 0, 0]
+    )
+    assert all(set(labels) == {0, 1} for _, labels in read(without))
+
+
+def test_batched_input_gives_batches_as_exact():
+    x, y = rare()
+    batched = stream_of(x, y).batch(700)
+    dataset = tfi.data.balanced_stream(batched, batch_size=64, batched=True)
+    batches = read(dataset)
+    assert len(batches) == -(-len(x) // 64)
+    assert all(labels.sum() == 32 for _, labels in batches)
+    assert all((y[rows] == labels).all() for rows, labels in batches)
+
+
+def test_the_source_is_read_once_an_epoch():
+    x, y = rare(3_000)
+    passed = []
+
+    def watch(row, label):
+        passed.append(int(row))
+        return row
+
+    source = stream_of(x, y).map(
+        lambda row, label: (
+            tf.ensure_shape(tf.py_function(watch, [row, label], tf.int64), []),
+            label,
+        )
+    )
+    dataset = tfi.data.balanced_stream(source, batch_size=64)
+    for epoch in (1, 2):
+        read(dataset)
+        assert len(passed) == epoch * len(x)
+
+
+def test_nested_sparse_ragged_and_weights():
+    n = 2_000
+    y = np.arange(n) % 50 == 3
+    nested = {
+        "row": np.arange(n),
+        "image": np.arange(n, dtype="float32")[:, None, None] * np.ones((1, 2, 2), "float32"),
+        "ragged": tf.ragged.constant([list(range(i % 4)) for i in range(n)]),
+        "sparse": tf.sparse.from_dense(np.diag(np.arange(n) % 7 + 1)),
+        "text": np.array([f"row {i}" for i in range(n)]),
+        "nothing": np.zeros((n, 0)),
+    }
+    rows = tf.data.Dataset.from_tensor_slices((nested, y, np.arange(n) / 2))
+    dataset = tfi.data.balanced_stream(rows, batch_size=10)
+    count = 0
+    for x, labels, weight in dataset:
+        row = x["row"].numpy()
+        np.testing.assert_array_equal(labels, y[row])
+        assert labels.numpy().sum() == 5
+        np.testing.assert_array_equal(weight, row / 2)
+        np.testing.assert_array_equal(x["image"][:, 1, 1], row)
+        assert x["ragged"].to_list() == [list(range(i % 4)) for i in row]
+        dense = tf.sparse.to_dense(x["sparse"]).numpy()
+        np.testing.assert_array_equal(dense[np.arange(10), row], row % 7 + 1)
+        assert (dense != 0).sum() == 10
+        assert x["text"].numpy()[0].decode() == f"row {row[0]}"
+        assert x["nothing"].shape == (10, 0)
+        count += 1
+    assert count == n // 10
+
+
+@pytest.mark.parametrize("kind", ["one-hot", "column", "bool", "float"])
+def test_labels_of_any_kind(kind):
+    x, y = rare(3_000, 0.1)
+    given = {
+        "one-hot": np.eye(2, dtype="float32")[y],
+        "column": y[:, None],
+        "bool": y.astype(bool),
+        "float": y.astype("float32"),
+    }[kind]
+    for rows, labels in tfi.data.balanced_stream(stream_of(x, given), batch_size=16):
+        np.testing.assert_array_equal(labels, given[rows.numpy()])
+        assert y[rows.numpy()].sum() == 8
+
+
+def test_several_outputs_are_balanced_by_the_labels_named():
+    x, y = rare(3_000)
+    rows = tf.data.Dataset.from_tensor_slices((x, {"click": y, "seconds": x * 0.5}))
+    with pytest.raises(ValueError, match="labels=lambda"):
+        tfi.data.balanced_stream(rows)
+    dataset = tfi.data.balanced_stream(rows, batch_size=16, labels=lambda x, y: y["click"])
+    assert all(out["click"].numpy().sum() == 8 for _, out in dataset)
+
+
+def test_tfrecord_files(tmp_path):
+    """Serialized examples pass through, and are parsed batch by batch."""
+    x, y = rare(2_000)
+    for shard in (0, 1):
+        with tf.io.TFRecordWriter(str(tmp_path / f"{shard}.tfrecord")) as writer:
+            for row in x[shard::2]:
+                feature = {
+                    "row": tf.train.Feature(int64_list=tf.train.Int64List(value=[row])),
+                    "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[y[row]])),
+                }
+                example = tf.train.Example(features=tf.train.Features(feature=feature))
+                writer.write(example.SerializeToString())
+    spec = {name: tf.io.FixedLenFeature([], tf.int64) for name in ("row", "label")}
+    files = tf.data.Dataset.list_files(str(tmp_path / "*.tfrecord"), seed=0)
+    records = files.interleave(tf.data.TFRecordDataset).batch(256)
+    parsed = records.map(lambda record: tf.io.parse_example(record, spec)).map(
+        lambda example: (example["row"], example["label"])
+    )
+    batches = read(tfi.data.balanced_stream(parsed, batch_size=20, batched=True))
+    assert len(batches) == 100
+    assert all(labels.sum() == 10 and (y[rows] == labels).all() for rows, labels in batches)
+
+
+@pytest.mark.parametrize("step", [1, 40, 311])
+def test_resuming_gives_the_same_remaining_batches(step, tmp_path):
+    x, y = rare()
+    make = lambda: tfi.data.balanced_stream(stream_of(x, y).shuffle(500, seed=1), batch_size=64)  # noqa: E731
+    whole = read(make())
+    iterator = iter(make())
+    for _ in range(step):
+        next(iterator)
+    path = tf.train.Checkpoint(iterator=iterator).save(str(tmp_path / "iterator"))
+    restored = iter(make())
+    tf.train.Checkpoint(iterator=restored).restore(path)
+    rest = read(restored)
+    assert len(rest) == len(whole) - step
+    for (x1, y1), (x2, y2) in zip(rest, whole[step:], strict=True):
+        np.testing.assert_array_equal(x1, x2)
+        np.testing.assert_array_equal(y1, y2)
+
+
+def test_epochs_thin_differently_and_in_graph_is_the_first():
+    x, y = rare(3_000)
+    dataset = tfi.data.balanced_stream(stream_of(x, y), batch_size=64)
+    first, second = (np.stack([rows for rows, _ in read(dataset)]) for _ in (0, 1))
+    assert (first != second).any()
+    graph = tfi.data.balanced_stream(stream_of(x, y), batch_size=64, in_graph=True)
+    np.testing.assert_array_equal([rows for rows, _ in read(graph)], first)
+    later = tfi.data.balanced_stream(stream_of(x, y), batch_size=64, initial_epoch=1)
+    np.testing.assert_array_equal([rows for rows, _ in read(later)], second)
+    with pytest.raises(ValueError, match="in_graph"):
+        tfi.data.class_sampling(graph)
+    with pytest.raises(ValueError, match="unread"):
+        tfi.data.class_sampling(tfi.data.balanced_stream(stream_of(x, y)))
+
+
+def test_correction_by_what_was_drawn():
+    """A model of nothing but a bias: trained on a stream, corrected, it says the base rate."""
+    x, y = rare(50_000, 0.02)
+    rows = stream_of(np.ones((len(x), 1), "float32"), y)
+    dataset = tfi.data.balanced_stream(rows, batch_size=500, class_shares={1: 0.3})
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    model.compile(keras.optimizers.SGD(2.0), keras.losses.BinaryCrossentropy(from_logits=True))
+    model.fit(dataset, epochs=2, verbose=0)
+    sampling = tfi.data.class_sampling(dataset.prefetch(1))
+    logit = float(model.predict(np.ones((1, 1)), verbose=0)[0, 0])
+    shift = tfi.prior_shift(sampling.drawn.priors[1], sampling.read.priors[1])
+    assert 1 / (1 + np.exp(-logit)) == pytest.approx(0.3, abs=1e-3)
+    assert 1 / (1 + np.exp(-(logit + shift))) == pytest.approx(y.mean(), rel=0.01)
+
+
+def test_what_is_watched_is_let_go_with_the_dataset():
+    x, y = rare(1_000)
+    dataset = tfi.data.balanced_stream(stream_of(x, y), batch_size=10)
+    iterator = iter(dataset.map(lambda x, y: (x + 1, y)))
+    owner = weakref.ref(dataset._tfimbalance)
+    del dataset
+    gc.collect()
+    assert len(list(iterator)) == 100  # A dataset made from it keeps it.
+    del iterator
+    gc.collect()
+    assert owner() is None
+
+
+@pytest.mark.parametrize(
+    ("y", "arguments", "message"),
+    [
+        (np.zeros(500, int), {}, "none of class"),
+        (np.repeat([0, 1], 250), {"max_warmup": 20, "batch_size": 8}, "max_warmup"),
+        (np.repeat([0, 3], 250), {}, "class ids from 0 to 1"),
+        (np.repeat([0.0, 0.5], 250), {}, "class ids from 0 to 1"),
+        (np.repeat([0, -1], 250), {}, "class ids from 0 to 1"),
+    ],
+)
+def test_bad_labels_are_refused_while_reading(y, arguments, message):
+    chunks = stream_of(np.arange(500), y).batch(10)
+    dataset = tfi.data.balanced_stream(chunks, batched=True, **arguments)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        list(dataset)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "arguments", "message"),
+    [
+        ([1, 2], {}, "balanced_batches"),
+        (tf.data.Dataset.range(9), {}, r"\(x, y\)"),
+        (stream_of(np.arange(9), np.arange(9) % 2).batch(3), {}, "batched=True"),
+        (stream_of(np.arange(9), np.arange(9) % 2), {"batched": True}, "batched=False"),
+        (stream_of(np.arange(9), np.arange(9) % 2), {"batch_size": 1}, "at least 2"),
+        (stream_of(np.arange(9), np.arange(9) % 2), {"class_shares": [0.5, 0.6]}, "sum to 1"),
+        (stream_of(np.arange(9), np.arange(9) % 2), {"rate": 0}, "rate"),
+        (stream_of(np.arange(9), np.arange(9) % 2), {"num_classes": 1}, "num_classes"),
+        (stream_of(np.arange(9), np.arange(9) % 2), {"buffer_size": -1}, "buffer_size"),
+        (stream_of(np.arange(9), np.array(["a"] * 9)), {}, "one class a row"),
+    ],
+)
+def test_bad_input_is_refused_at_once(dataset, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        tfi.data.balanced_stream(dataset, **arguments)

@@ -1,0 +1,344 @@
+"""Balanced batches of rows that pass by once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfimbalance._checks import bad_value, check_integer, check_number
+from tfimbalance.data._class_sampling import ClassSampling
+from tfimbalance.data._ops import GraphOps
+from tfimbalance.data._pipeline import Pipeline, options, plain, weak
+from tfimbalance.data._random import seed_word, words
+from tfimbalance.data._shares import resolve_shares
+from tfimbalance.data._stream_plan import Choice, Memory, StreamPlan
+from tfimbalance.data._structures import no_rows, stacked, taken
+from tfimbalance.statistics import ClassStatistics
+
+_ROWS_PER_CHUNK = 8_192
+_BYTES_PER_CHUNK = 2**22
+_MEMORY = len(Memory._fields)
+
+
+def balanced_stream(
+    dataset: tf.data.Dataset,
+    *,
+    batch_size: int = 256,
+    class_shares: str | Mapping[int, float] | Sequence[float] = "balanced",
+    num_classes: int | None = None,
+    labels: Callable[..., Any] | None = None,
+    batched: bool = False,
+    rate: float = 1.0,
+    buffer_size: int | None = None,
+    max_warmup: int = 1_000_000,
+    seed: int = 0,
+    initial_epoch: int = 0,
+    in_graph: bool = False,
+) -> tf.data.Dataset:
+    """Make balanced batches of a dataset that is read once, row after row.
+
+    Use it for what does not fit in memory or has no row numbers: TFRecord files, generators, logs.
+    For arrays, also on disk, `balanced_batches` is faster and draws every row equally often.
+
+    Every batch has its exact quota. A class that brings more rows than are due is thinned evenly;
+    of a class that brings fewer, each new row is handed out at once, and the rows kept in a buffer
+    take turns after it. Rows are mixed as far as ``dataset`` mixes them: shuffle it before.
+
+    What the model learns are probabilities for the sampled shares: after reading,
+    ``sampling = class_sampling(dataset)`` says what was read and handed out, and
+    ``prior_shift(sampling.drawn, sampling.read)`` is what to add to the logits.
+
+    Args:
+        dataset: rows, ``(x, y)`` or ``(x, y, sample_weight)``, of any structure: nested, sparse,
+            ragged, serialized examples.
+        batch_size: rows a batch, at least one for every class that has a share.
+        class_shares: ``"balanced"``, ``"natural"`` (thinned only), a mapping (``{1: 0.2}``: the
+            rest keeps its own proportions), or one share a class.
+        num_classes: how many classes there are. By default as many as ``class_shares`` names or
+            one-hot ``y`` is wide, else 2.
+        labels: a function of the elements of ``dataset`` that returns the class, where ``y`` is
+            not a class itself: ``lambda x, y: y["click"]``.
+        batched: whether ``dataset`` holds batches of rows, of any size. They are faster to read
+            than single rows; a few thousand rows each are best.
+        rate: rows handed out for a row read. 1 reuses a rare row as often as it takes; less thins
+            the frequent classes instead, ``2 * prior`` of them without reusing any rare row.
+        buffer_size: rows kept, in equal parts of all classes; 4,096 by default, or as many as 2 MB
+            hold. A rare row is reused while the buffer holds it.
+        max_warmup: rows to wait for a class that has not come, before an error says so.
+        seed: decides which rows are thinned.
+        initial_epoch: epoch to start with; thinning differs from epoch to epoch.
+        in_graph: True makes a dataset that calls into no Python and can be sent to a tf.data
+            service. `class_sampling` then has nothing to say, and all epochs thin alike.
+
+    Returns:
+        A `tf.data.Dataset` of batches ``(x, y)`` or ``(x, y, sample_weight)``. It has
+        ``ceil(rate * rows / batch_size)`` batches and knows that if ``dataset`` knows its rows. A
+        `tf.train.Checkpoint` of its iterator holds the buffer and the place in ``dataset``. Each
+        new iterator starts with an empty buffer: ``balanced_stream(dataset.repeat())`` with
+        ``fit(steps_per_epoch=...)`` goes on with a full one.
+
+    Shapes:
+        rows ``(...)`` become ``(batch_size, ...)``; no batch is smaller.
+
+    Raises:
+        ValueError: for shares that do not sum to 1, labels of unknown shape, an element that is no
+            ``(x, y)``, or a batch smaller than the number of classes.
+        tf.errors.InvalidArgumentError: while reading, for a label that is no class, and for a class
+            that does not come.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> import tfimbalance as tfi
+        >>> rows = tf.data.Dataset.range(1000).map(lambda i: (i, tf.cast(i % 100 == 7, tf.int32)))
+        >>> dataset = tfi.data.balanced_stream(rows, batch_size=10)
+        >>> [int(tf.reduce_sum(y)) for _, y in dataset.take(3)], len(dataset)
+        ([5, 5, 5], 100)
+
+    References:
+        King & Zeng, Logistic regression in rare events data, Political Analysis 2001.
+    """
+    batch_size = check_integer("batch_size", batch_size, minimum=1)
+    seed = check_integer("seed", seed, minimum=0)
+    max_warmup = check_integer("max_warmup", max_warmup, minimum=1)
+    rate = check_number("rate", rate, minimum=0.0, exclusive=True)
+    reader = _Reader(dataset, labels, batched, batch_size)
+    classes = _num_classes(num_classes, class_shares, reader.label_spec)
+    group_of, shares = _groups(class_shares, classes)
+    if batch_size < len(shares):
+        raise bad_value(
+            "batch_size",
+            expected=f"at least {len(shares)}, one row for each class that has a share",
+            received=batch_size,
+            remedy="Raise batch_size, or give fewer classes a share.",
+        )
+    chunk = reader.rows_per_chunk
+    in_all = check_integer("buffer_size", buffer_size or max(batch_size, chunk // 2), minimum=1)
+    fraction = Fraction(rate).limit_denominator(1_000_000)
+    plan = StreamPlan(
+        group_of, shares, batch_size, fraction, max(1, in_all // len(shares)), max_warmup
+    )
+    steps = None
+    if reader.num_rows is not None:
+        steps = math.ceil(reader.num_rows * fraction / batch_size)
+    stream = _Stream(plan, reader, steps, initial_epoch, seed)
+    if not in_graph:
+        return stream.dataset()
+    batches = stream.epoch_in_graph(tf.constant(initial_epoch, tf.int64))
+    if stream.cardinality != tf.data.UNKNOWN_CARDINALITY:
+        batches = batches.apply(tf.data.experimental.assert_cardinality(stream.cardinality))
+    return batches.with_options(options())
+
+
+def _num_classes(given: int | None, class_shares: Any, spec: tf.TensorSpec) -> int:
+    if given is not None:
+        return check_integer("num_classes", given, minimum=2)
+    if spec.shape.rank == 2 and (spec.shape[-1] or 0) > 1:
+        return int(spec.shape[-1])
+    if hasattr(class_shares, "items"):
+        return max([1, *(k for k in class_shares if isinstance(k, int))]) + 1
+    return 2 if isinstance(class_shares, str) else len(class_shares)
+
+
+def _groups(class_shares: Any, classes: int) -> tuple[list[int], list[Fraction]]:
+    """Return the group of each class and the share of each group."""
+    if isinstance(class_shares, str) and class_shares == "natural":
+        return [0] * classes, [Fraction(1)]
+    # Classes that share the rest are one group: what comes keeps its own proportions.
+    shares = resolve_shares(class_shares, np.ones(classes, np.int64))
+    named = set(range(classes))
+    if hasattr(class_shares, "items"):
+        named = {int(k) for k, _ in class_shares.items()}
+    own = [k for k in range(classes) if k in named and shares[k] > 0]
+    rest = [k for k in range(classes) if k not in named]
+    group_of = [-1] * classes
+    for group, k in enumerate(own):
+        group_of[k] = group
+    for k in rest:
+        group_of[k] = len(own)
+    together = [sum((shares[k] for k in rest), Fraction(0))] if rest else []
+    return group_of, [shares[k] for k in own] + together
+
+
+class _Reader:
+    """The user's dataset as chunks of rows with their classes."""
+
+    def __init__(
+        self, dataset: Any, labels: Callable[..., Any] | None, batched: bool, batch_size: int
+    ) -> None:
+        if not isinstance(dataset, tf.data.Dataset):
+            raise bad_value(
+                "dataset",
+                expected="a tf.data.Dataset of (x, y) or (x, y, sample_weight)",
+                received=type(dataset).__name__,
+                remedy="Arrays, also on disk, go to balanced_batches(x, y).",
+            )
+        spec = dataset.element_spec
+        if not isinstance(spec, tuple) or len(spec) not in (2, 3):
+            raise bad_value(
+                "dataset", expected="elements (x, y) or (x, y, sample_weight)", received=spec
+            )
+        self._labels = labels or (lambda x, y, *weight: y)
+        leaves = [s for s in tf.nest.flatten(spec) if isinstance(s, tf.TensorSpec)]
+        skip = 1 if batched else 0
+        row_bytes = sum(
+            (s.dtype.size or 8) * math.prod(n or 64 for n in (s.shape.as_list() or [])[skip:])
+            for s in leaves
+            if s.shape.rank is not None
+        )
+        fitting = _BYTES_PER_CHUNK // max(1, row_bytes)
+        self.rows_per_chunk = max(batch_size, min(_ROWS_PER_CHUNK, fitting))
+        rows = int(dataset.cardinality())
+        self.num_rows = rows if rows >= 0 and not batched else None
+        self.is_endless = rows == tf.data.INFINITE_CARDINALITY
+        self.chunks = dataset if batched else dataset.batch(self.rows_per_chunk)
+        self.label_spec = self._check_labels(batched)
+
+    def _check_labels(self, batched: bool) -> tf.TensorSpec:
+        def first_label(*element: Any) -> Any:
+            return self._labels(*element)
+
+        spec = self.chunks.map(plain(first_label)).element_spec
+        numeric = isinstance(spec, tf.TensorSpec) and (
+            spec.dtype.is_integer or spec.dtype.is_bool or spec.dtype.is_floating
+        )
+        if not numeric:
+            raise bad_value(
+                "labels",
+                expected="one class a row",
+                received=f"{spec}",
+                remedy='Say which to balance by: labels=lambda x, y: y["click"].',
+            )
+        if spec.shape.rank not in (1, 2) or (spec.shape.rank == 2 and spec.shape[-1] is None):
+            raise bad_value(
+                "labels",
+                expected="a class id or a one-hot row for each row",
+                received=f"shape {spec.shape} for {'each element' if batched else 'a batch'}",
+                remedy="A dataset of batches takes batched=True, one of rows batched=False.",
+            )
+        return spec
+
+    def classes(self, element: Any) -> Any:
+        """Return the class of each row of a chunk; -1 for what is none."""
+        labels = self._labels(*element)
+        if labels.shape.rank == 2 and labels.shape[-1] != 1:
+            ones = tf.equal(tf.cast(labels, tf.float64), 1.0)
+            total = tf.reduce_sum(tf.abs(tf.cast(labels, tf.float64)), axis=-1)
+            is_one_hot = tf.reduce_any(ones, axis=-1) & tf.equal(total, 1.0)
+            return tf.where(is_one_hot, tf.argmax(ones, axis=-1), -1)
+        flat = tf.reshape(labels, [-1])
+        ids = tf.cast(flat, tf.int64)
+        if not flat.dtype.is_floating:
+            return ids
+        return tf.where(tf.equal(tf.cast(ids, flat.dtype), flat), ids, -tf.ones_like(ids))
+
+
+class _Stream(Pipeline):
+    """Chunks of rows, what is kept between them, and the batches that come out."""
+
+    def __init__(
+        self,
+        plan: StreamPlan,
+        reader: _Reader,
+        steps: int | None,
+        initial_epoch: int,
+        seed: int,
+    ) -> None:
+        super().__init__(steps, initial_epoch)
+        if reader.is_endless:
+            self.cardinality = tf.data.INFINITE_CARDINALITY
+        self._plan, self._reader, self._seed = plan, reader, seed
+        self._stackable = all(
+            isinstance(s, tf.TensorSpec) and 0 not in (s.shape.as_list() or [])
+            for s in tf.nest.flatten(reader.chunks.element_spec)
+        )
+        self._finished: list[ClassSampling] = []
+        self._current: ClassSampling | None = None
+
+    def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
+        return self._batches(epoch, watched=True)
+
+    def epoch_in_graph(self, epoch: tf.Tensor) -> tf.data.Dataset:
+        return self._batches(epoch, watched=False)
+
+    def _batches(self, epoch: tf.Tensor, *, watched: bool) -> tf.data.Dataset:
+        reader, plan = self._reader, self._plan
+
+        def with_classes(*element: Any) -> Any:
+            return tf.constant(False), reader.classes(element), element
+
+        spec = reader.chunks.element_spec
+        chunks = reader.chunks.map(plain(with_classes))
+        if not reader.is_endless:
+            ended = (tf.constant(True), tf.zeros([0], tf.int64), no_rows(spec))
+            chunks = chunks.concatenate(tf.data.Dataset.from_tensors(ended))
+        word = words(GraphOps, np.uint64(seed_word(self._seed)), GraphOps.unsigned(epoch)[None])
+
+        def step(state: Any, chunk: Any) -> Any:
+            memory, kept = Memory(*state[:_MEMORY]), state[_MEMORY:]
+            last, classes, element = chunk
+            chosen = words(GraphOps, word, GraphOps.unsigned(tf.reduce_sum(memory.read)[None]))
+            offset = tf.cast(GraphOps.shift(chosen[0], 11), tf.float64) * 2.0**-53
+            memory, choice = plan.choose(memory, classes, offset, last)
+            if watched:
+                seen = [epoch, memory.read, memory.drawn, last]
+                noted = tf.numpy_function(weak(self._note), seen, tf.int32, stateful=False)
+                # A sum, not a control dependency: that would be optimised away.
+                handed_out = choice.handed_out + tf.ensure_shape(noted, [])
+                choice = Choice(handed_out, choice.kept)
+            before = tf.nest.pack_sequence_as(spec, kept, expand_composites=True)
+            pool = [
+                stacked(old, new)
+                for old, new in zip(tf.nest.flatten(before), tf.nest.flatten(element), strict=True)
+            ]
+            kept = tf.nest.flatten([taken(p, choice.kept) for p in pool], expand_composites=True)
+            out = tf.nest.pack_sequence_as(spec, [taken(p, choice.handed_out) for p in pool])
+            return (*memory, *kept), (tf.size(choice.handed_out), out)
+
+        nothing = tf.nest.flatten(no_rows(spec), expand_composites=True)
+        scanned = chunks.scan((*plan.start(), *nothing), plain(step))
+        return self._cut(scanned)
+
+    def _cut(self, scanned: tf.data.Dataset) -> tf.data.Dataset:
+        size = self._plan.batch_size
+
+        def stack(rows: Any, element: Any) -> Any:
+            return tf.nest.map_structure(
+                lambda part: tf.reshape(part, [rows // size, size, *part.shape[1:]]), element
+            )
+
+        def cut(rows: Any, element: Any) -> tf.data.Dataset:
+            def batch(number: Any) -> Any:
+                index = number * size + tf.range(size, dtype=tf.int64)
+                return tf.nest.map_structure(lambda part: taken(part, index), element)
+
+            return tf.data.Dataset.range(tf.cast(rows // size, tf.int64)).map(plain(batch))
+
+        if self._stackable:
+            return scanned.map(plain(stack)).prefetch(1).unbatch()
+        return scanned.flat_map(plain(cut)).prefetch(1)
+
+    def _note(self, epoch: Any, read: Any, drawn: Any, last: Any) -> Any:
+        """Note what an iterator has read so far, and its end."""
+        self._current = ClassSampling(ClassStatistics(read.copy()), ClassStatistics(drawn.copy()))
+        if last:
+            self._finished.append(self._current)
+            self._current = None
+            if self.steps is None:
+                self.end_epoch(epoch, np.int64(0))
+        return np.int32(0)
+
+    def class_sampling(self) -> ClassSampling:
+        seen = [*self._finished, *([self._current] if self._current else [])]
+        if not seen:
+            raise bad_value(
+                "dataset",
+                expected="a stream of which batches have been read",
+                received="one that is unread",
+                remedy="Ask after fit.",
+            )
+        return sum(seen[1:], seen[0])
