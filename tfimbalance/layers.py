@@ -1,4 +1,4 @@
-"""The layer that margin losses need."""
+"""Layers and models that losses and datasets of this package need."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfimbalance._checks import check_integer, check_number
+from tfimbalance._checks import bad_value, check_integer, check_number
 
-__all__ = ["CosineClassifier"]
+__all__ = ["CosineClassifier", "OffsetModel"]
 
 Tensor = Any
 
@@ -112,3 +112,74 @@ def _unit(x: Tensor, axis: int) -> Tensor:
     square = ops.sum(ops.square(wide), axis=axis, keepdims=True)
     square = ops.where(square > 0.0, ops.maximum(square, 1e-12), 1.0)
     return ops.cast(wide * ops.rsqrt(square), dtype)
+
+
+@keras.saving.register_keras_serializable("tfimbalance")
+class OffsetModel(keras.Model):
+    """A model of logits, trained with an offset beside its inputs.
+
+    Use it to train on data that was thinned with known probabilities, such as
+    `tfimbalance.data.weighted_undersampling` hands out: the offset takes up what thinning did, and
+    the model inside, which is the one to serve, is calibrated as it is.
+
+        output = model(x) + offset
+
+    Args:
+        model: returns logits: one, one a label, or one a class.
+        **kwargs: as `keras.Model`.
+
+    Shapes:
+        inputs: ``(x, offset)``; the offset has the shape of the logits, or ``(batch, 1)``.
+        Returns what ``model(x)`` returns.
+
+    Raises:
+        ValueError: for a model that ends in a sigmoid or softmax: probabilities have no offset.
+
+    Example:
+        >>> import keras
+        >>> import numpy as np
+        >>> import tfimbalance as tfi
+        >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, "linear")])
+        >>> trained = tfi.layers.OffsetModel(model)
+        >>> x, offset = np.zeros((2, 1)), np.array([[0.0], [3.0]])
+        >>> [round(float(logit)) for logit in trained((x, offset))[:, 0]]
+        [0, 3]
+
+    References:
+        Wang, Zhang & Wang, Nonuniform negative sampling and log odds correction with rare events
+        data, NeurIPS 2021, arXiv 2110.13048.
+    """
+
+    def __init__(self, model: keras.Model, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(model, keras.Model):
+            raise bad_value(
+                "model", expected="a Keras model of logits", received=type(model).__name__
+            )
+        last = getattr(model.layers[-1], "activation", None) if model.layers else None
+        name = getattr(last, "__name__", "")
+        if name in ("sigmoid", "softmax", "hard_sigmoid"):
+            raise bad_value(
+                "model",
+                expected="a model of logits",
+                received=f"one that ends in a {name}",
+                remedy="Leave that out, and compile with from_logits=True.",
+            )
+        self.model = model
+
+    def call(self, inputs: Any, training: bool | None = None) -> Tensor:
+        """Return the logits of ``x`` plus the offset."""
+        x, offset = inputs
+        logits = self.model(x, training=training)
+        return logits + ops.cast(offset, logits.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, the model among them."""
+        config: dict[str, Any] = super().get_config()
+        return {**config, "model": keras.saving.serialize_keras_object(self.model)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> OffsetModel:
+        """Return what `get_config` describes."""
+        model = keras.saving.deserialize_keras_object(config.pop("model"), custom_objects)
+        return cls(model, **config)

@@ -4,6 +4,7 @@ from tfimbalance.data._class_sampling import ClassSampling, class_sampling
 from tfimbalance.data.balanced import balanced_batches
 from tfimbalance.data.resample import resampled_batches
 from tfimbalance.data.streaming import balanced_stream
+from tfimbalance.data.undersampling import weighted_undersampling
 
 __all__ = [
     "ClassSampling",
@@ -11,4 +12,5 @@ __all__ = [
     "balanced_stream",
     "class_sampling",
     "resampled_batches",
+    "weighted_undersampling",
 ]

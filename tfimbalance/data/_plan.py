@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from tfimbalance.data._class_sampling import ClassSampling
 from tfimbalance.data._ops import GraphOps, NumPyOps, Ops
-from tfimbalance.data._random import Sizes, seed_word, shuffled, words
+from tfimbalance.data._order import Order
+from tfimbalance.data._random import seed_word, words
 from tfimbalance.data._shares import Quota, Turns
 from tfimbalance.statistics import ClassStatistics
 
@@ -81,18 +82,7 @@ class BalancedPlan:
         self._starts = np.cumsum(counts) - counts
         self._read = ClassStatistics(counts)
         self._counts = np.maximum(counts, 1)  # Of a class without rows nothing is ever drawn.
-        self._few = bool(counts[present].min() <= 6) or run > 1
-        self._run = run
-        self._runs = -(-self._counts // run)
-        self._window = max(1, window // run) * run
-        self._whole = Sizes.of(self._runs)
-        if run > 1:
-            windows = np.unique(self._last_windows(self._runs * run))
-            self._window_sizes = Sizes.of(np.append(windows, self._window))
-            self._of_last = np.searchsorted(windows, self._last_windows(self._runs * run))
-
-    def _last_windows(self, size: Any) -> Any:
-        return (size - 1) % self._window + 1
+        self._order = Order(self._counts, run, window)
 
     def class_sampling(self, batches: int) -> ClassSampling:
         """Return the rows there are, and those of the first batches."""
@@ -131,35 +121,6 @@ class BalancedPlan:
         number = place // count
         seed = words(ops, ops.array([self._word], unsigned=True), ops.unsigned(k))
         key = words(ops, seed, number)
-        place = self._shuffle(ops, k, place - number * count, key)
+        place = self._order.place(ops, k, place - number * count, key)
         index = ops.take(ops.array(self._starts), k) + ops.signed(place)
         return ops.signed(ops.take(self._rows, index))
-
-    def _shuffle(self, ops: Ops, k: Any, place: Any, key: Any) -> Any:
-        sizes = self._whole.pick(ops, k)
-        if self._run == 1:
-            return shuffled(ops, place, sizes, key, few=self._few)
-        # Runs of neighbours in a random order; then the rows of a window of runs, in another. The
-        # last run is filled up with places that hold no row: those are walked on from.
-        run, window = (ops.array([n], unsigned=True) for n in (self._run, self._window))
-        padded = sizes.size * run
-        last = ops.take(ops.array(self._of_last), k)
-        whole = self._window_sizes.size.size - 1
-
-        def step(place: Any, padded: Any, key: Any, last: Any, *sides: Any) -> Any:
-            number = place // window
-            is_last = (number + 1) * window > padded
-            of_window = ops.where(is_last, last, last * 0 + whole)
-            inside = shuffled(
-                ops,
-                place - number * window,
-                self._window_sizes.pick(ops, of_window),
-                words(ops, key, number + 1),
-            )
-            place = number * window + inside
-            mixed = shuffled(ops, place // run, Sizes(*sides), key)
-            return mixed * run + place % run
-
-        others = (padded, key, last, sizes.size, sizes.left, sizes.right)
-        count = ops.unsigned(ops.take(ops.array(self._counts), k))
-        return ops.until_inside(step, step(place, *others), count, *others)
