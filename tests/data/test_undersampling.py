@@ -5,7 +5,6 @@ import tensorflow as tf
 
 import tfimbalance as tfi
 
-
 THREE = np.arange(4_000) % 3
 
 

@@ -1,16 +1,22 @@
 """Balanced `tf.data` datasets for ``model.fit``."""
 
 from tfimbalance.data._class_sampling import ClassSampling, class_sampling
+from tfimbalance.data.augmentation import augment
 from tfimbalance.data.balanced import balanced_batches
+from tfimbalance.data.mixup import smote_mixup
+from tfimbalance.data.negatives import with_negatives
 from tfimbalance.data.resample import resampled_batches
 from tfimbalance.data.streaming import balanced_stream
 from tfimbalance.data.undersampling import weighted_undersampling
 
 __all__ = [
     "ClassSampling",
+    "augment",
     "balanced_batches",
     "balanced_stream",
     "class_sampling",
     "resampled_batches",
+    "smote_mixup",
     "weighted_undersampling",
+    "with_negatives",
 ]

@@ -79,6 +79,8 @@ def owners(dataset: tf.data.Dataset) -> Iterator[Any]:
     """Yield what `held` tied to a dataset and to those it was made from, the nearest first."""
     if hasattr(dataset, "_tfimbalance"):
         yield dataset._tfimbalance
+        if hasattr(dataset._tfimbalance, "source"):
+            yield from owners(dataset._tfimbalance.source)
     for source in dataset._inputs():
         yield from owners(source)
 

@@ -12,18 +12,14 @@ import tensorflow as tf
 
 from tfimbalance._checks import bad_value, check_integer, check_same_length
 from tfimbalance._labels import class_ids
+from tfimbalance.data._batches import BYTES_PER_READ, PlannedBatches
 from tfimbalance.data._class_sampling import ClassSampling
-from tfimbalance.data._pipeline import Pipeline, call, check_shards, options, plain
+from tfimbalance.data._pipeline import check_shards, options, plain
 from tfimbalance.data._plan import BalancedPlan
 from tfimbalance.data._shares import resolve_shares
 from tfimbalance.data._sources import Rows
 from tfimbalance.statistics import ClassStatistics, class_statistics
 
-# Measured: fewer, larger calls into Python cost less; larger still and the first batch waits.
-_ROWS_PER_PLAN = 65_536
-_BYTES_PER_BLOCK = 2**22
-# Of a file that is read in runs: long reads need large blocks.
-_BYTES_PER_READ = 2**25
 _ENDLESS = 2**62
 
 
@@ -124,8 +120,7 @@ def balanced_batches(
     shares = resolve_shares(class_shares, stats.counts)
     if every_class:
         _check_batch_size(batch_size, shares)
-    block_bytes = _BYTES_PER_BLOCK if block_size == 1 else _BYTES_PER_READ
-    window = max(1, block_bytes // max(1, rows.row_bytes))
+    window = max(1, BYTES_PER_READ // max(1, rows.row_bytes))
     plan = BalancedPlan(ids, stats.num_classes, shares, batch_size, seed, block_size, window)
     steps = math.ceil(rows.num_rows / (batch_size * num_shards))
     if steps_per_epoch is not None:
@@ -133,7 +128,8 @@ def balanced_batches(
     if in_graph:
         limit = None if steps_per_epoch is None else steps
         return _in_graph(plan, rows, limit, initial_epoch * steps, shards)
-    return _Balanced(plan, rows, steps, initial_epoch, shards, block_bytes).dataset()
+    batches = _Balanced(plan, rows, steps, initial_epoch, shards, reads=block_size > 1)
+    return batches.dataset()
 
 
 def _classes(name: str, labels: Any, num_rows: int) -> tuple[ClassStatistics, Any]:
@@ -170,53 +166,12 @@ def _check_batch_size(batch_size: int, shares: list[Fraction]) -> None:
         )
 
 
-class _Balanced(Pipeline):
-    """The plan and the rows, as batches."""
-
-    def __init__(
-        self,
-        plan: BalancedPlan,
-        rows: Rows,
-        steps: int,
-        initial_epoch: int,
-        shards: tuple[int, int],
-        block_bytes: int,
-    ) -> None:
-        super().__init__(steps, initial_epoch)
-        self._steps, self._plan, self._rows = steps, plan, rows
-        self._num_shards, self._shard_index = shards
-        batch_bytes = max(1, rows.row_bytes * plan.batch_size)
-        most = max(1, max(_ROWS_PER_PLAN, plan.rows_at_least) // (plan.batch_size * shards[0]))
-        self._block = min(max(1, block_bytes // batch_bytes), steps) if rows.stackable else 1
-        if block_bytes == _BYTES_PER_BLOCK:
-            self._block = min(self._block, most)
-        self._blocks_per_plan = max(1, most // self._block)
+class _Balanced(PlannedBatches):
+    """Balanced batches, which know how often each class comes."""
 
     def class_sampling(self) -> ClassSampling:
+        """Return the rows of each class, in the data and in an epoch."""
         return self._plan.class_sampling(self._steps * self._num_shards)
-
-    def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
-        per_plan = self._block * self._blocks_per_plan
-        plans = tf.data.Dataset.range(math.ceil(self._steps / per_plan))
-        shape = [None, self._block * self._plan.batch_size]
-        blocks = plans.map(call(self._row_numbers, tf.int64, epoch, shape=shape)).unbatch()
-        # Blocks are fetched ahead, not batches: handing each from thread to thread would cost more
-        # than cutting it from its block.
-        fetch = plain(lambda rows: self._rows.fetch(rows, self._block))
-        batches = blocks.map(fetch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(1)
-        return batches.unbatch() if self._block > 1 else batches
-
-    def _row_numbers(self, epoch: np.int64, index: np.int64) -> np.ndarray[Any, Any]:
-        """Row numbers of one stretch of an epoch, a block of batches a line."""
-        first = int(index) * self._block * self._blocks_per_plan
-        batches = min(self._block * self._blocks_per_plan, self._steps - first)
-        shards = self._num_shards
-        start = (int(epoch) * self._steps + first) * shards
-        rows = self._plan.rows(start, batches * shards)[self._shard_index :: shards]
-        # The epoch's last block may be short: what fills it up is never handed out.
-        missing = -batches % self._block
-        filled = np.concatenate([rows, np.broadcast_to(rows[:1], (missing, rows.shape[1]))])
-        return filled.reshape(-1, self._block * self._plan.batch_size)
 
 
 def _in_graph(

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfimbalance._checks import bad_value, check_integer, check_number
 from tfimbalance.data._class_sampling import ClassSampling
+from tfimbalance.data._graph_labels import check_label_spec, graph_class_ids
 from tfimbalance.data._ops import GraphOps
 from tfimbalance.data._pipeline import Pipeline, options, plain, weak
 from tfimbalance.data._random import seed_word, words
@@ -196,45 +197,12 @@ class _Reader:
         self.num_rows = rows if rows >= 0 and not batched else None
         self.is_endless = rows == tf.data.INFINITE_CARDINALITY
         self.chunks = dataset if batched else dataset.batch(self.rows_per_chunk)
-        self.label_spec = self._check_labels(batched)
-
-    def _check_labels(self, batched: bool) -> tf.TensorSpec:
-        def first_label(*element: Any) -> Any:
-            return self._labels(*element)
-
-        spec = self.chunks.map(plain(first_label)).element_spec
-        numeric = isinstance(spec, tf.TensorSpec) and (
-            spec.dtype.is_integer or spec.dtype.is_bool or spec.dtype.is_floating
-        )
-        if not numeric:
-            raise bad_value(
-                "labels",
-                expected="one class a row",
-                received=f"{spec}",
-                remedy='Say which to balance by: labels=lambda x, y: y["click"].',
-            )
-        if spec.shape.rank not in (1, 2) or (spec.shape.rank == 2 and spec.shape[-1] is None):
-            raise bad_value(
-                "labels",
-                expected="a class id or a one-hot row for each row",
-                received=f"shape {spec.shape} for {'each element' if batched else 'a batch'}",
-                remedy="A dataset of batches takes batched=True, one of rows batched=False.",
-            )
-        return spec
+        labels_of = plain(lambda *element: self._labels(*element))
+        self.label_spec = check_label_spec(self.chunks.map(labels_of).element_spec, batched)
 
     def classes(self, element: Any) -> Any:
         """Return the class of each row of a chunk; -1 for what is none."""
-        labels = self._labels(*element)
-        if labels.shape.rank == 2 and labels.shape[-1] != 1:
-            ones = tf.equal(tf.cast(labels, tf.float64), 1.0)
-            total = tf.reduce_sum(tf.abs(tf.cast(labels, tf.float64)), axis=-1)
-            is_one_hot = tf.reduce_any(ones, axis=-1) & tf.equal(total, 1.0)
-            return tf.where(is_one_hot, tf.argmax(ones, axis=-1), -1)
-        flat = tf.reshape(labels, [-1])
-        ids = tf.cast(flat, tf.int64)
-        if not flat.dtype.is_floating:
-            return ids
-        return tf.where(tf.equal(tf.cast(ids, flat.dtype), flat), ids, -tf.ones_like(ids))
+        return graph_class_ids(self._labels(*element))
 
 
 class _Stream(Pipeline):

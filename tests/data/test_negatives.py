@@ -1,0 +1,222 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tfimbalance as tfi
+from tfimbalance.data._alias import AliasTable
+
+
+def pairs(users=50, items=40, rows=600, seed=0):
+    rng = np.random.default_rng(seed)
+    popularity = 1 / np.arange(1, items + 1)
+    return rng.integers(0, users, rows), rng.choice(items, rows, p=popularity / popularity.sum())
+
+
+@given(st.lists(st.floats(0, 10), min_size=1, max_size=60).filter(lambda v: sum(v) > 1e-6))
+@settings(deadline=None, max_examples=200)
+def test_an_alias_table_has_exactly_its_probabilities(weights):
+    p = np.array(weights) / sum(weights)
+    table, n = AliasTable(p), len(p)
+    assert ((table.own >= -1e-12) & (table.own <= 1)).all()
+    held = table.own / n + np.bincount(table.alias, weights=(1 - table.own) / n, minlength=n)
+    np.testing.assert_allclose(held, p, atol=1e-12)
+
+
+@pytest.mark.parametrize("distribution", ["uniform", "popularity", "given"])
+def test_draws_have_the_distribution_that_is_returned(distribution):
+    users, items = pairs()
+    given_frequency = np.arange(40.0)
+    dataset = tfi.data.with_negatives(
+        (users, items),
+        num_items=40,
+        num_negatives=30,
+        distribution=given_frequency if distribution == "given" else distribution,
+        batch_size=100,
+    )
+    counts = np.bincount(items, minlength=40)
+    expected = {
+        "uniform": np.full(40, 1 / 40),
+        "popularity": counts**0.75 / (counts**0.75).sum(),
+        "given": given_frequency / given_frequency.sum(),
+    }[distribution]
+    drawn = []
+    for _ in range(3):
+        for (_, item, probability), label in dataset:
+            np.testing.assert_allclose(probability, expected[item], rtol=1e-6)
+            drawn.append(item.numpy()[label.numpy() == 0])
+    seen = np.bincount(np.concatenate(drawn), minlength=40)
+    # A chi-square of 39 degrees of freedom (fewer where nothing is expected) is below 80.
+    total, hit = seen.sum(), expected > 0
+    assert (seen[~hit] == 0).all()
+    assert ((seen - total * expected)[hit] ** 2 / (total * expected[hit])).sum() < 80
+
+
+def test_every_positive_once_an_epoch_with_its_columns():
+    users, items = pairs(rows=601)
+    table = {"user": users, "item": items, "row": np.arange(601), "text": users.astype(str)}
+    dataset = tfi.data.with_negatives(table, num_items=40, num_negatives=3, batch_size=50)
+    assert len(dataset) == 13
+    seen = []
+    for x, y in dataset:
+        row, label = x["row"].numpy(), y.numpy()
+        np.testing.assert_array_equal(label, np.tile([1, 0, 0, 0], 50))
+        np.testing.assert_array_equal(row.reshape(50, 4), row[::4, None] * [1, 1, 1, 1])
+        np.testing.assert_array_equal(x["user"], users[row])
+        np.testing.assert_array_equal(x["item"].numpy()[::4], items[row[::4]])
+        assert x["text"].numpy()[7].decode() == str(users[row[7]])
+        assert x["item"].dtype == items.dtype
+        seen.extend(row[::4])
+    assert set(seen) == set(range(601))
+    assert len(seen) - 601 == 13 * 50 - 601  # The next pass fills the last batch.
+
+
+def test_as_lists():
+    users, items = pairs()
+    table = {"user": users, "item": items, "row": np.arange(600)}
+    flat = tfi.data.with_negatives(table, num_items=40, num_negatives=3, batch_size=50)
+    lists = tfi.data.with_negatives(
+        table, num_items=40, num_negatives=3, batch_size=50, as_lists=True
+    )
+    for (x, y), (x2, y2) in zip(flat, lists, strict=True):
+        np.testing.assert_array_equal(x["item"], tf.reshape(x2["item"], [-1]))
+        np.testing.assert_array_equal(
+            x["draw_probability"], tf.reshape(x2["draw_probability"], [-1])
+        )
+        np.testing.assert_array_equal(y, tf.reshape(y2, [-1]))
+        assert x2["row"].shape == (50,)
+        np.testing.assert_array_equal(x2["user"], users[x2["row"]])
+
+
+def test_known_positives_are_never_drawn_and_the_probability_says_so():
+    users, items = pairs(users=8)
+    dataset = tfi.data.with_negatives(
+        (users, items),
+        num_items=40,
+        num_negatives=20,
+        distribution="popularity",
+        exclude_positives=True,
+        batch_size=100,
+        as_lists=True,
+    )
+    known = np.zeros((8, 40), bool)
+    known[users, items] = True
+    counts = np.bincount(items, minlength=40) ** 0.75
+    q = np.where(known, 0, counts)
+    q /= q.sum(axis=1, keepdims=True)
+    drawn = np.zeros((8, 40))
+    for (user, item, probability), _ in dataset:
+        negative = item.numpy()[:, 1:]
+        assert not known[user.numpy()[:, None], negative].any()
+        np.testing.assert_allclose(
+            probability[:, 1:], q[user.numpy()[:, None], negative], rtol=1e-5
+        )
+        np.add.at(drawn, (user.numpy()[:, None], negative), 1)
+    for u in range(8):
+        expected, hit = drawn[u].sum() * q[u], q[u] > 0
+        assert ((drawn[u] - expected)[hit] ** 2 / expected[hit]).sum() < 2.5 * hit.sum() + 20
+
+
+def test_a_user_who_has_nearly_all():
+    """Where drawing again does not help, the rest is drawn from what is left."""
+    users, items = np.zeros(39, int), np.arange(39)
+    frequency = np.append(np.ones(39), 1e-6)
+    dataset = tfi.data.with_negatives(
+        (users, items), num_items=40, distribution=frequency, exclude_positives=True
+    )
+    (_, item, probability), label = next(iter(dataset))
+    assert (item.numpy()[label.numpy() == 0] == 39).all()
+    np.testing.assert_allclose(probability.numpy()[label.numpy() == 0], 1.0, rtol=1e-3)
+    with pytest.raises(ValueError, match="user 0, whose positives are all"):
+        tfi.data.with_negatives((users, items), num_items=39, exclude_positives=True)
+
+
+def test_anew_in_each_epoch_and_the_same_in_each_run():
+    x = pairs()
+    make = lambda **kw: tfi.data.with_negatives(x, num_items=40, batch_size=64, **kw)  # noqa: E731
+    items = lambda dataset: np.stack([item.numpy() for (_, item, _), _ in dataset])  # noqa: E731
+    dataset = make()
+    first, second = items(dataset), items(dataset)
+    assert (np.sort(first, axis=None) != np.sort(second, axis=None)).any()
+    np.testing.assert_array_equal(items(make()), first)
+    np.testing.assert_array_equal(items(make(initial_epoch=1)), second)
+    parts = [items(make(num_shards=2, shard_index=i)) for i in (0, 1)]
+    together = np.stack(parts, axis=1).reshape(-1, first.shape[1])
+    np.testing.assert_array_equal(together, np.concatenate([first, second])[: len(together)])
+
+
+@pytest.mark.parametrize("step", [1, 7])
+def test_resuming_gives_the_same_remaining_batches(step, tmp_path):
+    make = lambda: tfi.data.with_negatives(pairs(), num_items=40, batch_size=64)  # noqa: E731
+    items = lambda dataset: [item.numpy() for (_, item, _), _ in dataset]  # noqa: E731
+    first = make()
+    items(first)
+    iterator = iter(first)
+    for _ in range(step):
+        next(iterator)
+    path = tf.train.Checkpoint(iterator=iterator).save(str(tmp_path / "iterator"))
+    restored = iter(make())
+    tf.train.Checkpoint(iterator=restored).restore(path)
+    again = make()
+    items(again)
+    np.testing.assert_array_equal(items(restored), items(again)[step:])
+
+
+def test_log_q_recovers_preference_from_popular_negatives():
+    """FORMULAS.md 3, form (a): with log Q subtracted from all logits, a softmax over drawn lists
+    learns the rates of the items; without, rates over popularity."""
+    rng = np.random.default_rng(0)
+    rate = np.array([0.4, 0.3, 0.15, 0.1, 0.05])
+    items = rng.choice(5, 40_000, p=rate)
+    popularity = rate**2
+    dataset = tfi.data.with_negatives(
+        {"item": items},
+        num_items=5,
+        num_negatives=8,
+        distribution=popularity,
+        batch_size=500,
+        as_lists=True,
+    )
+
+    class Softmax(keras.Model):
+        def __init__(self, corrected):
+            super().__init__()
+            self.bias, self.corrected = keras.layers.Embedding(5, 1, "zeros"), corrected
+
+        def call(self, x):
+            logits = self.bias(x["item"])[..., 0]
+            return logits - keras.ops.log(x["draw_probability"]) * self.corrected
+
+    for corrected, expected in ((True, rate), (False, rate / popularity)):
+        model = Softmax(float(corrected))
+        model.compile(
+            keras.optimizers.Adam(0.05), keras.losses.CategoricalCrossentropy(from_logits=True)
+        )
+        model.fit(dataset, epochs=5, verbose=0)
+        logits = model.bias.get_weights()[0][:, 0]
+        learned = np.exp(logits) / np.exp(logits).sum()
+        np.testing.assert_allclose(learned, expected / expected.sum(), rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_items": 3}, "items from 0 to num_items - 1 = 2"),
+        ({"positives": (np.zeros(0, int), np.zeros(0, int))}, "at least one positive"),
+        ({"positives": {"user": np.zeros(3, int)}}, "column 'item'"),
+        ({"positives": (np.zeros(3), np.zeros(3))}, "integer ids of items"),
+        ({"positives": (np.zeros(3, int), np.zeros(2, int))}, "3 rows"),
+        ({"num_negatives": 0}, "num_negatives"),
+        ({"distribution": "log"}, '"uniform", "popularity"'),
+        ({"distribution": np.ones(3)}, "num_items=40"),
+        ({"distribution": np.zeros(40)}, "not all 0"),
+        ({"power": 0.5}, "only distribution"),
+        ({"distribution": "popularity", "power": -1}, "power"),
+        ({"exclude_positives": True, "user": "who"}, "column 'who'"),
+    ],
+)
+def test_bad_input_is_refused_at_once(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        tfi.data.with_negatives(**{"positives": pairs(), "num_items": 40, **arguments})

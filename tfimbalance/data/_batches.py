@@ -1,0 +1,90 @@
+"""Rows by a plan -> batches, fetched ahead in blocks."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfimbalance.data._pipeline import Pipeline, call, plain
+from tfimbalance.data._plan import BalancedPlan
+from tfimbalance.data._sources import Rows
+
+# Measured: fewer, larger calls into Python cost less; larger still and the first batch waits.
+_ROWS_PER_PLAN = 65_536
+_BYTES_PER_BLOCK = 2**22
+# Of a file that is read in runs: long reads need large blocks.
+BYTES_PER_READ = 2**25
+
+
+class PlannedBatches(Pipeline):
+    """The plan and the rows, as batches.
+
+    Args:
+        plan: which rows.
+        rows: how to fetch them.
+        steps: batches an epoch.
+        initial_epoch: the first epoch.
+        shards: how many workers share the batches, and which of them this is.
+        reads: whether a disk reads the rows in runs, for which blocks are larger.
+
+    A subclass may make something else of the rows' numbers in `fetch`, and of their places among
+    all that are ever handed out, if it sets ``with_places``.
+    """
+
+    with_places = False
+
+    def __init__(
+        self,
+        plan: BalancedPlan,
+        rows: Rows,
+        steps: int,
+        initial_epoch: int,
+        shards: tuple[int, int],
+        *,
+        reads: bool = False,
+    ) -> None:
+        super().__init__(steps, initial_epoch)
+        self._steps, self._plan, self._rows = steps, plan, rows
+        self._num_shards, self._shard_index = shards
+        block_bytes = BYTES_PER_READ if reads else _BYTES_PER_BLOCK
+        batch_bytes = max(1, rows.row_bytes * plan.batch_size)
+        most = max(1, max(_ROWS_PER_PLAN, plan.rows_at_least) // (plan.batch_size * shards[0]))
+        self._block = min(max(1, block_bytes // batch_bytes), steps) if rows.stackable else 1
+        if not reads:
+            self._block = min(self._block, most)
+        self._blocks_per_plan = max(1, most // self._block)
+
+    def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
+        """Return the batches of one epoch."""
+        per_plan = self._block * self._blocks_per_plan
+        plans = tf.data.Dataset.range(math.ceil(self._steps / per_plan))
+        shape = [None, self._block * self._plan.batch_size * (2 if self.with_places else 1)]
+        blocks = plans.map(call(self._row_numbers, tf.int64, epoch, shape=shape)).unbatch()
+        # Blocks are fetched ahead, not batches: handing each from thread to thread would cost more
+        # than cutting it from its block.
+        batches = blocks.map(plain(self.fetch), num_parallel_calls=tf.data.AUTOTUNE).prefetch(1)
+        return batches.unbatch() if self._block > 1 else batches
+
+    def fetch(self, numbers: tf.Tensor) -> tuple[Any, ...]:
+        """Make a block of batches of row numbers, with a leading axis unless it is one batch."""
+        return self._rows.fetch(numbers, self._block)
+
+    def _row_numbers(self, epoch: np.int64, index: np.int64) -> np.ndarray[Any, Any]:
+        """Row numbers of one stretch of an epoch, a block of batches a line."""
+        first = int(index) * self._block * self._blocks_per_plan
+        batches = min(self._block * self._blocks_per_plan, self._steps - first)
+        shards = self._num_shards
+        start = (int(epoch) * self._steps + first) * shards
+        rows = self._plan.rows(start, batches * shards)[self._shard_index :: shards]
+        # The epoch's last block may be short: what fills it up is never handed out.
+        missing = -batches % self._block
+        filled = np.concatenate([rows, np.broadcast_to(rows[:1], (missing, rows.shape[1]))])
+        filled = filled.reshape(-1, self._block * self._plan.batch_size)
+        if not self.with_places:
+            return filled
+        number = start + self._shard_index + np.arange(batches + missing) * shards
+        places = number[:, None] * self._plan.batch_size + np.arange(self._plan.batch_size)
+        return np.concatenate([filled, places.reshape(filled.shape)], axis=1)

@@ -1,0 +1,107 @@
+"""Which items are drawn for a positive, and with which probability."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfimbalance._checks import bad_value
+from tfimbalance.data._alias import AliasTable
+from tfimbalance.data._ops import NumPyOps
+from tfimbalance.data._random import seed_word, words
+
+# Draws that hit a known positive are drawn again so often; what is left is drawn from the others.
+_TRIES = 32
+_LEAST_LEFT = 1e-9
+
+
+class Known:
+    """Which items each user has."""
+
+    def __init__(
+        self, users: NDArray[Any], items: NDArray[Any], probabilities: NDArray[np.float64]
+    ) -> None:
+        names, self._of_row = np.unique(users, return_inverse=True)
+        self._width = len(probabilities)
+        self._pairs = np.unique(self._of_row * self._width + items)
+        owner = self._pairs // self._width
+        # What a draw must not give, as a probability.
+        self.mass = np.bincount(owner, weights=probabilities[self._pairs % self._width])
+        full = np.flatnonzero(1 - self.mass < _LEAST_LEFT)
+        if full.size:
+            raise bad_value(
+                "exclude_positives",
+                expected="items left to draw for every user",
+                received=f"user {names[full[0]]}, whose positives are all that is ever drawn",
+                remedy='Leave such users out, or draw from more items: distribution="uniform".',
+            )
+
+    def user(self, rows: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(self._of_row[rows])
+
+    def has(self, user: NDArray[Any], items: NDArray[Any]) -> NDArray[np.bool_]:
+        pair = user * self._width + items
+        at = np.minimum(np.searchsorted(self._pairs, pair), len(self._pairs) - 1)
+        return np.asarray(self._pairs[at] == pair)
+
+    def items(self, user: int) -> NDArray[Any]:
+        ends = np.searchsorted(self._pairs, [user * self._width, (user + 1) * self._width])
+        return np.asarray(self._pairs[ends[0] : ends[1]] % self._width)
+
+
+class Draws:
+    """Negatives of a positive, as a function of the seed and its place in the order."""
+
+    def __init__(
+        self,
+        probabilities: NDArray[np.float64],
+        items: NDArray[Any],
+        num_negatives: int,
+        known: Known | None,
+        seed: int,
+    ) -> None:
+        self._probabilities, self._items, self._known = probabilities, items, known
+        self._table = AliasTable(probabilities)
+        self.num_negatives = num_negatives
+        self._word = np.array([seed_word(seed, 1)], np.uint64)
+
+    def draw(
+        self, rows: NDArray[np.int64], places: NDArray[np.int64]
+    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Return items ``(rows, 1 + num_negatives)``, the positive first, and probabilities."""
+        of_place = words(NumPyOps, self._word, places.astype(np.uint64))
+        number = np.arange(self.num_negatives, dtype=np.uint64)
+        word = words(NumPyOps, of_place[:, None], number)
+        drawn = self._table.draw(word)
+        positive = self._items[rows][:, None]
+        scale = np.ones((len(rows), 1))
+        if self._known is not None:
+            user = self._known.user(rows)
+            self._redraw(drawn, word, user)
+            scale = 1 / (1 - self._known.mass[user])[:, None]
+        probability = np.concatenate(
+            [self._probabilities[positive], self._probabilities[drawn] * scale], axis=1
+        )
+        items = np.concatenate([positive, drawn], axis=1).astype(self._items.dtype)
+        return items, probability.astype(np.float32)
+
+    def _redraw(self, drawn: NDArray[np.int64], word: Any, user: NDArray[Any]) -> None:
+        known = self._known
+        assert known is not None
+        row, column = np.nonzero(known.has(user[:, None], drawn))
+        for attempt in range(1, _TRIES):
+            if not row.size:
+                return
+            again = words(NumPyOps, word[row, column], np.array([attempt], np.uint64))
+            drawn[row, column] = self._table.draw(again)
+            left = known.has(user[row], drawn[row, column])
+            row, column = row[left], column[left]
+        for i, j in zip(row.tolist(), column.tolist(), strict=True):
+            # A user who has nearly all: the rest by its cumulated probabilities.
+            allowed = self._probabilities.copy()
+            allowed[known.items(int(user[i]))] = 0.0
+            ends = np.cumsum(allowed)
+            fraction = float(word[i, j] >> np.uint64(11)) * 2.0**-53
+            drawn[i, j] = np.searchsorted(ends, fraction * ends[-1], side="right")

@@ -1,0 +1,109 @@
+"""Rare rows changed on the way by a function of the user's."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tfimbalance._checks import bad_value
+from tfimbalance.data._stages import Chosen, staged, with_rows
+from tfimbalance.data._structures import taken
+
+
+def augment(
+    dataset: tf.data.Dataset,
+    function: Callable[..., Any],
+    *,
+    classes: Sequence[int] = (1,),
+    labels: Callable[..., Any] | None = None,
+    seed: int = 0,
+    initial_epoch: int = 0,
+    in_graph: bool = False,
+) -> tf.data.Dataset:
+    """Change the rows of some classes, and leave the others as they are.
+
+    Use it for your own augmentation of rare rows: rows that come often then are not the same each
+    time. Frequent classes need none, and stay as fast as they were.
+
+    Args:
+        dataset: of batches ``(x, y)`` or ``(x, y, sample_weight)``, balanced or not.
+        function: ``function(x)`` or ``function(x, seed)`` of the rows of those classes alone, a
+            batch of any size, in a graph: TensorFlow operations, Keras layers. It returns as many
+            rows, of the same structure, types and shapes. ``seed`` is a pair of integers for
+            ``tf.random.stateless_*`` and ``tf.image.stateless_*``, new for each batch: with it,
+            batches are the same in each run and after a restart.
+        classes: which classes; the positives by default.
+        labels: a function of the elements that returns the class of each row, where ``y`` is not a
+            class itself.
+        seed: decides what ``function`` is given as its seed.
+        initial_epoch: epoch to start with.
+        in_graph: True makes a dataset that calls into no Python and can be sent to a tf.data
+            service; seeds are then the same in each epoch.
+
+    Returns:
+        A `tf.data.Dataset` of as many batches, of the same structure.
+
+    Raises:
+        ValueError: for a dataset of something else, or a ``function`` that changes structure, type
+            or shape.
+
+    Example:
+        >>> import numpy as np
+        >>> import tensorflow as tf
+        >>> import tfimbalance as tfi
+        >>> x, y = np.zeros((100, 2), "float32"), np.repeat([0, 1], [90, 10])
+        >>> batches = tfi.data.balanced_batches(x, y, batch_size=4)
+        >>> noisy = tfi.data.augment(
+        ...     batches, lambda x, seed: x + tf.random.stateless_uniform(tf.shape(x), seed)
+        ... )
+        >>> rows, labels = next(iter(noisy))
+        >>> (rows.numpy().sum(axis=1) > 0).astype(int).tolist() == labels.numpy().tolist()
+        True
+    """
+    chosen = Chosen(dataset, classes, labels)
+    takes_seed = _takes_seed(function)
+
+    def change(element: tuple[Any, ...], word: Any) -> tuple[Any, ...]:
+        x, *others = element
+        numbers, _ = chosen.rows(element)
+        rows = tf.nest.map_structure(lambda part: taken(part, numbers), x)
+        arguments = (rows, tf.bitcast(word, tf.int32)[0]) if takes_seed else (rows,)
+        changed = function(*arguments)
+        _check_same(rows, changed)
+        changed = tf.nest.map_structure(lambda part, new: with_rows(part, numbers, new), x, changed)
+        return (changed, *others)
+
+    return staged(dataset, change, seed, initial_epoch, in_graph)
+
+
+def _takes_seed(function: Callable[..., Any]) -> bool:
+    if not callable(function):
+        raise bad_value("function", expected="a function of rows", received=repr(function))
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    required = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    return len([p for p in required if p.kind is not p.VAR_POSITIONAL]) == 2
+
+
+def _check_same(rows: Any, changed: Any) -> None:
+    expected = tf.nest.map_structure(tf.type_spec_from_value, rows)
+    try:
+        received = tf.nest.map_structure(tf.type_spec_from_value, changed)
+        tf.nest.assert_same_structure(expected, received)
+        same = all(
+            one.is_compatible_with(other)
+            for one, other in zip(tf.nest.flatten(expected), tf.nest.flatten(received), strict=True)
+        )
+    except (TypeError, ValueError):
+        received, same = changed, False
+    if not same:
+        raise bad_value(
+            "function",
+            expected=f"rows of the same structure, types and shapes, {expected}",
+            received=received,
+        )

@@ -1,0 +1,140 @@
+"""Rare rows mixed with their nearest neighbours in the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tfimbalance._checks import bad_value, check_choice, check_integer, check_number
+from tfimbalance.data._ops import GraphOps
+from tfimbalance.data._random import words
+from tfimbalance.data._stages import Chosen, staged, with_rows
+
+
+def smote_mixup(
+    dataset: tf.data.Dataset,
+    *,
+    classes: Sequence[int] = (1,),
+    fraction: float = 0.5,
+    k_neighbors: int = 5,
+    whole_numbers: str = "keep",
+    labels: Callable[..., Any] | None = None,
+    seed: int = 0,
+    initial_epoch: int = 0,
+    in_graph: bool = False,
+) -> tf.data.Dataset:
+    """Mix rare rows with their nearest neighbours of the same class in the batch.
+
+    Use it on balanced batches, of streams too, where the same few positives come again and again:
+    they come as points between them instead. `smote_batches` looks for neighbours in all of the
+    data, not in the batch.
+
+        x_new = x_i + u (x_j - x_i),  u uniform in [0, 1),  j one of the k nearest to i        [1]
+
+    Floating-point features are mixed, over all of them with one u. Integers, strings, sparse and
+    ragged features, labels and weights are those of row i.
+
+    Args:
+        dataset: of batches ``(x, y)`` or ``(x, y, sample_weight)``.
+        classes: which classes; the positives by default.
+        fraction: of their rows that are mixed; the others stay as they are.
+        k_neighbors: among how many nearest rows the other one is drawn.
+        whole_numbers: ``"keep"``: where both rows hold whole numbers, such as flags and one-hot
+            columns, the value of row i stays. ``"mix"``: all floating-point values are mixed.
+        labels: a function of the elements that returns the class of each row, where ``y`` is not a
+            class itself.
+        seed: decides which rows, which neighbours and how far.
+        initial_epoch: epoch to start with.
+        in_graph: True makes a dataset that calls into no Python and can be sent to a tf.data
+            service; it draws the same in each epoch.
+
+    Returns:
+        A `tf.data.Dataset` of as many batches, of the same structure. Distances take
+        ``m x m`` numbers for m rows of those classes in a batch.
+
+    Raises:
+        ValueError: for a dataset of something else, features without a dense floating-point array,
+            or arguments outside their bounds.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfimbalance as tfi
+        >>> x, y = np.linspace(0.1, 0.9, 100, dtype="float32"), np.repeat([0, 1], [90, 10])
+        >>> batches = tfi.data.balanced_batches(x[:, None], y, batch_size=20)
+        >>> mixed = tfi.data.smote_mixup(batches, fraction=1.0)
+        >>> rows, labels = next(iter(mixed))
+        >>> new = rows.numpy()[labels.numpy() == 1]
+        >>> bool(((new >= x[90]) & (new <= x[99])).all()), np.isin(new, x).all()
+        (True, np.False_)
+
+    References:
+        [1] Chawla et al., SMOTE: Synthetic Minority Over-sampling Technique, JAIR 2002,
+        arXiv 1106.1813.
+    """
+    chosen = Chosen(dataset, classes, labels)
+    fraction = check_number("fraction", fraction, minimum=0.0, maximum=1.0)
+    neighbors = check_integer("k_neighbors", k_neighbors, minimum=1)
+    check_choice("whole_numbers", whole_numbers, ("keep", "mix"))
+    if not any(_is_mixed(leaf) for leaf in tf.nest.flatten(dataset.element_spec[0])):
+        raise bad_value(
+            "dataset",
+            expected="a dense floating-point array among the features, to mix rows of",
+            received=f"{dataset.element_spec[0]}",
+        )
+
+    def change(element: tuple[Any, ...], word: Any) -> tuple[Any, ...]:
+        x, *others = element
+        numbers, ids = chosen.rows(element)
+        mixed = [leaf for leaf in tf.nest.flatten(x) if _is_mixed(leaf)]
+        other, found = _neighbors(
+            [tf.gather(leaf, numbers) for leaf in mixed], ids, word, neighbors
+        )
+        far, hit = _uniform(word, 1, numbers), _uniform(word, 2, numbers) < fraction
+        far = tf.where(hit & found, far, 0.0)
+
+        def mix(part: Any) -> Any:
+            if not _is_mixed(part):
+                return part
+            own = tf.gather(part, numbers)
+            step = tf.gather(own, other) - own
+            if whole_numbers == "keep":
+                whole = (own == tf.round(own)) & (step == tf.round(step))
+                step = tf.where(whole, tf.zeros_like(step), step)
+            length = tf.reshape(far, [-1, *[1] * (part.shape.rank - 1)])
+            return with_rows(part, numbers, own + tf.cast(length, part.dtype) * step)
+
+        return (tf.nest.map_structure(mix, x), *others)
+
+    return staged(dataset, change, seed, initial_epoch, in_graph)
+
+
+def _is_mixed(leaf: Any) -> bool:
+    dense = not isinstance(
+        leaf, (tf.SparseTensor, tf.RaggedTensor, tf.SparseTensorSpec, tf.RaggedTensorSpec)
+    )
+    return dense and bool(leaf.dtype.is_floating)
+
+
+def _neighbors(parts: list[Any], ids: Any, word: Any, k: int) -> tuple[Any, Any]:
+    """Return for each row one of its nearest of the same class, and whether there is one."""
+    flat = [tf.reshape(tf.cast(part, tf.float32), [tf.size(ids), -1]) for part in parts]
+    features = tf.concat(flat, axis=1)
+    squares = tf.reduce_sum(features**2, axis=1)
+    distance = squares[:, None] + squares - 2.0 * tf.matmul(features, features, transpose_b=True)
+    same = tf.linalg.set_diag(ids[:, None] == ids, tf.zeros_like(ids, tf.bool))
+    distance = tf.where(same, distance, distance.dtype.max)
+    most = tf.minimum(k, tf.size(ids))
+    _, nearest = tf.math.top_k(-distance, most)
+    count = tf.minimum(tf.reduce_sum(tf.cast(same, tf.int64), axis=1), tf.cast(most, tf.int64))
+    which = tf.cast(_uniform(word, 3, ids) * tf.cast(count, tf.float32), tf.int64)
+    which = tf.minimum(which, tf.maximum(count - 1, 0))
+    return tf.gather(nearest, which[:, None], batch_dims=1)[:, 0], count > 0
+
+
+def _uniform(word: Any, number: int, like: Any) -> Any:
+    """Return a number in [0, 1) for each row."""
+    own = words(GraphOps, word, GraphOps.array([number], unsigned=True))
+    drawn = words(GraphOps, own, GraphOps.unsigned(tf.range(tf.size(like, tf.int64))))
+    return tf.cast(GraphOps.shift(drawn, 40), tf.float32) * 2.0**-24

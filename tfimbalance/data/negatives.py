@@ -1,0 +1,239 @@
+"""Positives of implicit feedback, each with items that the user did not choose."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfimbalance._checks import bad_value, check_integer, check_number, per_class
+from tfimbalance.data._batches import PlannedBatches
+from tfimbalance.data._negative_draws import Draws, Known
+from tfimbalance.data._pipeline import check_shards, weak
+from tfimbalance.data._plan import BalancedPlan
+from tfimbalance.data._sources import Rows
+from tfimbalance.data._structures import taken
+
+_POPULARITY_POWER = 0.75
+
+
+def with_negatives(
+    positives: Any,
+    *,
+    num_items: int,
+    num_negatives: int = 4,
+    distribution: Any = "uniform",
+    power: float | None = None,
+    exclude_positives: bool = False,
+    item: Any = None,
+    user: Any = None,
+    as_lists: bool = False,
+    batch_size: int = 256,
+    steps_per_epoch: int | None = None,
+    seed: int = 0,
+    initial_epoch: int = 0,
+    num_shards: int = 1,
+    shard_index: int = 0,
+) -> tf.data.Dataset:
+    """Give each positive pair of user and item some items drawn as negatives, anew in each epoch.
+
+    Use it for implicit feedback, where only positives are known: clicks, purchases, plays. With
+    ``draw_probability`` beside each item, what the draws do to the logits can be undone while
+    training, and what is served is ``log p(item | user)``, up to a constant for a softmax:
+
+        softmax over a list:  logits - log(draw_probability)                            [1]
+        sigmoid of a row:     logit - log(num_negatives * draw_probability)
+
+    Args:
+        positives: ``(users, items)``, or a dictionary of arrays with a row for each positive; other
+            columns go along with their row.
+        num_items: how many items there are; their ids are 0 to ``num_items - 1``.
+        num_negatives: drawn for each positive.
+        distribution: ``"uniform"``; ``"popularity"``, as often as an item is among the positives,
+            to the ``power``; or one probability or frequency for each item.
+        power: of the popularity; 0.75 by default.
+        exclude_positives: True draws again where an item is one of the user's positives. Leave it
+            at False for a softmax with log Q, which must not remove them [1].
+        item: key of the items; ``"item"`` in a dictionary, 1 in a tuple.
+        user: key of the users, for ``exclude_positives``; ``"user"`` in a dictionary, 0 in a tuple.
+        as_lists: True hands out one row a positive, its items as a list of which the first is
+            the positive, for a softmax. False hands out one row an item, for a sigmoid.
+        batch_size: positives a batch.
+        steps_per_epoch: batches an epoch; by default one pass over the positives.
+        seed: decides the order and the draws.
+        initial_epoch: epoch to start with.
+        num_shards: split the batches among as many workers.
+        shard_index: which of them this is, from 0.
+
+    Returns:
+        A `tf.data.Dataset` of ``(x, y)`` of known cardinality. ``x`` is ``positives`` with
+        ``"draw_probability"``, or a third element of the tuple: the probability that one draw gives
+        the item, also of a positive. Memory: two numbers an item and, with
+        ``exclude_positives``, one a positive.
+
+    Shapes:
+        with ``rows = batch_size * (1 + num_negatives)``, items, ``draw_probability`` (float32) and
+        ``y`` (int32) are ``(rows,)``, each positive followed by its negatives; as lists they are
+        ``(batch_size, 1 + num_negatives)``, and other columns ``(batch_size, ...)``.
+
+    Raises:
+        ValueError: for ids outside the items, an unknown distribution, a user who has all items
+            that are drawn, or missing columns.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfimbalance as tfi
+        >>> pairs = np.array([0, 0, 1, 2]), np.array([3, 5, 3, 9])
+        >>> dataset = tfi.data.with_negatives(pairs, num_items=10, num_negatives=2, batch_size=4)
+        >>> (users, items, draw_probability), labels = next(iter(dataset))
+        >>> labels.numpy().tolist(), float(draw_probability[0])
+        ([1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0], 0.10000000149011612)
+
+    References:
+        [1] Yi et al., Sampling-bias-corrected neural modeling for large corpus item
+        recommendations, RecSys 2019.
+    """
+    num_items = check_integer("num_items", num_items, minimum=2)
+    num_negatives = check_integer("num_negatives", num_negatives, minimum=1)
+    batch_size = check_integer("batch_size", batch_size, minimum=1)
+    seed = check_integer("seed", seed, minimum=0)
+    shards = check_shards(num_shards, shard_index)
+    in_dictionary = isinstance(positives, dict)
+    columns = positives if in_dictionary else tuple(positives)
+    item_key = item if item is not None else ("item" if in_dictionary else 1)
+    items = _ids("items", columns, item_key, num_items)
+    rows = Rows({"x": columns, "y": items})
+    probabilities = _probabilities(distribution, power, items, num_items)
+    known = None
+    if exclude_positives:
+        user_key = user if user is not None else ("user" if in_dictionary else 0)
+        known = Known(_ids("users", columns, user_key, None), items, probabilities)
+    steps = math.ceil(rows.num_rows / (batch_size * num_shards))
+    if steps_per_epoch is not None:
+        steps = check_integer("steps_per_epoch", steps_per_epoch, minimum=1)
+    plan = BalancedPlan(np.zeros(rows.num_rows, np.uint8), 1, [Fraction(1)], batch_size, seed)
+    draws = Draws(probabilities, items, num_negatives, known, seed)
+    return _WithNegatives(
+        plan, rows, steps, initial_epoch, shards, draws, item_key, as_lists
+    ).dataset()
+
+
+def _ids(name: str, columns: Any, key: Any, limit: int | None) -> NDArray[Any]:
+    try:
+        column = columns[key]
+    except (KeyError, IndexError, TypeError):
+        kind = sorted(columns) if isinstance(columns, dict) else f"{len(columns)} arrays"
+        raise bad_value(
+            "positives",
+            expected=f"a column {key!r} of {name}",
+            received=f"{kind}",
+            remedy="Say which it is: item=..., user=...",
+        ) from None
+    ids = np.asarray(column)
+    if ids.ndim != 1 or ids.dtype.kind not in "iu":
+        raise bad_value(
+            "positives",
+            expected=f"integer ids of {name}, one a row",
+            received=f"{ids.dtype} of shape {ids.shape} in {key!r}",
+        )
+    if ids.size == 0:
+        raise bad_value("positives", expected="at least one positive", received="none")
+    if limit is not None and (ids.min() < 0 or ids.max() >= limit):
+        raise bad_value(
+            "positives",
+            expected=f"items from 0 to num_items - 1 = {limit - 1}",
+            received=f"{ids.max() if ids.max() >= limit else ids.min()}",
+        )
+    return ids
+
+
+def _probabilities(
+    distribution: Any, power: float | None, items: NDArray[Any], num_items: int
+) -> NDArray[np.float64]:
+    if isinstance(distribution, str) and distribution == "popularity":
+        strength = _POPULARITY_POWER if power is None else power
+        strength = check_number("power", strength, minimum=0.0)
+        counts = np.bincount(items, minlength=num_items).astype(np.float64)
+        # An item that was never chosen is never drawn, whatever the power.
+        frequency = np.where(counts > 0, counts**strength, 0.0)
+        return np.asarray(frequency / frequency.sum())
+    if power is not None:
+        raise bad_value(
+            "power",
+            expected='None, because only distribution="popularity" has a power',
+            received=power,
+        )
+    if isinstance(distribution, str):
+        if distribution != "uniform":
+            raise bad_value(
+                "distribution",
+                expected='"uniform", "popularity" or one probability an item',
+                received=repr(distribution),
+            )
+        return np.full(num_items, 1.0 / num_items)
+    vector = per_class("distribution", distribution)
+    if len(vector) != num_items or vector.sum() <= 0:
+        raise bad_value(
+            "distribution",
+            expected=f"a frequency for each of num_items={num_items} items, not all 0",
+            received=f"{len(vector)} of them with a sum of {vector.sum():g}",
+        )
+    return np.asarray(vector / vector.sum())
+
+
+class _WithNegatives(PlannedBatches):
+    """Positives in a random order, with what was drawn for them."""
+
+    with_places = True
+
+    def __init__(
+        self,
+        plan: BalancedPlan,
+        rows: Rows,
+        steps: int,
+        initial_epoch: int,
+        shards: tuple[int, int],
+        draws: Draws,
+        item_key: Any,
+        as_lists: bool,
+    ) -> None:
+        super().__init__(plan, rows, steps, initial_epoch, shards)
+        self._draws, self._item_key, self._as_lists = draws, item_key, as_lists
+
+    def fetch(self, numbers: tf.Tensor) -> tuple[Any, ...]:
+        size, width = numbers.shape[0] // 2, 1 + self._draws.num_negatives
+        columns, positive = self._rows.fetch(numbers[:size])
+        items, probability = tf.numpy_function(
+            weak(self._draw), [numbers], [positive.dtype, tf.float32], stateful=False
+        )
+        items = tf.ensure_shape(items, [size, width])
+        probability = tf.ensure_shape(probability, [size, width])
+        labels = tf.tile(tf.one_hot([0], width, dtype=tf.int32), [size, 1])
+        if not self._as_lists:
+            # A row for each item: the other columns again for each.
+            again = tf.repeat(tf.range(size), width)
+            columns = tf.nest.map_structure(lambda column: taken(column, again), columns)
+            items, probability, labels = (
+                tf.reshape(part, [-1]) for part in (items, probability, labels)
+            )
+        if isinstance(columns, dict):
+            columns = {**columns, self._item_key: items, "draw_probability": probability}
+        else:
+            listed = list(columns)
+            listed[self._item_key] = items
+            columns = (*listed, probability)
+        if self._block == 1:
+            return columns, labels
+        stacked: tuple[Any, ...] = tf.nest.map_structure(self._in_block, (columns, labels))
+        return stacked
+
+    def _draw(self, numbers: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        rows, places = np.split(numbers, 2)
+        return self._draws.draw(rows, places)
+
+    def _in_block(self, part: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(part, [self._block, part.shape[0] // self._block, *part.shape[1:]])
