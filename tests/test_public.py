@@ -35,9 +35,9 @@ def test_arguments_after_the_first_are_keyword_only(thing):
     if thing is tfi.ClassStatistics:
         return  # A record of its fields.
     positional = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    assert len(positional) <= (
-        2 if len([p for p in positional if p.default is p.empty]) == 2 else 1
-    ) or (positional[0].name in ("y_true",))
+    required = len([p for p in positional if p.default is p.empty])
+    assert len(positional) <= max(1, required) or positional[0].name == "y_true"
+    assert required <= 3
 
 
 def test_import_adds_little_to_keras():

@@ -6,6 +6,7 @@ from tfimbalance.data.balanced import balanced_batches
 from tfimbalance.data.mixup import smote_mixup
 from tfimbalance.data.negatives import with_negatives
 from tfimbalance.data.resample import resampled_batches
+from tfimbalance.data.smote import smote_batches
 from tfimbalance.data.streaming import balanced_stream
 from tfimbalance.data.undersampling import weighted_undersampling
 
@@ -16,6 +17,7 @@ __all__ = [
     "balanced_stream",
     "class_sampling",
     "resampled_batches",
+    "smote_batches",
     "smote_mixup",
     "weighted_undersampling",
     "with_negatives",

@@ -46,9 +46,9 @@ class PlannedBatches(Pipeline):
         *,
         reads: bool = False,
     ) -> None:
-        super().__init__(steps, initial_epoch)
+        super().__init__(steps, initial_epoch, shards[0])
         self._steps, self._plan, self._rows = steps, plan, rows
-        self._num_shards, self._shard_index = shards
+        self._shard_index = shards[1]
         block_bytes = BYTES_PER_READ if reads else _BYTES_PER_BLOCK
         batch_bytes = max(1, rows.row_bytes * plan.batch_size)
         most = max(1, max(_ROWS_PER_PLAN, plan.rows_at_least) // (plan.batch_size * shards[0]))

@@ -22,10 +22,11 @@ class Pipeline:
     such function for the life of the process, and must not keep the data with it.
     """
 
-    def __init__(self, steps: int | None, initial_epoch: int) -> None:
+    def __init__(self, steps: int | None, initial_epoch: int, num_shards: int = 1) -> None:
         self.steps = steps
         self.cardinality = tf.data.UNKNOWN_CARDINALITY if steps is None else steps
         self.epoch = check_integer("initial_epoch", initial_epoch, minimum=0)
+        self._num_shards = num_shards
 
     def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
         """Return the batches of one epoch, at least ``steps`` of them."""
@@ -41,7 +42,7 @@ class Pipeline:
             dataset = epochs.flat_map(plain(lambda epoch: self._limited(epoch, self.steps or 0)))
         if self.cardinality != tf.data.UNKNOWN_CARDINALITY:
             dataset = dataset.apply(tf.data.experimental.assert_cardinality(self.cardinality))
-        return held(dataset.with_options(options()), self)
+        return held(dataset.with_options(options(self._num_shards)), self)
 
     def _limited(self, epoch: tf.Tensor, steps: int) -> tf.data.Dataset:
         batches = self.epoch_dataset(epoch).take(steps)
@@ -60,9 +61,15 @@ class Pipeline:
         return index * 0
 
 
-def options() -> tf.data.Options:
-    """Options of all our datasets: in order, and without copies of captured tensors."""
+def options(num_shards: int = 1) -> tf.data.Options:
+    """Options of all our datasets: in order, and without copies of captured tensors.
+
+    Of a dataset that several workers make alike, a strategy gives each its part of every batch; one
+    that was made for one of ``num_shards`` workers is left as it is.
+    """
     chosen = tf.data.Options()
+    policy = tf.data.experimental.AutoShardPolicy
+    chosen.experimental_distribute.auto_shard_policy = policy.OFF if num_shards > 1 else policy.DATA
     chosen.deterministic = True
     # The default rewrites copy captured tensors.
     chosen.experimental_optimization.apply_default_optimizations = False

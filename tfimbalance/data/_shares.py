@@ -121,6 +121,19 @@ def _normalised(shares: list[Fraction]) -> list[Fraction]:
     return [share / total for share in shares]
 
 
+def check_batch_size(batch_size: int, shares: list[Fraction], *, or_turns: bool = False) -> None:
+    """Raise unless a batch holds a row of every class that has a share."""
+    with_share = sum(share > 0 for share in shares)
+    if batch_size < with_share:
+        raise bad_value(
+            "batch_size",
+            expected=f"at least {with_share}, one row for each class that has a share",
+            received=batch_size,
+            remedy="Raise batch_size, or give fewer classes a share: class_shares={class: share}."
+            + (" every_class=False lets classes take turns." if or_turns else ""),
+        )
+
+
 class Turns:
     """Equal shares: the classes take turns, one row each.
 

@@ -297,8 +297,10 @@ class Rows:
         # A tuple: tf.nest would sort the names.
         self._structure = tuple(_plain(_loaded(name, value)) for name, value in structure.items())
         self.leaves: list[Leaf] = []
+        self._sizes: dict[str, int] = {}
         lengths: list[tuple[str, int]] = []
         for name, value in zip(structure, self._structure, strict=True):
+            self._sizes[name] = len(tf.nest.flatten(value, expand_composites=False))
             for item in tf.nest.flatten(value, expand_composites=False):
                 if item is None:
                     raise bad_value(name, expected="an array", received="None")
@@ -322,6 +324,17 @@ class Rows:
     def dtypes(self) -> list[tf.DType]:
         """Types of what `gather` returns, in order."""
         return [dtype for leaf in self.leaves for dtype in leaf.dtypes]
+
+    def size_of(self, name: str) -> int:
+        """Return how many leaves an argument has."""
+        return self._sizes[name]
+
+    def features(self, rows: NDArray[Any], leaves: list[int]) -> NDArray[np.float32]:
+        """Return some leaves of some rows as one matrix."""
+        starts = np.cumsum([0, *(len(leaf.dtypes) for leaf in self.leaves)])
+        parts = self.gather(rows)
+        flat = [parts[starts[leaf]].reshape(len(rows), -1) for leaf in leaves]
+        return np.concatenate(flat, axis=1).astype(np.float32)
 
     def gather(self, rows: NDArray[Any]) -> list[NDArray[Any]]:
         """Gather rows of every NumPy leaf."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from tfimbalance.data._batches import BYTES_PER_READ, PlannedBatches
 from tfimbalance.data._class_sampling import ClassSampling
 from tfimbalance.data._pipeline import check_shards, options, plain
 from tfimbalance.data._plan import BalancedPlan
-from tfimbalance.data._shares import resolve_shares
+from tfimbalance.data._shares import check_batch_size, resolve_shares
 from tfimbalance.data._sources import Rows
 from tfimbalance.statistics import ClassStatistics, class_statistics
 
@@ -119,7 +118,7 @@ def balanced_batches(
     stats, ids = _classes(*by, rows.num_rows)
     shares = resolve_shares(class_shares, stats.counts)
     if every_class:
-        _check_batch_size(batch_size, shares)
+        check_batch_size(batch_size, shares, or_turns=True)
     window = max(1, BYTES_PER_READ // max(1, rows.row_bytes))
     plan = BalancedPlan(ids, stats.num_classes, shares, batch_size, seed, block_size, window)
     steps = math.ceil(rows.num_rows / (batch_size * num_shards))
@@ -154,18 +153,6 @@ def _classes(name: str, labels: Any, num_rows: int) -> tuple[ClassStatistics, An
     return class_statistics(labels), ids
 
 
-def _check_batch_size(batch_size: int, shares: list[Fraction]) -> None:
-    with_share = sum(share > 0 for share in shares)
-    if batch_size < with_share:
-        raise bad_value(
-            "batch_size",
-            expected=f"at least {with_share}, one row for each class that has a share",
-            received=batch_size,
-            remedy="Raise batch_size, give fewer classes a share, class_shares={class: share}, or "
-            "let the classes take turns: every_class=False.",
-        )
-
-
 class _Balanced(PlannedBatches):
     """Balanced batches, which know how often each class comes."""
 
@@ -190,4 +177,4 @@ def _in_graph(
         batches = batches.apply(
             tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
         )
-    return batches.with_options(options())
+    return batches.with_options(options(num_shards))

@@ -16,7 +16,7 @@ from tfimbalance.data._graph_labels import check_label_spec, graph_class_ids
 from tfimbalance.data._ops import GraphOps
 from tfimbalance.data._pipeline import Pipeline, options, plain, weak
 from tfimbalance.data._random import seed_word, words
-from tfimbalance.data._shares import resolve_shares
+from tfimbalance.data._shares import check_batch_size, resolve_shares
 from tfimbalance.data._stream_plan import Choice, Memory, StreamPlan
 from tfimbalance.data._structures import no_rows, stacked, taken
 from tfimbalance.statistics import ClassStatistics
@@ -74,7 +74,8 @@ def balanced_stream(
         seed: decides which rows are thinned.
         initial_epoch: epoch to start with; thinning differs from epoch to epoch.
         in_graph: True makes a dataset that calls into no Python and can be sent to a tf.data
-            service. `class_sampling` then has nothing to say, and all epochs thin alike.
+            service. `class_sampling` then has nothing to say, all epochs thin alike, and each
+            worker has exact quotas and a buffer of its own.
 
     Returns:
         A `tf.data.Dataset` of batches ``(x, y)`` or ``(x, y, sample_weight)``. It has
@@ -110,13 +111,7 @@ def balanced_stream(
     reader = _Reader(dataset, labels, batched, batch_size)
     classes = _num_classes(num_classes, class_shares, reader.label_spec)
     group_of, shares = _groups(class_shares, classes)
-    if batch_size < len(shares):
-        raise bad_value(
-            "batch_size",
-            expected=f"at least {len(shares)}, one row for each class that has a share",
-            received=batch_size,
-            remedy="Raise batch_size, or give fewer classes a share.",
-        )
+    check_batch_size(batch_size, shares)
     chunk = reader.rows_per_chunk
     in_all = check_integer("buffer_size", buffer_size or max(batch_size, chunk // 2), minimum=1)
     fraction = Fraction(rate).limit_denominator(1_000_000)
@@ -129,9 +124,8 @@ def balanced_stream(
     stream = _Stream(plan, reader, steps, initial_epoch, seed)
     if not in_graph:
         return stream.dataset()
-    batches = stream.epoch_in_graph(tf.constant(initial_epoch, tf.int64))
-    if stream.cardinality != tf.data.UNKNOWN_CARDINALITY:
-        batches = batches.apply(tf.data.experimental.assert_cardinality(stream.cardinality))
+    batches = stream.epoch_in_graph(tf.constant(stream.epoch, tf.int64))
+    # Its length is not asserted: a worker of a service sees a part of the rows.
     return batches.with_options(options())
 
 

@@ -249,10 +249,10 @@ class _Undersampled(Pipeline):
     ) -> None:
         expected = keep.expected + _MARGIN * keep.deviation
         steps = max(1, math.ceil(expected / (batch_size * shards[0])))
-        super().__init__(steps, initial_epoch)
+        super().__init__(steps, initial_epoch, shards[0])
         self._rows, self._keep, self._batch_size = rows, keep, batch_size
         self._correction, self._per_class = correction, per_class
-        self._num_shards, self._shard_index = shards
+        self._shard_index = shards[1]
         block_bytes = _BYTES_PER_BLOCK if block_size == 1 else 8 * _BYTES_PER_BLOCK
         window = max(1, block_bytes // max(1, rows.row_bytes))
         self._order = Order([rows.num_rows], block_size, window)

@@ -1,0 +1,56 @@
+"""Datasets that are in the epoch in which `fit` is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfimbalance._checks import bad_value
+from tfimbalance.data._pipeline import Pipeline, owners
+
+
+class DatasetEpochs(keras.callbacks.Callback):
+    """Keep the epochs of a dataset and of ``fit`` the same.
+
+    Use it with `keras.callbacks.BackupAndRestore` and with ``fit(initial_epoch=...)``: a job that
+    was killed then goes on with the rows that it would have seen, and ends with the same weights.
+    Without it, a dataset made in a new process starts at its own ``initial_epoch``.
+
+    ``BackupAndRestore`` has to save at the ends of epochs, its default: in mid-epoch Keras saves
+    the weights, and then starts the epoch again from its first batch.
+
+    Args:
+        dataset: of this package, or made from one or several by ``map``, ``prefetch``, ``zip`` and
+            the like.
+
+    Raises:
+        ValueError: for a dataset that nothing of this package is in, or that was made with
+            ``in_graph=True``, whose epochs do not differ.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfimbalance as tfi
+        >>> x, y = np.zeros((100, 3)), np.repeat([0, 1], [90, 10])
+        >>> dataset = tfi.data.balanced_batches(x, y, batch_size=10)
+        >>> callback = tfi.callbacks.DatasetEpochs(dataset.prefetch(1))
+        >>> callback.on_epoch_begin(7)  # As fit does.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        super().__init__()
+        found = list(owners(dataset)) if isinstance(dataset, tf.data.Dataset) else []
+        self._pipelines = [owner for owner in found if isinstance(owner, Pipeline)]
+        if not self._pipelines:
+            raise bad_value(
+                "dataset",
+                expected="a tf.data.Dataset of tfimbalance.data, or made from one",
+                received=f"{dataset!r}",
+                remedy="One made with in_graph=True starts at the initial_epoch it is given.",
+            )
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Put the dataset into this epoch."""
+        for pipeline in self._pipelines:
+            pipeline.epoch = epoch
