@@ -26,8 +26,8 @@ def _balanced(**arguments):
 
 
 def _stream(**arguments):
-    source = tf.data.Dataset.from_tensor_slices(rows()).shuffle(100, seed=1)
-    return tfi.data.balanced_stream(source, batch_size=BATCH, **arguments)
+    source = tf.data.Dataset.from_tensor_slices(rows())
+    return tfi.data.balanced_stream(source, batch_size=BATCH, shuffle_size=100, **arguments)
 
 
 def _undersampled(**arguments):
@@ -51,7 +51,7 @@ def _negatives(**arguments):
     return dataset.map(lambda x, y: (x["x"] + tf.cast(x["item"], tf.float32)[:, None] / 30.0, y))
 
 
-#: Whole datasets, by a function of the epoch to start with.
+# Whole datasets, by functions of such arguments as `initial_epoch`.
 DATASETS = {
     "balanced_batches": _balanced,
     "balanced_stream": _stream,

@@ -242,6 +242,43 @@ def test_epochs_thin_differently_and_in_graph_is_the_first():
         tfi.data.class_sampling(tfi.data.balanced_stream(stream_of(x, y)))
 
 
+@pytest.mark.parametrize("program_seed", [0, 5, None])
+def test_a_source_of_each_epoch(program_seed):
+    x, y = rare(1_000)
+    source = stream_of(x, y)
+
+    def make(**arguments):
+        if program_seed is not None:
+            tf.random.set_seed(program_seed)
+        return tfi.data.balanced_stream(
+            lambda epoch: source.shuffle(200, seed=epoch), batch_size=20, **arguments
+        )
+
+    dataset = make()
+    first, second = (np.stack([rows for rows, _ in read(dataset)]) for _ in (0, 1))
+    assert (np.sort(first, axis=None) != np.sort(second, axis=None)).any()
+    np.testing.assert_array_equal([rows for rows, _ in read(make(initial_epoch=1))], second)
+
+
+def test_rows_are_mixed_within_the_shuffle_size():
+    n = 10_000
+    x, y = np.arange(n), np.zeros(n, np.int32)
+    for batched in (False, True):
+        source = stream_of(x, y).batch(70) if batched else stream_of(x, y)
+        dataset = tfi.data.balanced_stream(
+            source, batch_size=50, class_shares="natural", shuffle_size=500, batched=batched
+        )
+        first, second = (np.concatenate([rows for rows, _ in read(dataset)]) for _ in (0, 1))
+        assert (first != second).any()
+        for order in (first, second):
+            np.testing.assert_array_equal(np.sort(order), x)
+            stretches = order.reshape(-1, 500)
+            np.testing.assert_array_equal(np.sort(stretches, axis=1), x.reshape(-1, 500))
+            # Anywhere in its stretch: the mean distance of two random places is a third of it.
+            moved = np.abs(order - x).mean()
+            assert moved == pytest.approx(500 / 3, rel=0.1)
+
+
 def test_correction_by_what_was_drawn():
     """A model of nothing but a bias: trained on a stream, corrected, it says the base rate."""
     x, y = rare(50_000, 0.02)

@@ -12,22 +12,20 @@ import tensorflow as tf
 
 from tfimbalance._checks import bad_value, check_integer, check_number
 from tfimbalance.data._class_sampling import ClassSampling
-from tfimbalance.data._graph_labels import check_label_spec, graph_class_ids
 from tfimbalance.data._ops import GraphOps
 from tfimbalance.data._pipeline import Pipeline, options, plain, weak
 from tfimbalance.data._random import seed_word, words
 from tfimbalance.data._shares import check_batch_size, resolve_shares
 from tfimbalance.data._stream_plan import Choice, Memory, StreamPlan
+from tfimbalance.data._stream_source import StreamSource, mixed_rows
 from tfimbalance.data._structures import no_rows, stacked, taken
 from tfimbalance.statistics import ClassStatistics
 
-_ROWS_PER_CHUNK = 8_192
-_BYTES_PER_CHUNK = 2**22
 _MEMORY = len(Memory._fields)
 
 
 def balanced_stream(
-    dataset: tf.data.Dataset,
+    dataset: tf.data.Dataset | Callable[[tf.Tensor], tf.data.Dataset],
     *,
     batch_size: int = 256,
     class_shares: str | Mapping[int, float] | Sequence[float] = "balanced",
@@ -35,6 +33,7 @@ def balanced_stream(
     labels: Callable[..., Any] | None = None,
     batched: bool = False,
     rate: float = 1.0,
+    shuffle_size: int = 0,
     buffer_size: int | None = None,
     max_warmup: int = 1_000_000,
     seed: int = 0,
@@ -48,7 +47,7 @@ def balanced_stream(
 
     Every batch has its exact quota. A class that brings more rows than are due is thinned evenly;
     of a class that brings fewer, each new row is handed out at once, and the rows kept in a buffer
-    take turns after it. Rows are mixed as far as ``dataset`` mixes them: shuffle it before.
+    take turns after it. Rows are mixed as far as ``dataset`` mixes them, and ``shuffle_size``.
 
     What the model learns are probabilities for the sampled shares: after reading,
     ``sampling = class_sampling(dataset)`` says what was read and handed out, and
@@ -56,7 +55,11 @@ def balanced_stream(
 
     Args:
         dataset: rows, ``(x, y)`` or ``(x, y, sample_weight)``, of any structure: nested, sparse,
-            ragged, serialized examples.
+            ragged, serialized examples. Or a function that makes it of the number of the epoch, an
+            integer or a tensor, so that each epoch has its own order, after a restart as well:
+            ``lambda epoch: files.shuffle(100, seed=epoch).interleave(tf.data.TFRecordDataset)``.
+            (TensorFlow cannot save an iterator over a ``shuffle`` that is in such a function;
+            a job that was killed then starts again at the epoch.)
         batch_size: rows a batch, at least one for every class that has a share.
         class_shares: ``"balanced"``, ``"natural"`` (thinned only), a mapping (``{1: 0.2}``: the
             rest keeps its own proportions), or one share a class.
@@ -68,6 +71,8 @@ def balanced_stream(
             than single rows; a few thousand rows each are best.
         rate: rows handed out for a row read. 1 reuses a rare row as often as it takes; less thins
             the frequent classes instead, ``2 * prior`` of them without reusing any rare row.
+        shuffle_size: rows that are mixed with one another, anew in each epoch; 0 takes them as they
+            come. It needs no buffer but these rows, and an iterator can be saved.
         buffer_size: rows kept, in equal parts of all classes; 4,096 by default, or as many as 2 MB
             hold. A rare row is reused while the buffer holds it.
         max_warmup: rows to wait for a class that has not come, before an error says so.
@@ -108,7 +113,8 @@ def balanced_stream(
     seed = check_integer("seed", seed, minimum=0)
     max_warmup = check_integer("max_warmup", max_warmup, minimum=1)
     rate = check_number("rate", rate, minimum=0.0, exclusive=True)
-    reader = _Reader(dataset, labels, batched, batch_size)
+    shuffle_size = check_integer("shuffle_size", shuffle_size, minimum=0)
+    reader = StreamSource(dataset, labels, batched, batch_size, shuffle_size)
     classes = _num_classes(num_classes, class_shares, reader.label_spec)
     group_of, shares = _groups(class_shares, classes)
     check_batch_size(batch_size, shares)
@@ -124,7 +130,7 @@ def balanced_stream(
     stream = _Stream(plan, reader, steps, initial_epoch, seed)
     if not in_graph:
         return stream.dataset()
-    batches = stream.epoch_in_graph(tf.constant(stream.epoch, tf.int64))
+    batches = stream.stateless()
     # Its length is not asserted: a worker of a service sees a part of the rows.
     return batches.with_options(options())
 
@@ -159,53 +165,13 @@ def _groups(class_shares: Any, classes: int) -> tuple[list[int], list[Fraction]]
     return group_of, [shares[k] for k in own] + together
 
 
-class _Reader:
-    """The user's dataset as chunks of rows with their classes."""
-
-    def __init__(
-        self, dataset: Any, labels: Callable[..., Any] | None, batched: bool, batch_size: int
-    ) -> None:
-        if not isinstance(dataset, tf.data.Dataset):
-            raise bad_value(
-                "dataset",
-                expected="a tf.data.Dataset of (x, y) or (x, y, sample_weight)",
-                received=type(dataset).__name__,
-                remedy="Arrays, also on disk, go to balanced_batches(x, y).",
-            )
-        spec = dataset.element_spec
-        if not isinstance(spec, tuple) or len(spec) not in (2, 3):
-            raise bad_value(
-                "dataset", expected="elements (x, y) or (x, y, sample_weight)", received=spec
-            )
-        self._labels = labels or (lambda x, y, *weight: y)
-        leaves = [s for s in tf.nest.flatten(spec) if isinstance(s, tf.TensorSpec)]
-        skip = 1 if batched else 0
-        row_bytes = sum(
-            (s.dtype.size or 8) * math.prod(n or 64 for n in (s.shape.as_list() or [])[skip:])
-            for s in leaves
-            if s.shape.rank is not None
-        )
-        fitting = _BYTES_PER_CHUNK // max(1, row_bytes)
-        self.rows_per_chunk = max(batch_size, min(_ROWS_PER_CHUNK, fitting))
-        rows = int(dataset.cardinality())
-        self.num_rows = rows if rows >= 0 and not batched else None
-        self.is_endless = rows == tf.data.INFINITE_CARDINALITY
-        self.chunks = dataset if batched else dataset.batch(self.rows_per_chunk)
-        labels_of = plain(lambda *element: self._labels(*element))
-        self.label_spec = check_label_spec(self.chunks.map(labels_of).element_spec, batched)
-
-    def classes(self, element: Any) -> Any:
-        """Return the class of each row of a chunk; -1 for what is none."""
-        return graph_class_ids(self._labels(*element))
-
-
 class _Stream(Pipeline):
     """Chunks of rows, what is kept between them, and the batches that come out."""
 
     def __init__(
         self,
         plan: StreamPlan,
-        reader: _Reader,
+        reader: StreamSource,
         steps: int | None,
         initial_epoch: int,
         seed: int,
@@ -216,7 +182,7 @@ class _Stream(Pipeline):
         self._plan, self._reader, self._seed = plan, reader, seed
         self._stackable = all(
             isinstance(s, tf.TensorSpec) and 0 not in (s.shape.as_list() or [])
-            for s in tf.nest.flatten(reader.chunks.element_spec)
+            for s in tf.nest.flatten(reader.spec)
         )
         self._finished: list[ClassSampling] = []
         self._current: ClassSampling | None = None
@@ -224,27 +190,33 @@ class _Stream(Pipeline):
     def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
         return self._batches(epoch, watched=True)
 
-    def epoch_in_graph(self, epoch: tf.Tensor) -> tf.data.Dataset:
-        return self._batches(epoch, watched=False)
+    def stateless(self) -> tf.data.Dataset:
+        """Return the batches of the next epoch, without a call into Python."""
+        return self._batches(self.epoch, watched=False)
 
-    def _batches(self, epoch: tf.Tensor, *, watched: bool) -> tf.data.Dataset:
+    def _batches(self, epoch: int | tf.Tensor, *, watched: bool) -> tf.data.Dataset:
         reader, plan = self._reader, self._plan
 
         def with_classes(*element: Any) -> Any:
             return tf.constant(False), reader.classes(element), element
 
-        spec = reader.chunks.element_spec
-        chunks = reader.chunks.map(plain(with_classes))
+        spec = reader.spec
+        chunks = reader.chunks(epoch).map(plain(with_classes))
         if not reader.is_endless:
             ended = (tf.constant(True), tf.zeros([0], tf.int64), no_rows(spec))
             chunks = chunks.concatenate(tf.data.Dataset.from_tensors(ended))
-        word = words(GraphOps, np.uint64(seed_word(self._seed)), GraphOps.unsigned(epoch)[None])
+        number = GraphOps.unsigned(tf.reshape(epoch, [1]))
+        word = words(GraphOps, np.uint64(seed_word(self._seed)), number)
 
         def step(state: Any, chunk: Any) -> Any:
             memory, kept = Memory(*state[:_MEMORY]), state[_MEMORY:]
             last, classes, element = chunk
             chosen = words(GraphOps, word, GraphOps.unsigned(tf.reduce_sum(memory.read)[None]))
             offset = tf.cast(GraphOps.shift(chosen[0], 11), tf.float64) * 2.0**-53
+            if reader.shuffle_size:
+                order = mixed_rows(tf.size(classes, tf.int64), reader.shuffle_size, chosen)
+                classes = tf.gather(classes, order)
+                element = tf.nest.map_structure(lambda part: taken(part, order), element)
             memory, choice = plan.choose(memory, classes, offset, last)
             if watched:
                 seen = [epoch, memory.read, memory.drawn, last]

@@ -1,0 +1,91 @@
+"""The user's dataset as chunks of rows with their classes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from tfimbalance._checks import bad_value
+from tfimbalance.data._graph_labels import check_label_spec, graph_class_ids
+from tfimbalance.data._ops import GraphOps
+from tfimbalance.data._pipeline import plain
+from tfimbalance.data._random import words
+
+_ROWS_PER_CHUNK = 8_192
+_BYTES_PER_CHUNK = 2**22
+
+
+class StreamSource:
+    """The user's dataset as chunks of rows with their classes."""
+
+    def __init__(
+        self,
+        source: Any,
+        labels: Callable[..., Any] | None,
+        batched: bool,
+        batch_size: int,
+        shuffle_size: int,
+    ) -> None:
+        of_epoch = callable(source) and not isinstance(source, tf.data.Dataset)
+        self._of_epoch = source if of_epoch else lambda epoch: source
+        self._batched, self.shuffle_size = batched, shuffle_size
+        dataset = self._of_epoch(0)
+        if not isinstance(dataset, tf.data.Dataset):
+            raise bad_value(
+                "dataset",
+                expected="a tf.data.Dataset of (x, y) or (x, y, sample_weight)",
+                received=type(dataset).__name__,
+                remedy="Arrays, also on disk, go to balanced_batches(x, y).",
+            )
+        self.spec = dataset.element_spec
+        if not isinstance(self.spec, tuple) or len(self.spec) not in (2, 3):
+            raise bad_value(
+                "dataset", expected="elements (x, y) or (x, y, sample_weight)", received=self.spec
+            )
+        self._labels = labels or (lambda x, y, *weight: y)
+        row_bytes = sum(_bytes_of(leaf, batched) for leaf in tf.nest.flatten(self.spec))
+        fitting = _BYTES_PER_CHUNK // max(1, row_bytes)
+        self.rows_per_chunk = max(batch_size, shuffle_size, min(_ROWS_PER_CHUNK, fitting))
+        if shuffle_size:
+            self.rows_per_chunk -= self.rows_per_chunk % shuffle_size
+        rows = int(dataset.cardinality())
+        self.num_rows = rows if rows >= 0 and not batched else None
+        self.is_endless = rows == tf.data.INFINITE_CARDINALITY
+        if not batched:
+            self.spec = dataset.batch(self.rows_per_chunk).element_spec
+        labels_of = plain(lambda *element: self._labels(*element))
+        self.label_spec = check_label_spec(self.chunks(0).map(labels_of).element_spec, batched)
+
+    def chunks(self, epoch: int | tf.Tensor) -> tf.data.Dataset:
+        """Return the rows of an epoch, some thousands at a time."""
+        if tf.is_tensor(epoch):
+            # Of this function's graph alone. Whatever seed the program has, an epoch has its order,
+            # and a seed of 0 for all would not let a tensor be the seed of `shuffle`.
+            tf.random.set_seed(1)
+        dataset = self._of_epoch(epoch)
+        if not self._batched:
+            return dataset.batch(self.rows_per_chunk)
+        return dataset.rebatch(self.rows_per_chunk) if self.shuffle_size else dataset
+
+    def classes(self, element: Any) -> Any:
+        """Return the class of each row of a chunk; -1 for what is none."""
+        return graph_class_ids(self._labels(*element))
+
+
+def _bytes_of(spec: Any, batched: bool) -> int:
+    """Return about how many bytes a row has, 64 for an axis that is unknown."""
+    if not isinstance(spec, tf.TensorSpec) or spec.shape.rank is None:
+        return 64
+    row = spec.shape.as_list()[1 if batched else 0 :]
+    return int((spec.dtype.size or 8) * math.prod(64 if n is None else n for n in row))
+
+
+def mixed_rows(rows: Any, size: int, word: Any) -> Any:
+    """Return the numbers of some rows, every ``size`` of them in a random order."""
+    number = tf.range(rows)
+    drawn = words(GraphOps, word, GraphOps.unsigned(number))
+    by_stretch = tf.argsort(GraphOps.signed(GraphOps.shift(drawn, 1)))
+    return tf.gather(by_stretch, tf.argsort(tf.gather(number, by_stretch) // size, stable=True))
