@@ -172,14 +172,21 @@ def _arrow_leaf(name: str, column: Any) -> Leaf:
 
 
 def _frame_leaf(name: str, frame: Any) -> Leaf:
-    """Rows of a frame whose columns are not NumPy's: taken first, then made one array."""
+    """Rows of a frame or series: one array of its columns, as it is to Keras.
+
+    Columns that are NumPy's become that array; those of Arrow are taken row by row.
+    """
     dtypes = [frame.dtype] if frame.ndim == 1 else list(frame.dtypes)
-    dtype = frame.iloc[:1].to_numpy().dtype
-    if dtype.kind == "O" or all(isinstance(each, np.dtype) for each in dtypes):
+    kinds = [getattr(dtype, "numpy_dtype", dtype) for dtype in dtypes]
+    if not all(isinstance(kind, np.dtype) and kind.kind in "biuf" for kind in kinds):
         return open_leaf(name, frame.to_numpy())
-    return _file_leaf(
-        len(frame), dtype, tuple(frame.shape[1:]), lambda rows: [frame.iloc[rows].to_numpy(dtype)]
-    )
+    # Flags beside numbers are numbers, where pandas would make objects of both.
+    dtype = np.result_type(*kinds)
+    if all(isinstance(each, np.dtype) for each in dtypes):
+        return open_leaf(name, frame.to_numpy(dtype))
+    row_shape = tuple(frame.shape[1:])
+    read = lambda rows: [frame.iloc[rows].to_numpy(dtype)]  # noqa: E731
+    return _file_leaf(len(frame), dtype, row_shape, read)
 
 
 def _unused(buffers: list[NDArray[np.uint8]], references: int) -> NDArray[np.uint8] | None:
