@@ -77,6 +77,16 @@ def test_hundreds_of_classes():
     assert set(seen) == set(x)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint32", "int64", "float32"])
+@pytest.mark.parametrize("classes", [3, 40, 200])
+def test_any_type_of_class_ids(classes, dtype):
+    y = (np.arange(2_000) % classes).astype(dtype)
+    dataset = tfi.data.balanced_batches(np.arange(2_000), y, batch_size=classes)
+    for rows, labels in dataset.take(2):
+        np.testing.assert_array_equal(labels, y[rows.numpy()])
+        assert len(set(labels.numpy().tolist())) == classes
+
+
 def test_an_epoch_is_one_pass_by_default_and_known():
     x, y = data(95, 6)
     dataset = tfi.data.balanced_batches(x, y, batch_size=8)

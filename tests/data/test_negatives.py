@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
@@ -71,6 +72,19 @@ def test_every_positive_once_an_epoch_with_its_columns():
         seen.extend(row[::4])
     assert set(seen) == set(range(601))
     assert len(seen) - 601 == 13 * 50 - 601  # The next pass fills the last batch.
+
+
+def test_frames_and_matrices():
+    users, items = pairs()
+    arguments = {"num_items": 40, "batch_size": 50}
+    expected = next(iter(tfi.data.with_negatives((users, items), **arguments)))[0][1]
+    frame = pd.DataFrame({"user": users, "item": items, "age": users + 20.0})
+    x, _ = next(iter(tfi.data.with_negatives(frame, **arguments)))
+    np.testing.assert_array_equal(x["item"], expected)
+    np.testing.assert_array_equal(x["age"], x["user"].numpy() + 20.0)
+    matrix = np.stack([users, items], axis=1)
+    (_, item, _), _ = next(iter(tfi.data.with_negatives(matrix, **arguments)))
+    np.testing.assert_array_equal(item, expected)
 
 
 def test_as_lists():
@@ -208,6 +222,7 @@ def test_log_q_recovers_preference_from_popular_negatives():
         ({"positives": {"user": np.zeros(3, int)}}, "column 'item'"),
         ({"positives": (np.zeros(3), np.zeros(3))}, "integer ids of items"),
         ({"positives": (np.zeros(3, int), np.zeros(2, int))}, "3 rows"),
+        ({"positives": np.arange(3)}, "two columns"),
         ({"num_negatives": 0}, "num_negatives"),
         ({"distribution": "log"}, '"uniform", "popularity"'),
         ({"distribution": np.ones(3)}, "num_items=40"),

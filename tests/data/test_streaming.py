@@ -311,6 +311,7 @@ def test_what_is_watched_is_let_go_with_the_dataset():
     ("y", "arguments", "message"),
     [
         (np.zeros(500, int), {}, "none of class"),
+        (np.zeros(0, int), {}, "none of class"),
         (np.repeat([0, 1], 250), {"max_warmup": 20, "batch_size": 8}, "max_warmup"),
         (np.repeat([0, 3], 250), {}, "class ids from 0 to 1"),
         (np.repeat([0.0, 0.5], 250), {}, "class ids from 0 to 1"),
@@ -318,7 +319,7 @@ def test_what_is_watched_is_let_go_with_the_dataset():
     ],
 )
 def test_bad_labels_are_refused_while_reading(y, arguments, message):
-    chunks = stream_of(np.arange(500), y).batch(10)
+    chunks = stream_of(np.arange(len(y)), y).batch(10)
     dataset = tfi.data.balanced_stream(chunks, batched=True, **arguments)
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         list(dataset)
@@ -328,6 +329,7 @@ def test_bad_labels_are_refused_while_reading(y, arguments, message):
     ("dataset", "arguments", "message"),
     [
         ([1, 2], {}, "balanced_batches"),
+        (stream_of(np.zeros(0), np.zeros(0, int)), {}, "at least one row"),
         (tf.data.Dataset.range(9), {}, r"\(x, y\)"),
         (stream_of(np.arange(9), np.arange(9) % 2).batch(3), {}, "batched=True"),
         (stream_of(np.arange(9), np.arange(9) % 2), {"batched": True}, "batched=False"),

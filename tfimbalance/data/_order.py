@@ -17,11 +17,12 @@ class Order:
         counts: rows of each class.
         run: rows that stay together until they are mixed with those of other runs.
         window: rows of a class whose runs are mixed.
+        few: whether a class that is asked for may have 6 rows or fewer.
     """
 
-    def __init__(self, counts: Any, run: int = 1, window: int = 1) -> None:
+    def __init__(self, counts: Any, run: int = 1, window: int = 1, few: bool = True) -> None:
         self._counts = np.maximum(counts, 1)
-        self._few = bool(self._counts.min() <= 6) or run > 1
+        self._few = few
         self._run = run
         runs = -(-self._counts // run)
         self._window = max(1, window // run) * run

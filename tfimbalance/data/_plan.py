@@ -29,7 +29,7 @@ def _by_class(ids: NDArray[Any], num_classes: int) -> NDArray[Any]:
         of_class = [np.flatnonzero(ids == k).astype(row_type) for k in range(num_classes)]
         return np.concatenate(of_class)
     # 16-bit integers are sorted by radix, many times faster; larger ones in two such sorts.
-    order = np.argsort((ids & 0xFFFF).astype(np.uint16), kind="stable").astype(row_type)
+    order = np.argsort(ids.astype(np.uint16), kind="stable").astype(row_type)  # The low bits.
     if num_classes <= 2**16:
         return order
     return order[np.argsort((ids >> 16)[order].astype(np.uint16), kind="stable")]
@@ -81,8 +81,9 @@ class BalancedPlan:
         counts = np.bincount(ids, minlength=num_classes)
         self._starts = np.cumsum(counts) - counts
         self._read = ClassStatistics(counts)
-        self._counts = np.maximum(counts, 1)  # Of a class without rows nothing is ever drawn.
-        self._order = Order(self._counts, run, window)
+        # Of a class without rows or share nothing is ever drawn.
+        self._counts = np.maximum(counts, 1)
+        self._order = Order(self._counts, run, window, few=bool(counts[present].min() <= 6))
 
     def class_sampling(self, batches: int) -> ClassSampling:
         """Return the rows there are, and those of the first batches."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value, check_integer, check_number, per_class
 from tfimbalance.data._batches import PlannedBatches
+from tfimbalance.data._files import is_arrow_table
 from tfimbalance.data._negative_draws import Draws, Known
 from tfimbalance.data._pipeline import check_shards, weak
 from tfimbalance.data._plan import BalancedPlan
@@ -49,8 +50,8 @@ def with_negatives(
         sigmoid of a row:     logit - log(num_negatives * draw_probability)
 
     Args:
-        positives: ``(users, items)``, or a dictionary of arrays with a row for each positive; other
-            columns go along with their row.
+        positives: ``(users, items)``, an array of these two columns, or a dictionary or frame with
+            a row for each positive; other columns go along with their row.
         num_items: how many items there are; their ids are 0 to ``num_items - 1``.
         num_negatives: drawn for each positive.
         distribution: ``"uniform"``; ``"popularity"``, as often as an item is among the positives,
@@ -102,8 +103,8 @@ def with_negatives(
     batch_size = check_integer("batch_size", batch_size, minimum=1)
     seed = check_integer("seed", seed, minimum=0)
     shards = check_shards(num_shards, shard_index)
-    in_dictionary = isinstance(positives, dict)
-    columns = positives if in_dictionary else tuple(positives)
+    columns = _columns(positives)
+    in_dictionary = isinstance(columns, dict)
     item_key = item if item is not None else ("item" if in_dictionary else 1)
     items = _ids("items", columns, item_key, num_items)
     rows = Rows({"x": columns, "y": items})
@@ -120,6 +121,23 @@ def with_negatives(
     return _WithNegatives(
         plan, rows, steps, initial_epoch, shards, draws, item_key, as_lists
     ).dataset()
+
+
+def _columns(positives: Any) -> Any:
+    """Return the arrays of the positives, by name or by place."""
+    if is_arrow_table(positives):
+        return {name: positives.column(name) for name in positives.column_names}
+    if hasattr(positives, "iloc") and hasattr(positives, "columns"):
+        return {name: positives[name] for name in positives.columns}
+    if isinstance(positives, (dict, tuple, list)):
+        return positives if isinstance(positives, dict) else tuple(positives)
+    if np.ndim(positives) == 2:
+        return tuple(np.asarray(positives).T)
+    raise bad_value(
+        "positives",
+        expected="(users, items), a dictionary or frame of columns, or an array of two columns",
+        received=f"{type(positives).__name__} of shape {np.shape(positives)}",
+    )
 
 
 def _ids(name: str, columns: Any, key: Any, limit: int | None) -> NDArray[Any]:

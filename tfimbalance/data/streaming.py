@@ -115,6 +115,8 @@ def balanced_stream(
     rate = check_number("rate", rate, minimum=0.0, exclusive=True)
     shuffle_size = check_integer("shuffle_size", shuffle_size, minimum=0)
     reader = StreamSource(dataset, labels, batched, batch_size, shuffle_size)
+    if reader.num_rows == 0:
+        raise bad_value("dataset", expected="at least one row", received="a dataset of none")
     classes = _num_classes(num_classes, class_shares, reader.label_spec)
     group_of, shares = _groups(class_shares, classes)
     check_batch_size(batch_size, shares)
