@@ -154,6 +154,14 @@ def test_kept_with_the_probability_asked_for():
     assert both == pytest.approx((0.3**2 + 0.05**2) / 2, abs=0.01)
 
 
+def test_class_sampling_is_what_a_pass_keeps():
+    x, y = data(40_000, 1_000)
+    dataset = tfi.data.weighted_undersampling(x, y, keep_weight=0.1, correction=None)
+    sampling = tfi.data.class_sampling(dataset)
+    assert sampling.read.counts.tolist() == [39_000, 1_000]
+    assert sampling.drawn.counts.tolist() == [3_900, 1_000]
+
+
 def test_weights_of_one_over_the_probability():
     x, y = data()
     weight = np.linspace(1.0, 2.0, len(x))

@@ -19,11 +19,13 @@ from tfimbalance._checks import (
     per_class,
 )
 from tfimbalance._labels import class_ids
+from tfimbalance.data._class_sampling import ClassSampling
 from tfimbalance.data._ops import NumPyOps
 from tfimbalance.data._order import Order
 from tfimbalance.data._pipeline import Pipeline, call, check_shards, plain
 from tfimbalance.data._random import seed_word, words
 from tfimbalance.data._sources import Rows
+from tfimbalance.statistics import ClassStatistics
 
 _ROWS_PER_CHUNK = 65_536
 _BYTES_PER_BLOCK = 2**22
@@ -166,12 +168,15 @@ class _Keep:
     def __init__(self, weight: Any, ids: NDArray[Any], num_classes: int) -> None:
         self._ids, self.num_classes = ids, num_classes
         self._of = self._reader(weight)
-        total = variance = 0.0
+        of_class, variance = np.zeros(num_classes), 0.0
         for start in range(0, len(ids), _MOST_PER_CHUNK):
             rows = np.arange(start, min(start + _MOST_PER_CHUNK, len(ids)))
             own = self.own(rows)
-            total, variance = total + own.sum(), variance + (own * (1 - own)).sum()
-        self.expected, self.deviation = total, math.sqrt(variance)
+            of_class += np.bincount(ids[rows], weights=own, minlength=num_classes)
+            variance += (own * (1 - own)).sum()
+        self.expected, self.deviation = float(of_class.sum()), math.sqrt(variance)
+        read = ClassStatistics(np.bincount(ids, minlength=num_classes))
+        self.sampling = ClassSampling(read, ClassStatistics(np.rint(of_class)))
 
     def _reader(self, weight: Any) -> Weights:
         if callable(weight):
@@ -261,6 +266,10 @@ class _Undersampled(Pipeline):
         self._chunk = min(_MOST_PER_CHUNK, rows.num_rows, int(_ROWS_PER_CHUNK / of_all))
         batch_bytes = max(1, rows.row_bytes * batch_size)
         self._block = min(max(1, block_bytes // batch_bytes), steps) if rows.stackable else 1
+
+    def class_sampling(self) -> ClassSampling:
+        """Return the rows of each class, and how many of them a pass is expected to keep."""
+        return self._keep.sampling
 
     def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
         size = self._block * self._batch_size
