@@ -49,8 +49,8 @@ def class_sampling(dataset: tf.data.Dataset) -> ClassSampling:
     """Return how many rows of each class a dataset of this package read and handed out.
 
     Of arrays that is known beforehand: one epoch (of `weighted_undersampling`, what one pass is
-    expected to keep). Of `balanced_stream` it is what has been read so far, in all epochs. What to add to the logits of a model trained on them is
-    ``prior_shift(sampling.drawn, sampling.read)``.
+    expected to keep). Of `balanced_stream` it is what has been read so far, in all epochs. What to
+    add to the logits of a model trained on them is ``prior_shift(sampling.drawn, sampling.read)``.
 
     Args:
         dataset: from this package, or made from one by ``map``, ``prefetch`` and the like.
