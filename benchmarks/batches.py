@@ -9,6 +9,8 @@ Limits: 1 is as fast as the limit.
   replays the few rows that it drew once), read from Python, against ours read from Python and in a
   graph; ``sample_from_datasets`` over a shuffled dataset a class, in a graph.
 
+`streams.py`, `resampling.py` and `growth.py` beside this are for the rest of `tfi.data`.
+
     python benchmarks/batches.py             # about four minutes on two cores
     python benchmarks/batches.py --quick     # half a minute
 """

@@ -5,7 +5,10 @@ US flights of 2001 (3,000,000 rows, npm vega-datasets; US BTS), .48% of them thr
 like. Of the training rows only labels are in memory. Every way trains the same network for the same
 number of steps, and is judged on rows at their natural rate that come later.
 
-    python examples/out_of_core.py                        # made up, 1 GB: a minute and a half
+Balancing learns in fewer steps. On the flights, AP after 300 is .017 against .010 of plain
+training; after 1,500 plain training leads (.019 against .015), as rare rows were seen too often.
+
+    python examples/out_of_core.py                        # made up, 1 GB: half a minute
     python examples/out_of_core.py --gigabytes 40         # a file larger than the memory
     python examples/out_of_core.py --parquet flights-3m.parquet
 """
@@ -119,9 +122,10 @@ def flights(parquet: Path, folder: Path, limit: int | None) -> Source:
     columns = {
         name: table[name].combine_chunks().dictionary_encode() for name in table.column_names[3:]
     }
-    sizes = {name: len(column.dictionary) for name, column in columns.items()} | {"hour": 24}
+    sizes = {name: len(column.dictionary) for name, column in columns.items()} | {"weekday": 7}
     columns = {name: column.indices for name, column in columns.items()}
-    columns["hour"] = pc.hour(table["date"]).cast(pa.int32())
+    # Not the hour: it is that of the departure as it was, which tells who was late.
+    columns["weekday"] = pc.day_of_week(table["date"]).cast(pa.int32())
     columns["distance"] = pc.divide(table["distance"].cast(pa.float32()), 1000.0).cast(pa.float32())
     y = (table["delay"].to_numpy() >= LATE).astype(np.int8)
     path = folder / "flights.arrow"
@@ -164,7 +168,10 @@ def drawn(source: Source, steps: int, block_size: int = 1) -> tf.data.Dataset:
 
 
 def passing(source: Source, steps: int) -> tf.data.Dataset:
-    stream = tfi.data.balanced_stream(source.chunks(), batch_size=BATCH_SIZE, batched=True)
+    # One row handed out for ten read: a rare row is used ten times less than at a rate of 1.
+    stream = tfi.data.balanced_stream(
+        source.chunks(), batch_size=BATCH_SIZE, batched=True, rate=0.1
+    )
     return stream.take(steps)
 
 
@@ -261,7 +268,7 @@ def report(results: dict[str, dict[str, Any]], y: np.ndarray, console: Console) 
 
 def main(
     gigabytes: float = 1.0,
-    steps: int = 1500,
+    steps: int = 300,
     parquet: Path | None = None,
     folder: Path | None = None,
     limit: int | None = None,
@@ -300,7 +307,7 @@ def main(
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--gigabytes", type=float, default=1.0)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--parquet", type=Path)
     parser.add_argument("--folder", type=Path, help="where the file is written for the while")
     options = parser.parse_args()
