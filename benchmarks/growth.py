@@ -7,7 +7,7 @@ of a batch is told relative to one line of each table, the reference:
   rows. Beside it the same rows by ``np.take`` into a buffer that is kept: what the memory allows,
   and how it grows by itself, since caches hold less and less of the data;
 - classes: 1e7 rows, relative to 2 classes, in batches of 102,400 with every class in each, and in
-  batches of 1,024 in which the classes take turns (``every_class=False``);
+  batches of 1,024 in which the classes take turns (``small_batches=True``);
 - imbalance: 1e7 rows of 2 classes, batches of 1,024; relative to 10 rows for one.
 
 Memory is that of a fresh process, at the peak and when the dataset is ready, beyond data of which

@@ -129,11 +129,12 @@ class OffsetModel(keras.Model):
         **kwargs: as `keras.Model`.
 
     Shapes:
-        inputs: ``(x, offset)``; the offset has the shape of the logits, or ``(batch, 1)``.
+        inputs: ``(x, offset)``; the offset has the shape of the logits.
         Returns what ``model(x)`` returns.
 
     Raises:
-        ValueError: for a model that ends in a sigmoid or softmax: probabilities have no offset.
+        ValueError: for a model whose last layer is a sigmoid or softmax: probabilities have no
+            offset. When called: for inputs without an offset, or one of another shape.
 
     Example:
         >>> import keras
@@ -156,8 +157,7 @@ class OffsetModel(keras.Model):
             raise bad_value(
                 "model", expected="a Keras model of logits", received=type(model).__name__
             )
-        last = getattr(model.layers[-1], "activation", None) if model.layers else None
-        name = getattr(last, "__name__", "")
+        name = _last_activation(model)
         if name in ("sigmoid", "softmax", "hard_sigmoid"):
             raise bad_value(
                 "model",
@@ -169,8 +169,23 @@ class OffsetModel(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None) -> Tensor:
         """Return the logits of ``x`` plus the offset."""
+        if not isinstance(inputs, (tuple, list)) or len(inputs) != 2:
+            raise bad_value(
+                "inputs",
+                expected="(x, offset)",
+                received=type(inputs).__name__,
+                remedy="To predict without an offset, use the model inside: trained.model.",
+            )
         x, offset = inputs
         logits = self.model(x, training=training)
+        if not _same_shape(logits.shape, offset.shape):
+            raise bad_value(
+                "offset",
+                expected=f"an offset of the shape of the logits, {tuple(logits.shape)}",
+                received=f"shape {tuple(offset.shape)}",
+                remedy="Of weighted_undersampling, per_class_offset=True makes one number for each "
+                "class, False one for a model with one logit.",
+            )
         return logits + ops.cast(offset, logits.dtype)
 
     def get_config(self) -> dict[str, Any]:
@@ -183,3 +198,21 @@ class OffsetModel(keras.Model):
         """Return what `get_config` describes."""
         model = keras.saving.deserialize_keras_object(config.pop("model"), custom_objects)
         return cls(model, **config)
+
+
+def _last_activation(model: keras.Model) -> str:
+    """Return the name of what the last layer does to its logits, as far as layers say it."""
+    for layer in reversed(model.layers):
+        if isinstance(layer, keras.Model):
+            return _last_activation(layer)
+        if isinstance(layer, keras.layers.Softmax):
+            return "softmax"
+        if not isinstance(layer, (keras.layers.Reshape, keras.layers.Flatten)):
+            return getattr(getattr(layer, "activation", None), "__name__", "")
+    return ""
+
+
+def _same_shape(one: Any, other: Any) -> bool:
+    return len(one) == len(other) and all(
+        a is None or b is None or a == b for a, b in zip(one, other, strict=True)
+    )

@@ -76,19 +76,48 @@ def test_slices_are_read_in_order_each_row_once(monkeypatch):
     assert set(rows) <= set(covered)
 
 
-def test_runs_of_neighbours_make_long_reads():
-    """Half as many rows a read as stand together: most of what is read is wanted."""
+def reads(block_size, **arguments):
+    """Slices read, and rows in them, in the second half of an epoch of 20 batches."""
     x, y = data()
-    reads = {}
-    for block_size in (1, 100):
-        sliced = Sliced(x)
-        dataset = tfi.data.balanced_batches(
-            sliced, y, batch_size=200, class_shares="natural", block_size=block_size
-        )
-        sliced.slices.clear()
-        list(dataset.take(3))
-        reads[block_size] = len(sliced.slices)
-    assert reads[100] <= reads[1]
+    sliced = Sliced(x)
+    dataset = tfi.data.balanced_batches(
+        sliced, y, batch_size=200, steps_per_epoch=20, block_size=block_size, **arguments
+    )
+    iterator = iter(dataset)
+    for _ in range(10):
+        next(iterator)
+    sliced.slices.clear()
+    list(iterator)
+    return sliced.slices, sum(stop - start for start, stop in sliced.slices)
+
+
+def test_rows_that_come_again_are_read_once(monkeypatch):
+    """All positives have come in the first half; then the file is read for negatives alone."""
+    monkeypatch.setattr(_files, "_GAP_BYTES", 1)
+    monkeypatch.setattr("tfimbalance.data.balanced.BYTES_PER_READ", 12 * 400)
+    monkeypatch.setattr("tfimbalance.data._batches.BYTES_PER_READ", 12 * 400)
+    _, y = data()
+    slices, _ = reads(50)
+    assert slices
+    assert not any(y[start:stop].any() and stop - start == 1 for start, stop in slices)
+    monkeypatch.setattr("tfimbalance.data._sources._MOST_BYTES_KEPT", 0)
+    without, _ = reads(50)
+    assert any(y[start:stop].any() and stop - start == 1 for start, stop in without)
+    assert len(slices) < len(without)
+
+
+def test_runs_of_neighbours_make_long_reads(monkeypatch):
+    monkeypatch.setattr(_files, "_GAP_BYTES", 1)
+    for module in ("balanced", "_batches"):
+        monkeypatch.setattr(f"tfimbalance.data.{module}.BYTES_PER_READ", 20 * 400)
+    monkeypatch.setattr("tfimbalance.data._batches._BYTES_PER_BLOCK", 20 * 400)
+    lengths = {}
+    for block_size in (1, 50):
+        slices, rows = reads(block_size)
+        lengths[block_size] = rows / len(slices)
+    # Positives stand every 50 rows: no run of negatives is longer than 49.
+    assert lengths[1] < 2
+    assert lengths[50] > 10
 
 
 def test_runs_are_mixed_and_nothing_is_starved():
@@ -152,6 +181,12 @@ def test_flags_beside_numbers_are_numbers():
     rows, labels = next(iter(tfi.data.balanced_batches(frame, y, batch_size=20)))
     assert rows.dtype == tf.float32
     np.testing.assert_array_equal(rows[:, 3], labels)
+
+
+def test_missing_integers_are_refused():
+    values = pd.Series([1, None] * (ROWS // 2), dtype="Int64")
+    with pytest.raises(ValueError, match="missing value in row 1"):
+        tfi.data.balanced_batches(values, data()[1])
 
 
 def test_nulls_are_refused():

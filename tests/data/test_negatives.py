@@ -143,6 +143,17 @@ def test_a_user_who_has_nearly_all():
     (_, item, probability), label = next(iter(dataset))
     assert (item.numpy()[label.numpy() == 0] == 39).all()
     np.testing.assert_allclose(probability.numpy()[label.numpy() == 0], 1.0, rtol=1e-3)
+    # What is left is drawn as often as its probabilities say, however it was tried before.
+    users, items = np.zeros(38, np.uint64), np.arange(38, dtype=np.uint64)
+    frequency = np.append(np.ones(38), [2e-3, 1e-3])
+    dataset = tfi.data.with_negatives(
+        (users, items), num_items=40, num_negatives=500, distribution=frequency,
+        exclude_positives=True, batch_size=38,
+    )  # fmt: skip
+    drawn = np.concatenate([item[label == 0] for (_, item, _), label in dataset])
+    assert set(drawn) == {38, 39}
+    assert (drawn == 38).mean() == pytest.approx(2 / 3, abs=4 * 0.47 / len(drawn) ** 0.5)
+    users, items = np.zeros(39, int), np.arange(39)
     with pytest.raises(ValueError, match="user 0, whose positives are all"):
         tfi.data.with_negatives((users, items), num_items=39, exclude_positives=True)
 
@@ -219,7 +230,7 @@ def test_log_q_recovers_preference_from_popular_negatives():
     [
         ({"num_items": 3}, "items from 0 to num_items - 1 = 2"),
         ({"positives": (np.zeros(0, int), np.zeros(0, int))}, "at least one positive"),
-        ({"positives": {"user": np.zeros(3, int)}}, "column 'item'"),
+        ({"positives": {"user": np.zeros(3, int)}}, "items as 'item'"),
         ({"positives": (np.zeros(3), np.zeros(3))}, "integer ids of items"),
         ({"positives": (np.zeros(3, int), np.zeros(2, int))}, "3 rows"),
         ({"positives": np.arange(3)}, "two columns"),
@@ -229,7 +240,9 @@ def test_log_q_recovers_preference_from_popular_negatives():
         ({"distribution": np.zeros(40)}, "not all 0"),
         ({"power": 0.5}, "only distribution"),
         ({"distribution": "popularity", "power": -1}, "power"),
-        ({"exclude_positives": True, "user": "who"}, "column 'who'"),
+        ({"exclude_positives": True, "user": "who"}, "users as 'who'"),
+        ({"user": 0}, "only exclude_positives"),
+        ({"positives": {"item": [0], "draw_probability": [1.0]}}, "which is added"),
     ],
 )
 def test_bad_input_is_refused_at_once(arguments, message):

@@ -191,6 +191,30 @@ def test_keras_layers_augment_in_fit():
     assert np.isfinite(history["loss"]).all()
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, seed=None: noise(x, seed),
+        lambda x, *, seed: noise(x, seed),
+        lambda x, key: noise(x, key),
+    ],
+)
+def test_a_seed_is_given_to_whoever_takes_one(function):
+    x, y = data()
+    constant = tf.data.Dataset.from_tensors((x[-20:], y[-20:])).repeat(3)
+    expected = batches_of(tfi.data.augment(constant, noise))
+    np.testing.assert_array_equal(batches_of(tfi.data.augment(constant, function)), expected)
+
+
+def test_rows_far_from_zero_find_their_neighbours():
+    start = 1.7e9 + np.arange(64) * 256.0  # As float32 can tell apart, by twos.
+    x = start.astype("float32")[:, None]
+    source = tf.data.Dataset.from_tensors((x, np.ones(64, int))).repeat(5)
+    mixed = tfi.data.smote_mixup(source, fraction=1.0, k_neighbors=1, whole_numbers="mix")
+    for rows, _ in mixed:
+        assert np.abs(rows.numpy() - x).max() <= 256
+
+
 def test_sampling_is_that_of_the_source():
     x, y = data()
     batches = tfi.data.balanced_batches(x, y, batch_size=20)
@@ -213,6 +237,12 @@ BATCHES = tf.data.Dataset.from_tensors((np.zeros((4, 2), "float32"), [0, 1, 0, 1
         (lambda: tfi.data.smote_mixup(BATCHES, classes=[]), "class ids"),
         (lambda: tfi.data.smote_mixup(BATCHES, classes="1"), "class ids"),
         (lambda: tfi.data.smote_mixup(BATCHES, fraction=2), "fraction"),
+        (
+            lambda: tfi.data.augment(
+                BATCHES.map(lambda x, y: (x, tf.one_hot(y, 2))), lambda x: x, classes=[7]
+            ),
+            "width 2",
+        ),
         (lambda: tfi.data.smote_mixup(BATCHES, k_neighbors=0), "k_neighbors"),
         (lambda: tfi.data.smote_mixup(BATCHES, whole_numbers="no"), "whole_numbers"),
         (

@@ -113,6 +113,39 @@ def test_batched_input_gives_batches_as_exact():
     assert all((y[rows] == labels).all() for rows, labels in batches)
 
 
+def test_what_was_read_adds_up_over_iterators():
+    x, y = rare()
+    dataset = tfi.data.balanced_stream(stream_of(x, y), batch_size=100)
+    whole = tfi.data.balanced_stream(stream_of(x, y), batch_size=100)
+    list(whole)
+    for _ in range(3):
+        list(dataset.take(50))
+    once, thrice = tfi.data.class_sampling(whole), tfi.data.class_sampling(dataset)
+    assert thrice.drawn.num_samples >= 3 * 5_000  # What was read ahead counts, too.
+    assert thrice.read.num_samples <= 3 * once.read.num_samples
+    list(dataset)
+    after = tfi.data.class_sampling(dataset)
+    assert after.drawn.num_samples == thrice.drawn.num_samples + once.drawn.num_samples
+
+
+def test_what_is_owed_comes_in_the_end():
+    """A class that comes last: as many batches as rows, but of what the buffer holds."""
+    y = np.repeat([0, 1], [40_000, 400])
+    dataset = tfi.data.balanced_stream(stream_of(np.arange(len(y)), y), batch_size=50)
+    batches = read(dataset)
+    assert len(batches) == len(dataset) == 808
+    assert all(labels.sum() == 25 for _, labels in batches)
+
+
+def test_parts_of_different_lengths_are_refused():
+    parts = tf.data.Dataset.from_generator(
+        lambda: [(np.zeros(3), np.zeros(2, int))],
+        output_signature=(tf.TensorSpec([None]), tf.TensorSpec([None], tf.int64)),
+    )
+    with pytest.raises(tf.errors.InvalidArgumentError, match="as many rows in every part"):
+        list(tfi.data.balanced_stream(parts, batched=True))
+
+
 def test_the_source_is_read_once_an_epoch():
     x, y = rare(3_000)
     passed = []
@@ -336,6 +369,9 @@ def test_bad_labels_are_refused_while_reading(y, arguments, message):
         (stream_of(np.arange(9), np.arange(9) % 2), {"batch_size": 1}, "at least 2"),
         (stream_of(np.arange(9), np.arange(9) % 2), {"class_shares": [0.5, 0.6]}, "sum to 1"),
         (stream_of(np.arange(9), np.arange(9) % 2), {"rate": 0}, "rate"),
+        (stream_of(np.arange(9), np.arange(9) % 2), {"rate": 1e-7}, "at least 1e-6"),
+        (stream_of(np.arange(9), np.arange(9) % 2), {"buffer_size": 0}, "buffer_size"),
+        (stream_of(np.ones((9, 5)), np.eye(3)[np.arange(9) % 3]), {"batched": True}, "batches"),
         (stream_of(np.arange(9), np.arange(9) % 2), {"num_classes": 1}, "num_classes"),
         (stream_of(np.arange(9), np.arange(9) % 2), {"buffer_size": -1}, "buffer_size"),
         (stream_of(np.arange(9), np.array(["a"] * 9)), {}, "one class a row"),

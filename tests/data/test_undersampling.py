@@ -100,8 +100,51 @@ def test_offset_model_is_saved_whole(tmp_path):
         tfi.layers.OffsetModel(
             keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, "sigmoid")])
         )
+    nested = keras.Sequential([keras.Sequential([keras.Input((3,)), keras.layers.Softmax()])])
+    with pytest.raises(ValueError, match="ends in a softmax"):
+        tfi.layers.OffsetModel(nested)
     with pytest.raises(ValueError, match="a Keras model"):
         tfi.layers.OffsetModel(lambda x: x)
+
+
+@pytest.mark.parametrize("shape", [(4, 1), (4,), (4, 3), (1, 2)])
+def test_an_offset_never_spreads_over_logits(shape):
+    model = tfi.layers.OffsetModel(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
+    with pytest.raises(ValueError, match=r"shape of the logits.*per_class_offset"):
+        model((np.ones((4, 3)), np.ones(shape)))
+    with pytest.raises(ValueError, match=r"\(x, offset\).*trained\.model"):
+        model(np.ones((4, 3)))
+
+
+def test_two_units_take_an_offset_for_each_class():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50_000, 1)).astype("float32")
+    y = (rng.random(len(x)) < 1 / (1 + np.exp(3.0 - x[:, 0]))).astype("int32")
+    make = lambda **kw: tfi.data.weighted_undersampling(  # noqa: E731
+        x, y, keep_weight=0.1, batch_size=100, **kw
+    )
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    wrong, trained = tfi.layers.OffsetModel(model), tfi.layers.OffsetModel(model)
+    wrong.compile("sgd", loss)
+    with pytest.raises(ValueError, match="per_class_offset=True"):
+        wrong.fit(make(), verbose=0)
+    trained.compile(keras.optimizers.Adam(0.05), loss)
+    trained.fit(make(per_class_offset=True), epochs=4, verbose=0)
+    p = keras.ops.softmax(model.predict(x, verbose=0, batch_size=50_000)).numpy()[:, 1]
+    assert p.mean() == pytest.approx(y.mean(), rel=0.1)
+
+
+def test_weights_of_any_shape():
+    x, y = data()
+    weights = {"a": np.ones((len(x), 1)), "b": np.full(len(x), 2.0)}
+    dataset = tfi.data.weighted_undersampling(
+        x, {"a": y, "b": y}["a"], keep_weight=0.1, correction="weight", sample_weight=weights
+    )
+    _, labels, given = next(iter(dataset))
+    inverse = np.where(labels, 1.0, 10.0)
+    np.testing.assert_allclose(given["a"][:, 0], inverse, rtol=1e-6)
+    np.testing.assert_allclose(given["b"], 2 * inverse, rtol=1e-6)
 
 
 def test_kinds_of_weights_and_their_offsets():
@@ -222,6 +265,8 @@ def test_shards_split_the_batches():
         ({"keep_weight": 1.5}, r"\[0, 1\]"),
         ({"keep_weight": {0: 0.5}}, "2 classes"),
         ({"keep_weight": np.ones(3)}, "3 rows"),
+        ({"keep_weight": "all"}, "a finite number"),
+        ({"y": np.zeros(4_000, int), "keep_weight": 0.1}, "at least two classes"),
         ({"keep_weight": np.full(4_000, -1.0)}, "above 0"),
         ({"keep_weight": np.ones((4_000, 3))}, "shape"),
         ({"keep_weight": 0.1, "y": THREE}, "more than two classes"),

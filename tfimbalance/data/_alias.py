@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,7 +41,7 @@ class AliasTable:
 
     def draw(self, words: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Return an item for each random word."""
-        half = np.uint64(32)
-        bucket: Any = ((words >> half) * np.uint64(len(self.own)) >> half).astype(np.int64)
-        fraction = (words & np.uint64(2**32 - 1)) * 2.0**-32
-        return np.asarray(np.where(fraction < self.own[bucket], bucket, self.alias[bucket]))
+        scaled = (words >> np.uint64(11)) * (2.0**-53 * len(self.own))
+        bucket = np.minimum(scaled.astype(np.int64), len(self.own) - 1)
+        is_own = scaled - bucket < self.own[bucket]
+        return np.asarray(np.where(is_own, bucket, self.alias[bucket]))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfimbalance.data._pipeline import Pipeline, call, plain
 from tfimbalance.data._plan import BalancedPlan
@@ -30,8 +31,8 @@ class PlannedBatches(Pipeline):
         shards: how many workers share the batches, and which of them this is.
         reads: whether a disk reads the rows in runs, for which blocks are larger.
 
-    A subclass may make something else of the rows' numbers in `fetch`, and of their places among
-    all that are ever handed out, if it sets ``with_places``.
+    A subclass may make something else of the rows' numbers in `fetch`, of their places among all
+    that are ever handed out, and of how often each row came before, if it sets ``with_places``.
     """
 
     with_places = False
@@ -61,7 +62,7 @@ class PlannedBatches(Pipeline):
         """Return the batches of one epoch."""
         per_plan = self._block * self._blocks_per_plan
         plans = tf.data.Dataset.range(math.ceil(self._steps / per_plan))
-        shape = [None, self._block * self._plan.batch_size * (2 if self.with_places else 1)]
+        shape = [None, self._block * self._plan.batch_size * (3 if self.with_places else 1)]
         blocks = plans.map(call(self._row_numbers, tf.int64, epoch, shape=shape)).unbatch()
         # Blocks are fetched ahead, not batches: handing each from thread to thread would cost more
         # than cutting it from its block.
@@ -72,19 +73,23 @@ class PlannedBatches(Pipeline):
         """Make a block of batches of row numbers, with a leading axis unless it is one batch."""
         return self._rows.fetch(numbers, self._block)
 
-    def _row_numbers(self, epoch: np.int64, index: np.int64) -> np.ndarray[Any, Any]:
+    def _row_numbers(self, epoch: np.int64, index: np.int64) -> NDArray[np.int64]:
         """Row numbers of one stretch of an epoch, a block of batches a line."""
         first = int(index) * self._block * self._blocks_per_plan
         batches = min(self._block * self._blocks_per_plan, self._steps - first)
         shards = self._num_shards
         start = (int(epoch) * self._steps + first) * shards
-        rows = self._plan.rows(start, batches * shards)[self._shard_index :: shards]
-        # The epoch's last block may be short: what fills it up is never handed out.
-        missing = -batches % self._block
-        filled = np.concatenate([rows, np.broadcast_to(rows[:1], (missing, rows.shape[1]))])
-        filled = filled.reshape(-1, self._block * self._plan.batch_size)
+        drawn = self._plan.rows_and_passes(start, batches * shards)
+        rows, passes = (part[self._shard_index :: shards] for part in drawn)
+        width = self._block * self._plan.batch_size
         if not self.with_places:
-            return filled
-        number = start + self._shard_index + np.arange(batches + missing) * shards
+            return self._filled(rows).reshape(-1, width)
+        number = start + self._shard_index + np.arange(batches) * shards
         places = number[:, None] * self._plan.batch_size + np.arange(self._plan.batch_size)
-        return np.concatenate([filled, places.reshape(filled.shape)], axis=1)
+        parts = [self._filled(part).reshape(-1, width) for part in (rows, places, passes)]
+        return np.concatenate(parts, axis=1)
+
+    def _filled(self, batches: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Fill up an epoch's last block, which may be short, with what is never handed out."""
+        missing = -len(batches) % self._block
+        return np.concatenate([batches, np.broadcast_to(batches[:1], (missing, batches.shape[1]))])

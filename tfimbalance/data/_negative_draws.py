@@ -15,6 +15,7 @@ from tfimbalance.data._random import seed_word, words
 # Draws that hit a known positive are drawn again so often; what is left is drawn from the others.
 _TRIES = 32
 _LEAST_LEFT = 1e-9
+_USERS_KEPT = 256
 
 
 class Known:
@@ -25,7 +26,7 @@ class Known:
     ) -> None:
         names, self._of_row = np.unique(users, return_inverse=True)
         self._width = len(probabilities)
-        self._pairs = np.unique(self._of_row * self._width + items)
+        self._pairs = np.unique(self._of_row * self._width + items.astype(np.int64))
         owner = self._pairs // self._width
         # What a draw must not give, as a probability.
         self.mass = np.bincount(owner, weights=probabilities[self._pairs % self._width])
@@ -66,6 +67,7 @@ class Draws:
         self._table = AliasTable(probabilities)
         self.num_negatives = num_negatives
         self._word = np.array([seed_word(seed, 1)], np.uint64)
+        self._left: dict[int, tuple[NDArray[Any], NDArray[np.float64]]] = {}
 
     def draw(
         self, rows: NDArray[np.int64], places: NDArray[np.int64]
@@ -98,10 +100,26 @@ class Draws:
             drawn[row, column] = self._table.draw(again)
             left = known.has(user[row], drawn[row, column])
             row, column = row[left], column[left]
-        for i, j in zip(row.tolist(), column.tolist(), strict=True):
-            # A user who has nearly all: the rest by its cumulated probabilities.
-            allowed = self._probabilities.copy()
-            allowed[known.items(int(user[i]))] = 0.0
-            ends = np.cumsum(allowed)
-            fraction = float(word[i, j] >> np.uint64(11)) * 2.0**-53
-            drawn[i, j] = np.searchsorted(ends, fraction * ends[-1], side="right")
+        # Users who have nearly all: what is left of it, by its cumulated probabilities.
+        fresh = words(NumPyOps, word[row, column], np.array([_TRIES], np.uint64))
+        fraction = (fresh >> np.uint64(11)) * 2.0**-53
+        for one in np.unique(user[row]):
+            own = user[row] == one
+            left, ends = self._left_for(int(one))
+            drawn[row[own], column[own]] = left[
+                np.searchsorted(ends, fraction[own] * ends[-1], side="right")
+            ]
+
+    def _left_for(self, user: int) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        """Return what a user does not have, and its cumulated probabilities."""
+        found = self._left.get(user)
+        if found is None:
+            assert self._known is not None
+            is_left = self._probabilities > 0
+            is_left[self._known.items(user)] = False
+            left = np.flatnonzero(is_left)
+            found = (left, np.cumsum(self._probabilities[left]))
+            if len(self._left) >= _USERS_KEPT:
+                self._left.clear()
+            self._left[user] = found
+        return found

@@ -66,62 +66,73 @@ class BalancedPlan:
         self.batch_size = batch_size
         # Shares of many classes are worth working out for many rows at a time only.
         self.rows_at_least = 0
-        equal = len({share for share in shares if share}) == 1
         present = np.flatnonzero([share > 0 for share in shares])
         word = seed_word(seed)
-        self._turns = np.arange(num_classes)
-        if equal:
-            self._turns = np.random.Generator(np.random.PCG64(word)).permutation(present)
-            self._slots: Turns | Quota = Turns(self._turns, batch_size)
+        # Tables of classes are in the order of `slots`: many classes are looked up one by one.
+        self._classes = np.arange(num_classes)
+        if len({share for share in shares if share}) == 1:
+            self._classes = np.random.Generator(np.random.PCG64(word)).permutation(present)
+            self._slots: Turns | Quota = Turns(len(present), batch_size)
         else:
             self._slots = Quota(shares, batch_size)
             self.rows_at_least = 16 * num_classes
-        self._word = word
+        self._seeds = words(NumPyOps, np.array([word], np.uint64), self._classes.astype(np.uint64))
         self._rows = _by_class(ids, num_classes)
         counts = np.bincount(ids, minlength=num_classes)
-        self._starts = np.cumsum(counts) - counts
         self._read = ClassStatistics(counts)
+        self._starts = (np.cumsum(counts) - counts)[self._classes]
         # Of a class without rows or share nothing is ever drawn.
-        self._counts = np.maximum(counts, 1)
-        self._order = Order(self._counts, run, window, few=bool(counts[present].min() <= 6))
+        self._counts = np.maximum(counts, 1)[self._classes]
+        few = bool(counts[present].min() <= 6)
+        self._order = Order(self._counts, run, window, few=few)
 
     def class_sampling(self, batches: int) -> ClassSampling:
         """Return the rows there are, and those of the first batches."""
         drawn = np.zeros_like(self._read.counts)
-        drawn[self._turns] = self._slots.before(NumPyOps, batches)
+        drawn[self._classes] = self._slots.before(NumPyOps, batches)
         return ClassSampling(self._read, ClassStatistics(drawn))
 
     def rows(self, first: int, batches: int) -> NDArray[np.int64]:
         """Return the row numbers of consecutive batches, ``(batches, batch_size)``."""
+        return self.rows_and_passes(first, batches)[0]
+
+    def rows_and_passes(
+        self, first: int, batches: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return row numbers, and how often each row came before, ``(batches, batch_size)``."""
         ops = NumPyOps
         classes, places = (x.ravel() for x in self._slots.slots(ops, first, batches))
-        rows = np.empty(classes.size, np.int64)
+        rows, passes = (np.empty(classes.size, np.int64) for _ in range(2))
+        parts: list[tuple[Any, Any]]
         if len(self._counts) <= _FEW_CLASSES:
             # What is the same for all rows of a class is worked out once.
-            for k in np.flatnonzero(np.bincount(classes, minlength=len(self._counts))):
-                at = np.flatnonzero(classes == k)
-                for part in range(0, len(at), _AT_ONCE):
-                    chosen = at[part : part + _AT_ONCE]
-                    rows[chosen] = self._lookup(ops, np.array([k]), places[chosen])
+            parts = [
+                (np.array([k]), at[part : part + _AT_ONCE])
+                for k in np.flatnonzero(np.bincount(classes, minlength=len(self._counts)))
+                for at in [np.flatnonzero(classes == k)]
+                for part in range(0, len(at), _AT_ONCE)
+            ]
         else:
-            for part in range(0, len(rows), _AT_ONCE):
-                few = slice(part, part + _AT_ONCE)
-                rows[few] = self._lookup(ops, classes[few], places[few])
-        return rows.reshape(batches, self.batch_size)
+            stretches = [slice(i, i + _AT_ONCE) for i in range(0, len(rows), _AT_ONCE)]
+            parts = [(classes[stretch], stretch) for stretch in stretches]
+        for k, at in parts:
+            rows[at], passes[at] = self._lookup(ops, k, places[at])
+        shape = (batches, self.batch_size)
+        return rows.reshape(shape), passes.reshape(shape)
 
     def rows_in_graph(self, first: tf.Tensor, batches: int) -> tf.Tensor:
         """Return the same in a TensorFlow graph that calls into nothing."""
         ops = GraphOps
         classes, places = self._slots.slots(ops, first, batches)
-        rows = self._lookup(ops, tf.reshape(classes, [-1]), tf.reshape(places, [-1]))
+        rows, _ = self._lookup(ops, tf.reshape(classes, [-1]), tf.reshape(places, [-1]))
         return tf.reshape(rows, [batches, self.batch_size])
 
-    def _lookup(self, ops: Ops, k: Any, place: Any) -> Any:
-        """Return the rows at some places of the classes' streams."""
+    def _lookup(self, ops: Ops, k: Any, place: Any) -> tuple[Any, Any]:
+        """Return rows at some places of the streams of ``k``, as `slots` has them, and passes."""
         place, count = ops.unsigned(place), ops.unsigned(ops.take(ops.array(self._counts), k))
         number = place // count
-        seed = words(ops, ops.array([self._word], unsigned=True), ops.unsigned(k))
+        seed = ops.take(ops.array(self._seeds, unsigned=True), k)
         key = words(ops, seed, number)
         place = self._order.place(ops, k, place - number * count, key)
         index = ops.take(ops.array(self._starts), k) + ops.signed(place)
-        return ops.signed(ops.take(self._rows, index))
+        return ops.signed(ops.take(self._rows, index)), ops.signed(number)

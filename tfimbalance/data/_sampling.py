@@ -179,10 +179,11 @@ class Sampling:
 
 
 def _check_sampler(sampler: Any) -> None:
-    if isinstance(sampler, type) or not hasattr(sampler, "fit_resample"):
+    methods = ("fit_resample", "get_params")
+    if isinstance(sampler, type) or not all(hasattr(sampler, method) for method in methods):
         raise bad_value(
             "sampler",
-            expected="a sampler of imbalanced-learn, an object with a method fit_resample",
+            expected="a sampler of imbalanced-learn, or like one, with fit_resample and get_params",
             received=repr(sampler),
             remedy="For example sampler=imblearn.over_sampling.SMOTE(). A pipeline must be one of "
             "imbalanced-learn that ends with a sampler.",

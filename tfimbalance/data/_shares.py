@@ -130,29 +130,29 @@ def check_batch_size(batch_size: int, shares: list[Fraction], *, or_turns: bool 
             expected=f"at least {with_share}, one row for each class that has a share",
             received=batch_size,
             remedy="Raise batch_size, or give fewer classes a share: class_shares={class: share}."
-            + (" every_class=False lets classes take turns." if or_turns else ""),
+            + (" small_batches=True lets classes take turns." if or_turns else ""),
         )
 
 
 class Turns:
-    """Equal shares: the classes take turns, one row each.
+    """Equal shares: some classes take turns, one row each.
 
     Any stretch of the cycle holds a class ``floor`` or ``ceil`` of its share, and so does a batch.
     """
 
-    def __init__(self, classes: IntArray, batch_size: int) -> None:
-        self._classes, self._batch_size = classes, batch_size
+    def __init__(self, num_classes: int, batch_size: int) -> None:
+        self._num_classes, self._batch_size = num_classes, batch_size
 
     def slots(self, ops: Ops, first: Any, batches: int) -> tuple[Any, Any]:
-        """Return the class of each row of some batches, and how many rows of it came before."""
+        """Return the turn of each row of some batches, and how many rows came before in it."""
         number = first * self._batch_size + ops.arange(batches * self._batch_size)
-        classes = ops.take(ops.array(self._classes), number % len(self._classes))
+        turn, place = number % self._num_classes, number // self._num_classes
         shape = [batches, self._batch_size]
-        return ops.reshape(classes, shape), ops.reshape(number // len(self._classes), shape)
+        return ops.reshape(turn, shape), ops.reshape(place, shape)
 
     def before(self, ops: Ops, batch: Any) -> Any:
-        """Return how many rows all batches before ``batch`` hold, of the classes in their turn."""
-        rows, turns = batch * self._batch_size, len(self._classes)
+        """Return how many rows all batches before ``batch`` hold, for each turn."""
+        rows, turns = batch * self._batch_size, self._num_classes
         return rows // turns + ops.signed(ops.arange(turns) < rows % turns)
 
 

@@ -13,7 +13,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value, check_same_length
+from tfimbalance._labels import first_row
 from tfimbalance.data._files import (
+    KeptRows,
     arrow_reader,
     is_arrow,
     is_arrow_table,
@@ -22,6 +24,9 @@ from tfimbalance.data._files import (
     sliced_reader,
 )
 from tfimbalance.data._pipeline import weak
+
+# Rows of files that are read again and again stay in memory up to here.
+_MOST_BYTES_KEPT = 2**28
 
 Gather = Callable[[NDArray[Any]], list[NDArray[Any]]]
 
@@ -184,6 +189,14 @@ def _frame_leaf(name: str, frame: Any) -> Leaf:
     dtype = np.result_type(*kinds)
     if all(isinstance(each, np.dtype) for each in dtypes):
         return open_leaf(name, frame.to_numpy(dtype))
+    missing = np.asarray(frame.isna())
+    if dtype.kind != "f" and missing.any():
+        raise bad_value(
+            name,
+            expected="a value in every row, as integers and flags have none that means missing",
+            received=f"a missing value in row {first_row(missing)}",
+            remedy="Fill it first, frame.fillna(...), or convert to floats.",
+        )
     row_shape = tuple(frame.shape[1:])
     read = lambda rows: [frame.iloc[rows].to_numpy(dtype)]  # noqa: E731
     return _file_leaf(len(frame), dtype, row_shape, read)
@@ -305,6 +318,7 @@ class Rows:
         self._structure = tuple(_plain(_loaded(name, value)) for name, value in structure.items())
         self.leaves: list[Leaf] = []
         self._sizes: dict[str, int] = {}
+        self._kept: dict[int, KeptRows] = {}
         lengths: list[tuple[str, int]] = []
         for name, value in zip(structure, self._structure, strict=True):
             self._sizes[name] = len(tf.nest.flatten(value, expand_composites=False))
@@ -332,16 +346,22 @@ class Rows:
         """Types of what `gather` returns, in order."""
         return [dtype for leaf in self.leaves for dtype in leaf.dtypes]
 
+    def keep(self, rows: NDArray[np.int64]) -> None:
+        """Read some rows of files no more than once, if they take little memory."""
+        for leaf in self.leaves:
+            if leaf.on_disk and leaf.row_bytes * len(rows) <= _MOST_BYTES_KEPT and len(rows):
+                self._kept[id(leaf)] = KeptRows(rows)
+
     def size_of(self, name: str) -> int:
         """Return how many leaves an argument has."""
         return self._sizes[name]
 
-    def features(self, rows: NDArray[Any], leaves: list[int]) -> NDArray[np.float32]:
+    def features(self, rows: NDArray[Any], leaves: list[int]) -> NDArray[Any]:
         """Return some leaves of some rows as one matrix."""
         starts = np.cumsum([0, *(len(leaf.dtypes) for leaf in self.leaves)])
         parts = self.gather(rows)
         flat = [parts[starts[leaf]].reshape(len(rows), -1) for leaf in leaves]
-        return np.concatenate(flat, axis=1).astype(np.float32)
+        return np.concatenate(flat, axis=1)
 
     def gather(self, rows: NDArray[Any]) -> list[NDArray[Any]]:
         """Gather rows of every NumPy leaf."""
@@ -353,7 +373,9 @@ class Rows:
             if leaf.gather is None:
                 continue
             if leaf.on_disk:
-                gathered += [part[back] for part in leaf.gather(distinct)]
+                kept = self._kept.get(id(leaf))
+                parts = kept.gather(leaf.gather, distinct) if kept else leaf.gather(distinct)
+                gathered += [part[back] for part in parts]
             else:
                 gathered += leaf.gather(rows)
         return gathered

@@ -83,7 +83,15 @@ class Chosen:
             raise bad_value("classes", expected="class ids such as [1]", received=repr(classes))
         self._classes = [check_integer("classes", k, minimum=0) for k in classes]
         self._labels = labels or (lambda x, y, *weight: y)
-        check_label_spec(dataset.map(plain(lambda *e: self._labels(*e))).element_spec, True)
+        of_labels = dataset.map(plain(lambda *e: self._labels(*e))).element_spec
+        shape = check_label_spec(of_labels, True).shape
+        width = shape[-1] if shape.rank == 2 and shape[-1] > 1 else None
+        if width is not None and max(self._classes) >= width:
+            raise bad_value(
+                "classes",
+                expected=f"classes of one-hot rows of width {width}",
+                received=f"class {max(self._classes)}",
+            )
 
     def rows(self, element: tuple[Any, ...]) -> tuple[Any, Any]:
         """Return the numbers of the chosen rows of a batch, and their classes."""

@@ -13,6 +13,11 @@ from tfimbalance.data._shares import Quota, Turns
 
 # How much faster than usual batches follow that were owed while a class had not come.
 _CATCH_UP = 2
+_FEW_GROUPS = 8
+
+
+# Rows come; all have come, and some may be owed; the same, for the last time.
+COMING, OWED, LAST = 0, 1, 2
 
 
 class Memory(NamedTuple):
@@ -48,6 +53,7 @@ class StreamPlan:
         rate: rows handed out for a row read.
         kept: rows of each group to keep.
         patience: rows to wait for a group that has not come.
+        chunk: rows to hand out at once, at most, when the stream has ended.
     """
 
     def __init__(
@@ -58,44 +64,48 @@ class StreamPlan:
         rate: Fraction,
         kept: int,
         patience: int,
+        chunk: int,
     ) -> None:
         equal = len(set(shares)) == 1
         self._slots: Turns | Quota = (
-            Turns(np.arange(len(shares)), batch_size) if equal else Quota(shares, batch_size)
+            Turns(len(shares), batch_size) if equal else Quota(shares, batch_size)
         )
         self.batch_size = batch_size
         self._group_of = np.array(group_of, np.int64)
-        self._groups, self._classes = len(shares), len(group_of)
+        self._groups, self.num_classes = len(shares), len(group_of)
         self._rate, self._kept, self._patience = rate, kept, patience
+        self._chunk = max(chunk, batch_size) * rate.denominator
 
     def start(self) -> Memory:
         zero = tf.constant(0, tf.int64)
-        per_class = tf.zeros([self._classes], tf.int64)
+        per_class = tf.zeros([self.num_classes], tf.int64)
         return Memory(
             tf.zeros([0], tf.int64), tf.zeros([self._groups], tf.int64), per_class, per_class,
             zero, zero,
         )  # fmt: skip
 
-    def choose(self, memory: Memory, classes: Any, offset: Any, last: Any) -> tuple[Memory, Choice]:
+    def choose(
+        self, memory: Memory, classes: Any, offset: Any, phase: Any
+    ) -> tuple[Memory, Choice]:
         """Choose of the rows kept and a chunk's: which go out, which are kept.
 
         Args:
             memory: what `start` or this returned.
             classes: of the chunk's rows, ``(rows,)``.
             offset: where in each stretch the thinned rows stand, a random number in [0, 1).
-            last: whether the stream ends with this chunk.
+            phase: `COMING`, or after all rows have come `OWED`, and the last time `LAST`.
         """
         classes = self._checked(classes)
         read = memory.read + self._count(classes)
         pool = tf.concat([memory.classes, classes], axis=0)
         groups = tf.gather(self._group_of, pool)
         # Rows by group: those kept from before, then the new ones, each as they came.
-        order = tf.argsort(groups, stable=True)
+        order = self._by_group(groups)
         left_out = tf.reduce_sum(tf.cast(groups < 0, tf.int64))
         size = self._count(groups, self._groups)
         new = self._count(tf.gather(self._group_of, classes), self._groups)
         start = left_out + tf.cumsum(size, exclusive=True)
-        batches, credit = self._batches(memory, tf.size(classes, tf.int64), size, read, last)
+        batches, credit = self._batches(memory, tf.size(classes, tf.int64), size, read, phase)
 
         group, place = self._slots.slots(GraphOps, memory.batch, batches)
         group, place = tf.reshape(group, [-1]), tf.reshape(place, [-1])
@@ -125,12 +135,19 @@ class StreamPlan:
         )
         return memory, Choice(handed_out, kept)
 
+    def _by_group(self, groups: Any) -> Any:
+        if self._groups > _FEW_GROUPS:
+            return tf.argsort(groups, stable=True)
+        # Faster than to sort; first what is left out.
+        of_group = [tf.where(groups == g)[:, 0] for g in range(-1, self._groups)]
+        return tf.cast(tf.concat(of_group, axis=0), tf.int32)
+
     def _checked(self, classes: Any) -> Any:
-        outside = tf.boolean_mask(classes, (classes < 0) | (classes >= self._classes))
+        outside = tf.boolean_mask(classes, (classes < 0) | (classes >= self.num_classes))
         check = tf.debugging.Assert(
             tf.equal(tf.size(outside), 0),
             [
-                f"`labels`: expected class ids from 0 to {self._classes - 1}. Received:",
+                f"`labels`: expected class ids from 0 to {self.num_classes - 1}. Received:",
                 outside[:1],
                 "(-1: a fraction, or a row that is not one-hot). Say how many classes there are:",
                 "num_classes=..., and whether the dataset holds batches: batched=True.",
@@ -139,17 +156,23 @@ class StreamPlan:
         with tf.control_dependencies([check]):
             return tf.identity(classes)
 
-    def _batches(self, memory: Memory, rows: Any, size: Any, read: Any, last: Any) -> Any:
+    def _batches(self, memory: Memory, rows: Any, size: Any, read: Any, phase: Any) -> Any:
         """Return how many batches follow now, and the rows still owed."""
         per_batch = self.batch_size * self._rate.denominator
         earned = rows * self._rate.numerator
         credit = memory.credit + earned
-        most = tf.where(last, credit, tf.maximum(_CATCH_UP * earned, per_batch))
+        most = tf.maximum(_CATCH_UP * earned, per_batch)
+        most = tf.where(
+            phase == COMING,
+            most,
+            tf.where(phase == OWED, tf.constant(self._chunk, tf.int64), credit),
+        )
+        last = phase == LAST
         # What is left at the end makes one more batch.
         due = (tf.minimum(credit, most) + tf.cast(last, tf.int64) * (per_batch - 1)) // per_batch
         never = tf.equal(size, 0)
         missing = tf.reduce_any(never)
-        waited = last | (tf.reduce_sum(read) > self._patience)
+        waited = (phase != COMING) | (tf.reduce_sum(read) > self._patience)
         by_group = tf.argmax(tf.cast(never, tf.int64))
         check = tf.debugging.Assert(
             ~(missing & waited),
@@ -196,7 +219,7 @@ class StreamPlan:
         ids = tf.boolean_mask(ids, ids >= 0)
         return tf.math.bincount(
             tf.cast(ids, tf.int32),
-            minlength=length or self._classes,
-            maxlength=length or self._classes,
+            minlength=length or self.num_classes,
+            maxlength=length or self.num_classes,
             dtype=tf.int64,
         )

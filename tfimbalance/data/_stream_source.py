@@ -46,6 +46,8 @@ class StreamSource:
                 "dataset", expected="elements (x, y) or (x, y, sample_weight)", received=self.spec
             )
         self._labels = labels or (lambda x, y, *weight: y)
+        if batched:
+            _check_batched(self.spec)
         row_bytes = sum(_bytes_of(leaf, batched) for leaf in tf.nest.flatten(self.spec))
         fitting = _BYTES_PER_CHUNK // max(1, row_bytes)
         self.rows_per_chunk = max(batch_size, shuffle_size, min(_ROWS_PER_CHUNK, fitting))
@@ -72,7 +74,31 @@ class StreamSource:
 
     def classes(self, element: Any) -> Any:
         """Return the class of each row of a chunk; -1 for what is none."""
-        return graph_class_ids(self._labels(*element))
+        classes = graph_class_ids(self._labels(*element))
+        lengths = [
+            leaf.dense_shape[0]
+            if isinstance(leaf, tf.SparseTensor)
+            else tf.shape(leaf, out_type=tf.int64)[0]
+            for leaf in tf.nest.flatten(element)
+        ]
+        check = tf.debugging.Assert(
+            tf.reduce_all(tf.stack(lengths) == tf.size(classes, tf.int64)),
+            ["`dataset`: expected as many rows in every part of a batch. Received:", lengths],
+        )
+        with tf.control_dependencies([check]):
+            return tf.identity(classes)
+
+
+def _check_batched(spec: Any) -> None:
+    shapes = [leaf.shape for leaf in tf.nest.flatten(spec)]
+    lengths = {shape[0] for shape in shapes if shape.rank}
+    if any(shape.rank == 0 for shape in shapes) or len(lengths - {None}) > 1:
+        raise bad_value(
+            "dataset",
+            expected="batches, with as many rows in every part, because batched=True",
+            received=f"{spec}",
+            remedy="A dataset of single rows takes batched=False.",
+        )
 
 
 def _bytes_of(spec: Any, batched: bool) -> int:

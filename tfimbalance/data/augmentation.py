@@ -32,9 +32,9 @@ def augment(
         dataset: of batches ``(x, y)`` or ``(x, y, sample_weight)``, balanced or not.
         function: ``function(x)`` or ``function(x, seed)`` of the rows of those classes alone, a
             batch of any size, in a graph: TensorFlow operations, Keras layers. It returns as many
-            rows, of the same structure, types and shapes. ``seed`` is a pair of integers for
-            ``tf.random.stateless_*`` and ``tf.image.stateless_*``, new for each batch: with it,
-            batches are the same in each run and after a restart.
+            rows, of the same structure, types and shapes. ``seed``, by that name, is a pair of
+            integers for ``tf.random.stateless_*`` and ``tf.image.stateless_*``, new for each
+            batch: with it, batches are the same in each run and after a restart.
         classes: which classes; the positives by default.
         labels: a function of the elements that returns the class of each row, where ``y`` is not a
             class itself.
@@ -64,14 +64,13 @@ def augment(
         True
     """
     chosen = Chosen(dataset, classes, labels)
-    takes_seed = _takes_seed(function)
+    of_rows = _with_seed(function)
 
     def change(element: tuple[Any, ...], word: Any) -> tuple[Any, ...]:
         x, *others = element
         numbers, _ = chosen.rows(element)
         rows = tf.nest.map_structure(lambda part: taken(part, numbers), x)
-        arguments = (rows, tf.bitcast(word, tf.int32)[0]) if takes_seed else (rows,)
-        changed = function(*arguments)
+        changed = of_rows(rows, tf.bitcast(word, tf.int32)[0])
         _check_same(rows, changed)
         changed = tf.nest.map_structure(lambda part, new: with_rows(part, numbers, new), x, changed)
         return (changed, *others)
@@ -79,15 +78,21 @@ def augment(
     return staged(dataset, change, seed, initial_epoch, in_graph)
 
 
-def _takes_seed(function: Callable[..., Any]) -> bool:
+def _with_seed(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    """Return the function as one of rows and a seed, which it may not take."""
     if not callable(function):
         raise bad_value("function", expected="a function of rows", received=repr(function))
     try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    required = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
-    return len([p for p in required if p.kind is not p.VAR_POSITIONAL]) == 2
+        parameters = dict(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # Some functions of C have no signature.
+        parameters = {}
+    if "seed" in parameters:
+        return lambda rows, seed: function(rows, seed=seed)
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    needed = [p for p in parameters.values() if p.kind in positional and p.default is p.empty]
+    if len(needed) == 2:
+        return function
+    return lambda rows, seed: function(rows)
 
 
 def _check_same(rows: Any, changed: Any) -> None:

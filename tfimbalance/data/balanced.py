@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfimbalance._checks import bad_value, check_integer, check_same_length
-from tfimbalance._labels import class_ids
+from tfimbalance._checks import check_integer
 from tfimbalance.data._batches import BYTES_PER_READ, PlannedBatches
 from tfimbalance.data._class_sampling import ClassSampling
 from tfimbalance.data._pipeline import check_shards, options, plain
 from tfimbalance.data._plan import BalancedPlan
+from tfimbalance.data._row_classes import row_classes
 from tfimbalance.data._shares import check_batch_size, resolve_shares
 from tfimbalance.data._sources import Rows
-from tfimbalance.statistics import ClassStatistics, class_statistics
 
 _ENDLESS = 2**62
 
@@ -35,7 +34,7 @@ def balanced_batches(
     initial_epoch: int = 0,
     num_shards: int = 1,
     shard_index: int = 0,
-    every_class: bool = True,
+    small_batches: bool = False,
     block_size: int = 1,
     in_graph: bool = False,
 ) -> tf.data.Dataset:
@@ -52,11 +51,13 @@ def balanced_batches(
 
     Args:
         x: rows: arrays, pandas, SciPy sparse, ``np.memmap``, tensors, or dicts and tuples of them.
-            They are indexed, not copied (but for strings). Memory maps, HDF5, Zarr and Arrow are
-            read as rows are needed, sorted by position.
+            They are indexed, not copied (but for strings). Memory maps of more than half of the
+            memory, HDF5, Zarr and Arrow are read as rows are needed, sorted by position; rows of
+            classes that come more than once an epoch then stay in memory, up to 256 MB of them.
         y: labels, emitted as they are: class ids ``(rows,)`` or ``(rows, 1)``, or one-hot. Anything
             with a row axis if ``labels`` is given.
-        batch_size: rows a batch, at least one for every class that has a share.
+        batch_size: rows a batch, at least as many as there are classes with a share. (A class whose
+            share is less than a row of a batch comes in some batches, as evenly as can be.)
         class_shares: ``"balanced"`` (equal over the classes that have rows), ``"natural"`` (as in
             the data), a mapping (``{1: 0.2}``: the rest keeps its own proportions), or one share a
             class.
@@ -72,11 +73,13 @@ def balanced_batches(
             ``i`` of ``n`` takes batches ``i``, ``i + n``, ``i + 2 n``, ... of the one order. They
             share no batch and leave none out, however many epochs.
         shard_index: which of them this is, from 0.
-        every_class: False lets ``batch_size`` be smaller than the number of classes, which then
+        small_batches: True lets ``batch_size`` be smaller than the number of classes, which then
             take turns.
-        block_size: rows of a class that are read together, for data larger than memory: they stand
-            side by side in the file, and a disk reads them at once. They are mixed with those of
-            the other runs that fit 32 MB of rows. 1 mixes all rows of a class.
+        block_size: rows of a class that are read together, for files larger than memory: neighbours
+            in the file, as far as other classes do not stand between them. Take as many as have
+            256 kB or more, 1,024 rows of 256 bytes: a disk then reads long stretches. They are
+            mixed with those of the other runs in 32 MB of rows, which the first batch has to wait
+            for. 1 mixes all rows of a class.
         in_graph: True makes a dataset that calls into no Python and can be sent to a tf.data
             service. It holds ``x`` and ``y`` as tensors and takes longer for the order, which is
             the same. An iterator of it starts at ``initial_epoch`` and has ``steps_per_epoch``
@@ -115,11 +118,13 @@ def balanced_batches(
         structure["sample_weight"] = sample_weight
     rows = Rows(structure, as_tensors=in_graph)
     by = ("y", y) if labels is None else ("labels", labels)
-    stats, ids = _classes(*by, rows.num_rows)
+    stats, ids = row_classes(*by, rows.num_rows)
     shares = resolve_shares(class_shares, stats.counts)
-    if every_class:
+    if not small_batches:
         check_batch_size(batch_size, shares, or_turns=True)
-    window = max(1, BYTES_PER_READ // max(1, rows.row_bytes))
+    # What one read hands out of the class with the largest share.
+    rows_per_read = BYTES_PER_READ // max(1, rows.row_bytes * batch_size) * batch_size
+    window = int(max(rows_per_read, batch_size) * max(shares))
     plan = BalancedPlan(ids, stats.num_classes, shares, batch_size, seed, block_size, window)
     steps = math.ceil(rows.num_rows / (batch_size * num_shards))
     if steps_per_epoch is not None:
@@ -127,30 +132,12 @@ def balanced_batches(
     if in_graph:
         limit = None if steps_per_epoch is None else steps
         return _in_graph(plan, rows, limit, initial_epoch * steps, shards)
+    sampling = plan.class_sampling(steps * num_shards)
+    again = np.flatnonzero(sampling.drawn.counts > sampling.read.counts)
+    if rows.on_disk and again.size:
+        rows.keep(np.flatnonzero(np.isin(ids, again)))
     batches = _Balanced(plan, rows, steps, initial_epoch, shards, reads=block_size > 1)
     return batches.dataset()
-
-
-def _classes(name: str, labels: Any, num_rows: int) -> tuple[ClassStatistics, Any]:
-    """Return the statistics and the class of each row."""
-    if isinstance(labels, (dict, tuple)):
-        raise bad_value(
-            name,
-            expected="one class a row",
-            received=f"a {type(labels).__name__} of several outputs",
-            remedy='Say which to balance by: labels=y["click"].',
-        )
-    if hasattr(labels, "__len__"):
-        check_same_length(name, len(labels), reference="y", expected=num_rows)
-    ids, _ = class_ids(labels)
-    if ids.ndim != 1:
-        raise bad_value(
-            name,
-            expected="one class a row",
-            received=f"labels of shape {np.shape(labels)}",
-            remedy="Say which class each row is of: labels=...",
-        )
-    return class_statistics(labels), ids
 
 
 class _Balanced(PlannedBatches):

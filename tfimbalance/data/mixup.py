@@ -119,7 +119,9 @@ def _is_mixed(leaf: Any) -> bool:
 
 def _neighbors(parts: list[Any], ids: Any, word: Any, k: int) -> tuple[Any, Any]:
     """Return for each row one of its nearest of the same class, and whether there is one."""
-    flat = [tf.reshape(tf.cast(part, tf.float32), [tf.size(ids), -1]) for part in parts]
+    # Far from 0, differences would be lost in rounding.
+    centred = [part - tf.reduce_mean(part, axis=0, keepdims=True) for part in parts]
+    flat = [tf.reshape(tf.cast(part, tf.float32), [tf.size(ids), -1]) for part in centred]
     features = tf.concat(flat, axis=1)
     squares = tf.reduce_sum(features**2, axis=1)
     distance = squares[:, None] + squares - 2.0 * tf.matmul(features, features, transpose_b=True)

@@ -73,7 +73,7 @@ def with_negatives(
     Returns:
         A `tf.data.Dataset` of ``(x, y)`` of known cardinality. ``x`` is ``positives`` with
         ``"draw_probability"``, or a third element of the tuple: the probability that one draw gives
-        the item, also of a positive. Memory: two numbers an item and, with
+        the item, also of a positive. Memory: three numbers an item and, with
         ``exclude_positives``, one a positive.
 
     Shapes:
@@ -106,13 +106,23 @@ def with_negatives(
     columns = _columns(positives)
     in_dictionary = isinstance(columns, dict)
     item_key = item if item is not None else ("item" if in_dictionary else 1)
-    items = _ids("items", columns, item_key, num_items)
+    items = _ids(_column("items", columns, item_key), item_key, num_items)
+    if in_dictionary and "draw_probability" in columns:
+        raise bad_value(
+            "positives",
+            expected='no column "draw_probability", which is added',
+            received=f"columns {sorted(columns)}",
+        )
     rows = Rows({"x": columns, "y": items})
     probabilities = _probabilities(distribution, power, items, num_items)
     known = None
     if exclude_positives:
         user_key = user if user is not None else ("user" if in_dictionary else 0)
-        known = Known(_ids("users", columns, user_key, None), items, probabilities)
+        known = Known(_column("users", columns, user_key), items, probabilities)
+    elif user is not None:
+        raise bad_value(
+            "user", expected="None, as only exclude_positives=True looks at users", received=user
+        )
     steps = math.ceil(rows.num_rows / (batch_size * num_shards))
     if steps_per_epoch is not None:
         steps = check_integer("steps_per_epoch", steps_per_epoch, minimum=1)
@@ -140,33 +150,43 @@ def _columns(positives: Any) -> Any:
     )
 
 
-def _ids(name: str, columns: Any, key: Any, limit: int | None) -> NDArray[Any]:
+def _column(name: str, columns: Any, key: Any) -> NDArray[Any]:
     try:
-        column = columns[key]
+        column = np.asarray(columns[key])
     except (KeyError, IndexError, TypeError):
-        kind = sorted(columns) if isinstance(columns, dict) else f"{len(columns)} arrays"
+        kind = (
+            f"columns {sorted(columns)}" if isinstance(columns, dict) else f"{len(columns)} arrays"
+        )
         raise bad_value(
             "positives",
-            expected=f"a column {key!r} of {name}",
-            received=f"{kind}",
-            remedy="Say which it is: item=..., user=...",
+            expected=f"{name} as {key!r}",
+            received=kind,
+            remedy="Say where they are: item=..., user=...",
         ) from None
-    ids = np.asarray(column)
-    if ids.ndim != 1 or ids.dtype.kind not in "iu":
+    if column.ndim != 1 or column.size == 0:
         raise bad_value(
             "positives",
-            expected=f"integer ids of {name}, one a row",
-            received=f"{ids.dtype} of shape {ids.shape} in {key!r}",
+            expected=f"one of the {name} a row, and at least one positive",
+            received=f"shape {column.shape} in {key!r}",
         )
-    if ids.size == 0:
-        raise bad_value("positives", expected="at least one positive", received="none")
-    if limit is not None and (ids.min() < 0 or ids.max() >= limit):
+    return column
+
+
+def _ids(items: NDArray[Any], key: Any, num_items: int) -> NDArray[Any]:
+    if items.dtype.kind not in "iu":
         raise bad_value(
             "positives",
-            expected=f"items from 0 to num_items - 1 = {limit - 1}",
-            received=f"{ids.max() if ids.max() >= limit else ids.min()}",
+            expected="integer ids of items",
+            received=f"{items.dtype} in {key!r}",
+            remedy="Number the items: pandas.factorize(items).",
         )
-    return ids
+    if items.min() < 0 or items.max() >= num_items:
+        raise bad_value(
+            "positives",
+            expected=f"items from 0 to num_items - 1 = {num_items - 1}",
+            received=f"{items.max() if items.max() >= num_items else items.min()}",
+        )
+    return items
 
 
 def _probabilities(
@@ -223,7 +243,7 @@ class _WithNegatives(PlannedBatches):
         self._draws, self._item_key, self._as_lists = draws, item_key, as_lists
 
     def fetch(self, numbers: tf.Tensor) -> tuple[Any, ...]:
-        size, width = numbers.shape[0] // 2, 1 + self._draws.num_negatives
+        size, width = numbers.shape[0] // 3, 1 + self._draws.num_negatives
         columns, positive = self._rows.fetch(numbers[:size])
         items, probability = tf.numpy_function(
             weak(self._draw), [numbers], [positive.dtype, tf.float32], stateful=False
@@ -250,7 +270,7 @@ class _WithNegatives(PlannedBatches):
         return stacked
 
     def _draw(self, numbers: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        rows, places = np.split(numbers, 2)
+        rows, places, _ = np.split(numbers, 3)
         return self._draws.draw(rows, places)
 
     def _in_block(self, part: tf.Tensor) -> tf.Tensor:

@@ -89,9 +89,8 @@ def resampled_batches(
 
         A draw that selects rows is a list of their numbers. One that makes rows holds its rows in
         memory, those of two epochs at a time: 2 x rows of a draw x bytes a row, beside what the
-        sampler itself needs. A sampler without
-        randomness, such as `TomekLinks`, is asked once. After the last epoch one more draw may be
-        under way, and Python waits for it when it ends.
+        sampler itself needs. A sampler without randomness, such as `TomekLinks`, is asked once.
+        After the last epoch one more draw may be under way, and Python waits for it when it ends.
 
     Shapes:
         every array ``(rows, ...)`` becomes ``(batch_size, ...)``; no batch is smaller.
@@ -150,9 +149,9 @@ class _Resampled(Pipeline):
         initial_epoch: int,
         shards: tuple[int, int],
     ) -> None:
-        super().__init__(steps, initial_epoch)
+        super().__init__(steps, initial_epoch, shards[0])
         self._layout, self._batch_size, self._seed = sampling.layout, batch_size, seed
-        self._num_shards, self._shard_index = shards
+        self._shard_index = shards[1]
         self._sampled = sampling.class_sampling
         self.draws = Draws(sampling.draw, initial_epoch, first, ahead=sampling.varies)
         self._steps = steps

@@ -11,7 +11,6 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value, check_integer, check_same_length
-from tfimbalance._labels import class_ids
 from tfimbalance.data._batches import PlannedBatches
 from tfimbalance.data._class_sampling import ClassSampling
 from tfimbalance.data._interpolation import some_columns
@@ -19,9 +18,9 @@ from tfimbalance.data._ops import NumPyOps
 from tfimbalance.data._pipeline import check_shards, weak
 from tfimbalance.data._plan import BalancedPlan
 from tfimbalance.data._random import seed_word, words
+from tfimbalance.data._row_classes import row_classes
 from tfimbalance.data._shares import check_batch_size, resolve_shares
 from tfimbalance.data._sources import Leaf, Rows
-from tfimbalance.statistics import class_statistics
 
 _ROWS_AT_ONCE = 65_536
 
@@ -34,8 +33,9 @@ def smote_batches(
     class_shares: str | Mapping[int, float] | Sequence[float] = "balanced",
     k_neighbors: int = 5,
     features: Any = None,
-    quantities: Sequence[int] = (),
+    quantities: Any = (),
     sample_weight: Any = None,
+    labels: Any = None,
     steps_per_epoch: int | None = None,
     seed: int = 0,
     initial_epoch: int = 0,
@@ -44,11 +44,11 @@ def smote_batches(
 ) -> tf.data.Dataset:
     """Make balanced batches in which a rare row that comes again is a new one.
 
-    SMOTE on the way: rows of a class that comes more often than it is there are drawn, beyond one
-    pass an epoch, as points between a row and one of its nearest neighbours of that class. The
-    neighbours are looked up once; the points are new in every batch, and no resampled copy of the
-    data is kept. (`resampled_batches` takes SMOTE and its variants from imbalanced-learn, and
-    draws once an epoch.)
+    SMOTE on the way: of a class that comes more often than it is there, each row comes as it is
+    once an epoch, and its other turns are points between it and one of its nearest neighbours of
+    that class. The neighbours are looked up once; the points are new in every batch, and no
+    resampled copy of the data is kept. (`resampled_batches` takes SMOTE and its variants from
+    imbalanced-learn, and draws once an epoch.)
 
         x_new = x_i + u (x_j - x_i),  u uniform in [0, 1),  j one of the k nearest to i        [1]
 
@@ -63,9 +63,10 @@ def smote_batches(
         k_neighbors: among how many nearest rows the other one is drawn.
         features: ``(rows, width)``, what neighbours are near in, such as scaled columns or an
             embedding; by default the floating-point arrays of ``x`` as they are.
-        quantities: numbers of columns of floating-point arrays that hold whole numbers and may be
-            mixed all the same, such as ages.
+        quantities: numbers (of a frame, or names) of columns that hold whole numbers and may be
+            mixed all the same, such as ages. Of several arrays: a dictionary of them by key.
         sample_weight: one weight a row, the third component of every element; or None.
+        labels: class of each row, where ``y`` is not a class itself.
         steps_per_epoch: batches an epoch; ``ceil(rows / batch_size)`` by default.
         seed: decides the order and the points.
         initial_epoch: epoch to start with.
@@ -105,20 +106,17 @@ def smote_batches(
     if sample_weight is not None:
         structure["sample_weight"] = sample_weight
     rows = Rows(structure)
-    stats = class_statistics(y)
-    ids, _ = class_ids(y)
-    if ids.ndim != 1:
-        raise bad_value("y", expected="one class a row", received=f"shape {np.shape(y)}")
+    by = ("y", y) if labels is None else ("labels", labels)
+    stats, ids = row_classes(*by, rows.num_rows)
     shares = resolve_shares(class_shares, stats.counts)
     check_batch_size(batch_size, shares)
     plan = BalancedPlan(ids, stats.num_classes, shares, batch_size, seed)
     steps = math.ceil(rows.num_rows / (batch_size * num_shards))
     if steps_per_epoch is not None:
         steps = check_integer("steps_per_epoch", steps_per_epoch, minimum=1)
-    mixed = _mixed_leaves(rows, quantities)
+    mixed = _mixed_leaves(rows, x, quantities)
     if features is not None:
-        features = np.asarray(features)
-        check_same_length("features", len(features), reference="y", expected=rows.num_rows)
+        features = _checked_features(features, rows.num_rows)
     sampling = plan.class_sampling(steps * num_shards)
     neighbors = _Neighbors(ids, sampling, rows, mixed, features, k_neighbors, seed)
     return _SmoteBatches(
@@ -126,14 +124,29 @@ def smote_batches(
     ).dataset()
 
 
-def _mixed_leaves(rows: Rows, quantities: Sequence[int]) -> list[int]:
+def _mixed_leaves(rows: Rows, x: Any, quantities: Any) -> list[int]:
     """Return the numbers of the dense floating-point arrays of ``x``."""
-    mixed = []
-    for number, leaf in enumerate(rows.leaves[: rows.size_of("x")]):
-        if leaf.gather is None or len(leaf.dtypes) != 1 or not leaf.dtypes[0].is_floating:
-            continue
-        mixed.append(number)
-        bad = [column for column in _whole_columns(leaf) if column not in set(quantities)]
+    leaves = rows.leaves[: rows.size_of("x")]
+    mixed = [
+        number
+        for number, leaf in enumerate(leaves)
+        if leaf.gather is not None and len(leaf.dtypes) == 1 and leaf.dtypes[0].is_floating
+    ]
+    if not mixed:
+        kinds = [[dtype.name for dtype in leaf.dtypes] or ["strings or ragged"] for leaf in leaves]
+        raise bad_value(
+            "x",
+            expected="a dense floating-point array, to mix rows of",
+            received=", ".join(" and ".join(kind) for kind in kinds),
+            remedy="balanced_batches repeats rows as they are.",
+        )
+    # In the order of tf.nest: dictionaries by their sorted keys.
+    flat = isinstance(x, dict) and len(x) == len(leaves)
+    keys = sorted(x) if flat else list(range(len(leaves)))
+    allowed = _quantities(quantities, [keys[number] for number in mixed], x)
+    for number in mixed:
+        whole = _whole_columns(leaves[number])
+        bad = [column for column in whole if column not in allowed.get(keys[number], ())]
         if bad:
             raise bad_value(
                 "x",
@@ -143,17 +156,48 @@ def _mixed_leaves(rows: Rows, quantities: Sequence[int]) -> list[int]:
                 'x={"id": ids, "features": floats}; they stay as they are. Columns that are '
                 f"quantities, such as ages, may be mixed: quantities={bad[:3]}.",
             )
-    if not mixed:
-        raise bad_value(
-            "x",
-            expected="a dense floating-point array, to mix rows of",
-            received=", ".join(
-                str([d.name for d in leaf.dtypes] or "strings, ragged or sparse rows")
-                for leaf in rows.leaves[: rows.size_of("x")]
-            ),
-            remedy="balanced_batches repeats rows as they are.",
-        )
     return mixed
+
+
+def _quantities(quantities: Any, keys: list[Any], x: Any) -> dict[Any, set[int]]:
+    """Return the columns that may be mixed, of each array by its key."""
+    if not isinstance(quantities, dict):
+        if len(quantities) and len(keys) != 1:
+            raise bad_value(
+                "quantities",
+                expected=f"a dictionary by array, because `x` has several: {keys}",
+                received=repr(quantities),
+            )
+        quantities = {keys[0]: quantities} if keys else {}
+    found = {}
+    for key, columns in quantities.items():
+        if key not in keys:
+            raise bad_value("quantities", expected=f"arrays of floats, {keys}", received=repr(key))
+        array = x[key] if isinstance(x, (dict, tuple)) else x
+        names = list(getattr(array, "columns", []))
+        width = math.prod(np.shape(array)[1:])
+        numbers = {names.index(name) if name in names else name for name in columns}
+        wrong = [n for n in numbers if not isinstance(n, (int, np.integer)) or not 0 <= n < width]
+        if wrong:
+            raise bad_value(
+                "quantities",
+                expected=f"columns of an array of {width}" + (f", {names}" if names else ""),
+                received=repr(wrong[0]),
+            )
+        found[key] = {int(number) for number in numbers}
+    return found
+
+
+def _checked_features(features: Any, num_rows: int) -> NDArray[Any]:
+    array = np.asarray(features)
+    if array.ndim != 2 or array.dtype.kind not in "iuf":
+        raise bad_value(
+            "features",
+            expected="numbers of shape (rows, width)",
+            received=f"{array.dtype} of shape {array.shape}",
+        )
+    check_same_length("features", len(array), reference="y", expected=num_rows)
+    return array
 
 
 def _whole_columns(leaf: Leaf) -> list[int]:
@@ -188,7 +232,7 @@ class _Neighbors:
         self._word = np.array([seed_word(seed, 1)], np.uint64)
         again = np.flatnonzero((drawn > read) & (read > 0))
         self._near = np.zeros((0, k_neighbors), np.int64)
-        of_class, near, count, rate = [], [], [], []
+        of_class, near, count, turns = [], [], [], []
         for k in again:
             own = np.flatnonzero(ids == k)
             if len(own) == 1:
@@ -200,29 +244,38 @@ class _Neighbors:
                     "balanced_batches.",
                 )
             points = rows.features(own, leaves) if features is None else features[own]
+            if not np.isfinite(points).all():
+                raise bad_value(
+                    "x" if features is None else "features",
+                    expected="finite numbers, to look for neighbours",
+                    received=f"NaN or infinity in row {own[~np.isfinite(points).all(axis=1)][0]}",
+                    remedy="Fill them first: sklearn.impute.SimpleImputer.",
+                )
             found = own[_nearest(points, k_neighbors)]
             count.append(np.full(len(own), found.shape[1]))
             near.append(np.pad(found, ((0, 0), (0, k_neighbors - found.shape[1])), mode="edge"))
             of_class.append(own)
-            rate.append(np.full(len(own), 1 - read[k] / drawn[k]))
+            turns.append(np.full(len(own), drawn[k] / read[k]))
         self._rows = np.concatenate([*of_class, np.zeros(0, np.int64)])
         order = np.argsort(self._rows)
         self._rows = self._rows[order]
         if again.size:
             self._near = np.concatenate(near)[order]
-            self._count, self._rate = np.concatenate(count)[order], np.concatenate(rate)[order]
+            self._count, self._turns = np.concatenate(count)[order], np.concatenate(turns)[order]
 
     def partners(
-        self, rows: NDArray[Any], places: NDArray[Any]
+        self, rows: NDArray[Any], places: NDArray[Any], passes: NDArray[Any]
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
         """Return which of some rows are mixed, with which others, and how far towards them."""
         if not self._rows.size:
             return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
         at = np.minimum(np.searchsorted(self._rows, rows), len(self._rows) - 1)
-        word = words(NumPyOps, self._word, places.astype(np.uint64))
-        is_mixed = (self._rows[at] == rows) & (_uniform(word, 0) < self._rate[at])
-        mixed = np.flatnonzero(is_mixed)
-        at, word = at[mixed], word[mixed]
+        # Of `turns` passes an epoch, one has the rows as they are.
+        turns = self._turns[at]
+        is_itself = np.floor((passes + 1) / turns) > np.floor(passes / turns)
+        mixed = np.flatnonzero((self._rows[at] == rows) & ~is_itself)
+        at = at[mixed]
+        word = words(NumPyOps, self._word, places[mixed].astype(np.uint64))
         which = (_uniform(word, 1) * self._count[at]).astype(np.int64)
         return mixed, self._near[at, which], _uniform(word, 2)
 
@@ -231,9 +284,10 @@ def _nearest(points: NDArray[Any], k: int) -> NDArray[np.int64]:
     """Return the numbers of the nearest other rows of each row."""
     from sklearn.neighbors import NearestNeighbors
 
-    k = min(k, len(points) - 1)
-    found = NearestNeighbors(n_neighbors=k + 1).fit(points).kneighbors(return_distance=False)
-    return np.asarray(found[:, :k], np.int64)
+    # Far from 0, differences would be lost in rounding.
+    centred = points - points.mean(axis=0, dtype=np.float64)
+    search = NearestNeighbors(n_neighbors=min(k, len(points) - 1)).fit(centred)
+    return np.asarray(search.kneighbors(return_distance=False), np.int64)
 
 
 def _uniform(word: NDArray[np.uint64], number: int) -> NDArray[np.float64]:
@@ -270,12 +324,12 @@ class _SmoteBatches(PlannedBatches):
     def fetch(self, numbers: tf.Tensor) -> tuple[Any, ...]:
         """Make a block of batches of row numbers and places."""
         parts = tf.numpy_function(weak(self._gather), [numbers], self._rows.dtypes, stateful=False)
-        return self._rows.build(numbers[: numbers.shape[0] // 2], list(parts), self._block)
+        return self._rows.build(numbers[: numbers.shape[0] // 3], list(parts), self._block)
 
     def _gather(self, numbers: NDArray[np.int64]) -> list[NDArray[Any]]:
-        rows, places = np.split(numbers, 2)
+        rows, places, passes = np.split(numbers, 3)
         parts = self._rows.gather(rows)
-        mixed, partner, far = self._neighbors.partners(rows, places)
+        mixed, partner, far = self._neighbors.partners(rows, places, passes)
         others = self._rows.gather(partner)
         for number in self._parts:
             part, other = parts[number], others[number]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import numbers
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -13,10 +15,10 @@ import tensorflow as tf
 from tfimbalance._checks import bad_value, check_integer, check_number
 from tfimbalance.data._class_sampling import ClassSampling
 from tfimbalance.data._ops import GraphOps
-from tfimbalance.data._pipeline import Pipeline, options, plain, weak
+from tfimbalance.data._pipeline import Pipeline, call, options, plain, weak
 from tfimbalance.data._random import seed_word, words
 from tfimbalance.data._shares import check_batch_size, resolve_shares
-from tfimbalance.data._stream_plan import Choice, Memory, StreamPlan
+from tfimbalance.data._stream_plan import COMING, LAST, OWED, Choice, Memory, StreamPlan
 from tfimbalance.data._stream_source import StreamSource, mixed_rows
 from tfimbalance.data._structures import no_rows, stacked, taken
 from tfimbalance.statistics import ClassStatistics
@@ -48,6 +50,8 @@ def balanced_stream(
     Every batch has its exact quota. A class that brings more rows than are due is thinned evenly;
     of a class that brings fewer, each new row is handed out at once, and the rows kept in a buffer
     take turns after it. Rows are mixed as far as ``dataset`` mixes them, and ``shuffle_size``.
+    Never sort a source by class: while a class has not come at all nothing is handed out, and rows
+    beyond the buffer are lost.
 
     What the model learns are probabilities for the sampled shares: after reading,
     ``sampling = class_sampling(dataset)`` says what was read and handed out, and
@@ -75,7 +79,8 @@ def balanced_stream(
             come. It needs no buffer but these rows, and an iterator can be saved.
         buffer_size: rows kept, in equal parts of all classes; 4,096 by default, or as many as 2 MB
             hold. A rare row is reused while the buffer holds it.
-        max_warmup: rows to wait for a class that has not come, before an error says so.
+        max_warmup: rows to wait for a class that has not come, before an error says so. What is
+            owed for them follows at twice the rate.
         seed: decides which rows are thinned.
         initial_epoch: epoch to start with; thinning differs from epoch to epoch.
         in_graph: True makes a dataset that calls into no Python and can be sent to a tf.data
@@ -121,15 +126,19 @@ def balanced_stream(
     group_of, shares = _groups(class_shares, classes)
     check_batch_size(batch_size, shares)
     chunk = reader.rows_per_chunk
-    in_all = check_integer("buffer_size", buffer_size or max(batch_size, chunk // 2), minimum=1)
+    in_all = max(batch_size, chunk // 2)
+    if buffer_size is not None:
+        in_all = check_integer("buffer_size", buffer_size, minimum=1)
     fraction = Fraction(rate).limit_denominator(1_000_000)
-    plan = StreamPlan(
-        group_of, shares, batch_size, fraction, max(1, in_all // len(shares)), max_warmup
-    )
+    if fraction == 0:
+        raise bad_value("rate", expected="a number of at least 1e-6", received=rate)
+    kept = max(1, in_all // len(shares))
+    patience = max_warmup if reader.num_rows is None else min(max_warmup, reader.num_rows)
+    plan = StreamPlan(group_of, shares, batch_size, fraction, kept, max_warmup, chunk)
     steps = None
     if reader.num_rows is not None:
         steps = math.ceil(reader.num_rows * fraction / batch_size)
-    stream = _Stream(plan, reader, steps, initial_epoch, seed)
+    stream = _Stream(plan, reader, steps, initial_epoch, seed, patience)
     if not in_graph:
         return stream.dataset()
     batches = stream.stateless()
@@ -143,7 +152,8 @@ def _num_classes(given: int | None, class_shares: Any, spec: tf.TensorSpec) -> i
     if spec.shape.rank == 2 and (spec.shape[-1] or 0) > 1:
         return int(spec.shape[-1])
     if hasattr(class_shares, "items"):
-        return max([1, *(k for k in class_shares if isinstance(k, int))]) + 1
+        named = [int(k) for k in class_shares.keys() if isinstance(k, numbers.Integral)]  # noqa: SIM118
+        return max([1, *named]) + 1
     return 2 if isinstance(class_shares, str) else len(class_shares)
 
 
@@ -177,6 +187,7 @@ class _Stream(Pipeline):
         steps: int | None,
         initial_epoch: int,
         seed: int,
+        patience: int,
     ) -> None:
         super().__init__(steps, initial_epoch)
         if reader.is_endless:
@@ -186,42 +197,50 @@ class _Stream(Pipeline):
             isinstance(s, tf.TensorSpec) and 0 not in (s.shape.as_list() or [])
             for s in tf.nest.flatten(reader.spec)
         )
-        self._finished: list[ClassSampling] = []
-        self._current: ClassSampling | None = None
+        self._patience = patience
+        # Rows of each class, read and handed out: by iterators that ended, and by the others.
+        nothing = np.zeros(plan.num_classes, np.int64)
+        self._finished: tuple[Any, ...] = (nothing, nothing)
+        self._seen: dict[int, tuple[Any, Any]] = {}
 
     def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
-        return self._batches(epoch, watched=True)
+        # Each iterator has a number of its own, under which it notes what it has read.
+        tokens = tf.data.Dataset.range(1).map(call(self._new_token, tf.int64))
+        return tokens.flat_map(plain(lambda token: self._batches(epoch, token)))
 
     def stateless(self) -> tf.data.Dataset:
         """Return the batches of the next epoch, without a call into Python."""
-        return self._batches(self.epoch, watched=False)
+        return self._batches(self.epoch, None)
 
-    def _batches(self, epoch: int | tf.Tensor, *, watched: bool) -> tf.data.Dataset:
+    def _batches(self, epoch: int | tf.Tensor, token: tf.Tensor | None) -> tf.data.Dataset:
         reader, plan = self._reader, self._plan
 
         def with_classes(*element: Any) -> Any:
-            return tf.constant(False), reader.classes(element), element
+            return tf.constant(COMING), reader.classes(element), element
 
         spec = reader.spec
         chunks = reader.chunks(epoch).map(plain(with_classes))
         if not reader.is_endless:
-            ended = (tf.constant(True), tf.zeros([0], tf.int64), no_rows(spec))
-            chunks = chunks.concatenate(tf.data.Dataset.from_tensors(ended))
+            # What is owed at the end comes in parts, so that memory stays bounded.
+            parts = math.ceil(self._patience / reader.rows_per_chunk) + 1
+            phases = tf.data.Dataset.from_tensor_slices([*[OWED] * parts, LAST])
+            nothing = (tf.zeros([0], tf.int64), no_rows(spec))
+            chunks = chunks.concatenate(phases.map(plain(lambda phase: (phase, *nothing))))
         number = GraphOps.unsigned(tf.reshape(epoch, [1]))
         word = words(GraphOps, np.uint64(seed_word(self._seed)), number)
 
         def step(state: Any, chunk: Any) -> Any:
             memory, kept = Memory(*state[:_MEMORY]), state[_MEMORY:]
-            last, classes, element = chunk
+            phase, classes, element = chunk
             chosen = words(GraphOps, word, GraphOps.unsigned(tf.reduce_sum(memory.read)[None]))
             offset = tf.cast(GraphOps.shift(chosen[0], 11), tf.float64) * 2.0**-53
             if reader.shuffle_size:
                 order = mixed_rows(tf.size(classes, tf.int64), reader.shuffle_size, chosen)
                 classes = tf.gather(classes, order)
                 element = tf.nest.map_structure(lambda part: taken(part, order), element)
-            memory, choice = plan.choose(memory, classes, offset, last)
-            if watched:
-                seen = [epoch, memory.read, memory.drawn, last]
+            memory, choice = plan.choose(memory, classes, offset, phase)
+            if token is not None:
+                seen = [epoch, token, memory.read, memory.drawn, phase == LAST]
                 noted = tf.numpy_function(weak(self._note), seen, tf.int32, stateful=False)
                 # A sum, not a control dependency: that would be optimised away.
                 handed_out = choice.handed_out + tf.ensure_shape(noted, [])
@@ -235,8 +254,8 @@ class _Stream(Pipeline):
             out = tf.nest.pack_sequence_as(spec, [taken(p, choice.handed_out) for p in pool])
             return (*memory, *kept), (tf.size(choice.handed_out), out)
 
-        nothing = tf.nest.flatten(no_rows(spec), expand_composites=True)
-        scanned = chunks.scan((*plan.start(), *nothing), plain(step))
+        empty = tf.nest.flatten(no_rows(spec), expand_composites=True)
+        scanned = chunks.scan((*plan.start(), *empty), plain(step))
         return self._cut(scanned)
 
     def _cut(self, scanned: tf.data.Dataset) -> tf.data.Dataset:
@@ -258,23 +277,28 @@ class _Stream(Pipeline):
             return scanned.map(plain(stack)).prefetch(1).unbatch()
         return scanned.flat_map(plain(cut)).prefetch(1)
 
-    def _note(self, epoch: Any, read: Any, drawn: Any, last: Any) -> Any:
+    def _new_token(self, index: Any) -> Any:
+        return index * 0 + secrets.randbits(62)
+
+    def _note(self, epoch: Any, token: Any, read: Any, drawn: Any, last: Any) -> Any:
         """Note what an iterator has read so far, and its end."""
-        self._current = ClassSampling(ClassStatistics(read.copy()), ClassStatistics(drawn.copy()))
+        self._seen[int(token)] = (read.copy(), drawn.copy())
         if last:
-            self._finished.append(self._current)
-            self._current = None
+            done = self._seen.pop(int(token))
+            self._finished = tuple(a + b for a, b in zip(self._finished, done, strict=True))
             if self.steps is None:
                 self.end_epoch(epoch, np.int64(0))
         return np.int32(0)
 
     def class_sampling(self) -> ClassSampling:
-        seen = [*self._finished, *([self._current] if self._current else [])]
-        if not seen:
+        """Return what iterators have read and handed out so far."""
+        seen = [self._finished, *self._seen.values()]
+        read, drawn = (ClassStatistics(sum(counts)) for counts in zip(*seen, strict=True))
+        if not read.num_samples:
             raise bad_value(
                 "dataset",
                 expected="a stream of which batches have been read",
                 received="one that is unread",
                 remedy="Ask after fit.",
             )
-        return sum(seen[1:], seen[0])
+        return ClassSampling(read, drawn)

@@ -18,12 +18,12 @@ from tfimbalance._checks import (
     check_same_length,
     per_class,
 )
-from tfimbalance._labels import class_ids
 from tfimbalance.data._class_sampling import ClassSampling
 from tfimbalance.data._ops import NumPyOps
 from tfimbalance.data._order import Order
 from tfimbalance.data._pipeline import Pipeline, call, check_shards, plain
 from tfimbalance.data._random import seed_word, words
+from tfimbalance.data._row_classes import row_classes
 from tfimbalance.data._sources import Rows
 from tfimbalance.statistics import ClassStatistics
 
@@ -96,7 +96,8 @@ def weighted_undersampling(
     Returns:
         A `tf.data.Dataset` of known cardinality. Each epoch passes through all rows in a new order.
         How many are kept varies by chance; the number of batches does not: it leaves room for
-        four standard deviations more than expected, and a second pass fills the room.
+        four standard deviations more than expected, and a second pass fills the room. Of 100,000
+        rows expected that is 1%, of 300 it is 20%: rows that are always kept then come 1.2 times.
 
     Shapes:
         every array ``(rows, ...)`` becomes ``(batch_size, ...)``; the offset is
@@ -130,14 +131,8 @@ def weighted_undersampling(
     if sample_weight is not None:
         structure["sample_weight"] = sample_weight
     rows = Rows(structure)
-    ids, num_classes = class_ids(y)
-    if ids.ndim != 1 or rows.num_rows == 0:
-        raise bad_value(
-            "y",
-            expected="one class a row, and at least one row",
-            received=f"labels of shape {np.shape(y)}",
-        )
-    num_classes = max(2, num_classes)
+    stats, ids = row_classes("y", y, rows.num_rows)
+    num_classes = stats.num_classes
     one_hot = np.ndim(y) == 2 and np.shape(y)[-1] > 1
     if per_class_offset is None:
         per_class_offset = one_hot or num_classes > 2
@@ -192,7 +187,7 @@ class _Keep:
             self._check(vector)
             return lambda rows: np.broadcast_to(vector, (len(rows), len(vector)))
         array = np.asarray(weight)
-        if array.ndim == 0:
+        if array.ndim == 0 or array.dtype.kind not in "biuf":
             number = check_number("keep_weight", weight, minimum=0.0, maximum=1.0)
             return lambda rows: self._matrix(np.full(len(rows), number), len(rows))
         check_same_length("keep_weight", len(array), reference="y", expected=len(self._ids))
@@ -310,7 +305,14 @@ class _Undersampled(Pipeline):
         value = tf.reshape(value, [*([block] if block > 1 else []), size, *shape[1:]])
         if self._correction == "offset":
             return ((x, value), y, *weight)
-        return x, y, value * tf.cast(weight[0], tf.float32) if weight else value
+        if not weight:
+            return x, y, value
+
+        def weighed(given: tf.Tensor) -> tf.Tensor:
+            ones = [1] * (given.shape.rank - value.shape.rank)
+            return tf.cast(given, tf.float32) * tf.reshape(value, [*value.shape, *ones])
+
+        return x, y, tf.nest.map_structure(weighed, weight[0])
 
     def _offsets(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         return self._keep.offset(rows, self._per_class)
