@@ -90,3 +90,31 @@ def test_ranking(monkeypatch):
         assert pairs.shape == (1, 2)
         if "balanced" in name:
             assert (pairs > [0.02, 0.6]).all()
+
+
+def test_resampling(monkeypatch, capsys):
+    example = load("resampling")
+    monkeypatch.setattr(example, "EARLY", 10)
+    monkeypatch.setattr(example, "STEPS", 20)
+    monkeypatch.setattr(example, "NOISE_ROWS", 400)
+    example.main(1)
+    printed = capsys.readouterr().out
+    assert "SMOTENC" in printed
+    assert "balanced_batches" in printed
+
+
+def test_out_of_core(monkeypatch, tmp_path, capsys):
+    example = load("out_of_core")
+    monkeypatch.chdir(tmp_path)  # No flights here.
+    monkeypatch.setattr(example, "CHUNK", 4096)
+    monkeypatch.setattr(example, "READ", 20)
+    results = example.main(0.004, 40, folder=tmp_path)
+    assert list(results) == list(example.WAYS)
+    assert not list(tmp_path.iterdir())  # The file is gone.
+    printed = capsys.readouterr().out
+    for name, result in results.items():
+        assert name in printed
+        assert np.isfinite(result["AP"])
+        if name != "plain":
+            assert result["AP"] > 0.01  # Chance is .005.
+            assert result["corrected"] < 0.1 * result["log loss"]
