@@ -9,13 +9,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfimbalance.data._pipeline import Pipeline, call, plain
+from tfimbalance.data._pipeline import Pipeline, batches_per_block, call, plain
 from tfimbalance.data._plan import BalancedPlan
 from tfimbalance.data._sources import Rows
 
 # Measured: fewer, larger calls into Python cost less; larger still and the first batch waits.
 _ROWS_PER_PLAN = 65_536
-_BYTES_PER_BLOCK = 2**22
 # Of a file that is read in runs: long reads need large blocks.
 BYTES_PER_READ = 2**25
 
@@ -50,12 +49,13 @@ class PlannedBatches(Pipeline):
         super().__init__(steps, initial_epoch, shards[0])
         self._steps, self._plan, self._rows = steps, plan, rows
         self._shard_index = shards[1]
-        block_bytes = BYTES_PER_READ if reads else _BYTES_PER_BLOCK
-        batch_bytes = max(1, rows.row_bytes * plan.batch_size)
         most = max(1, max(_ROWS_PER_PLAN, plan.rows_at_least) // (plan.batch_size * shards[0]))
-        self._block = min(max(1, block_bytes // batch_bytes), steps) if rows.stackable else 1
-        if not reads:
-            self._block = min(self._block, most)
+        batch_bytes = rows.row_bytes * plan.batch_size
+        self._block = 1
+        if rows.stackable and reads:
+            self._block = batches_per_block(batch_bytes, steps, BYTES_PER_READ)
+        elif rows.stackable:
+            self._block = min(batches_per_block(batch_bytes, steps), most)
         self._blocks_per_plan = max(1, most // self._block)
 
     def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:

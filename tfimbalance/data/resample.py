@@ -14,13 +14,12 @@ from tfimbalance._checks import check_integer
 from tfimbalance.data._class_sampling import ClassSampling
 from tfimbalance.data._draws import Draws
 from tfimbalance.data._ops import NumPyOps
-from tfimbalance.data._pipeline import Pipeline, call, check_shards, plain, weak
+from tfimbalance.data._pipeline import Pipeline, batches_per_block, call, check_shards, plain, weak
 from tfimbalance.data._random import Sizes, seed_word, shuffled, words
 from tfimbalance.data._sampling import Draw, Sampling
 
 # As in `balanced`: fewer, larger calls into Python cost less.
 _ROWS_PER_PLAN = 65_536
-_BYTES_PER_BLOCK = 2**22
 # As many words as fit the second cache beside a few scratch arrays.
 _AT_ONCE = 16_384
 
@@ -156,8 +155,8 @@ class _Resampled(Pipeline):
         self.draws = Draws(sampling.draw, initial_epoch, first, ahead=sampling.varies)
         self._steps = steps
         most = max(1, _ROWS_PER_PLAN // batch_size)
-        batch_bytes = max(1, self._layout.row_bytes * batch_size)
-        self._block = min(max(1, _BYTES_PER_BLOCK // batch_bytes), steps, most)
+        batch_bytes = self._layout.row_bytes * batch_size
+        self._block = min(batches_per_block(batch_bytes, steps), most)
         if not self._layout.stackable:
             self._block = 1
         self._per_plan = self._block * max(1, most // self._block)

@@ -14,13 +14,13 @@ from tfimbalance._checks import bad_value, check_integer, check_same_length
 from tfimbalance.data._batches import PlannedBatches
 from tfimbalance.data._class_sampling import ClassSampling
 from tfimbalance.data._interpolation import some_columns
-from tfimbalance.data._ops import NumPyOps
+from tfimbalance.data._leaves import Leaf
+from tfimbalance.data._neighbors import Neighbors
 from tfimbalance.data._pipeline import check_shards, weak
 from tfimbalance.data._plan import BalancedPlan
-from tfimbalance.data._random import seed_word, words
 from tfimbalance.data._row_classes import row_classes
 from tfimbalance.data._shares import check_batch_size, resolve_shares
-from tfimbalance.data._sources import Leaf, Rows
+from tfimbalance.data._sources import Rows
 
 _ROWS_AT_ONCE = 65_536
 
@@ -118,7 +118,7 @@ def smote_batches(
     if features is not None:
         features = _checked_features(features, rows.num_rows)
     sampling = plan.class_sampling(steps * num_shards)
-    neighbors = _Neighbors(ids, sampling, rows, mixed, features, k_neighbors, seed)
+    neighbors = Neighbors(ids, sampling, rows, mixed, features, k_neighbors, seed)
     return _SmoteBatches(
         plan, rows, steps, initial_epoch, shards, neighbors, mixed, sampling
     ).dataset()
@@ -215,86 +215,6 @@ def _whole_columns(leaf: Leaf) -> list[int]:
     return [int(column) for column in left[varies[left]]]
 
 
-class _Neighbors:
-    """The nearest rows of the same class, of each row of the classes that come again."""
-
-    def __init__(
-        self,
-        ids: NDArray[Any],
-        sampling: ClassSampling,
-        rows: Rows,
-        leaves: list[int],
-        features: NDArray[Any] | None,
-        k_neighbors: int,
-        seed: int,
-    ) -> None:
-        read, drawn = sampling.read.counts, sampling.drawn.counts
-        self._word = np.array([seed_word(seed, 1)], np.uint64)
-        again = np.flatnonzero((drawn > read) & (read > 0))
-        self._near = np.zeros((0, k_neighbors), np.int64)
-        of_class, near, count, turns = [], [], [], []
-        for k in again:
-            own = np.flatnonzero(ids == k)
-            if len(own) == 1:
-                raise bad_value(
-                    "y",
-                    expected="two rows or more of every class that comes more often than it is",
-                    received=f"one row of class {k}",
-                    remedy="Leave that class out, class_shares={class: share}, or repeat its row: "
-                    "balanced_batches.",
-                )
-            points = rows.features(own, leaves) if features is None else features[own]
-            if not np.isfinite(points).all():
-                raise bad_value(
-                    "x" if features is None else "features",
-                    expected="finite numbers, to look for neighbours",
-                    received=f"NaN or infinity in row {own[~np.isfinite(points).all(axis=1)][0]}",
-                    remedy="Fill them first: sklearn.impute.SimpleImputer.",
-                )
-            found = own[_nearest(points, k_neighbors)]
-            count.append(np.full(len(own), found.shape[1]))
-            near.append(np.pad(found, ((0, 0), (0, k_neighbors - found.shape[1])), mode="edge"))
-            of_class.append(own)
-            turns.append(np.full(len(own), drawn[k] / read[k]))
-        self._rows = np.concatenate([*of_class, np.zeros(0, np.int64)])
-        order = np.argsort(self._rows)
-        self._rows = self._rows[order]
-        if again.size:
-            self._near = np.concatenate(near)[order]
-            self._count, self._turns = np.concatenate(count)[order], np.concatenate(turns)[order]
-
-    def partners(
-        self, rows: NDArray[Any], places: NDArray[Any], passes: NDArray[Any]
-    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
-        """Return which of some rows are mixed, with which others, and how far towards them."""
-        if not self._rows.size:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
-        at = np.minimum(np.searchsorted(self._rows, rows), len(self._rows) - 1)
-        # Of `turns` passes an epoch, one has the rows as they are.
-        turns = self._turns[at]
-        is_itself = np.floor((passes + 1) / turns) > np.floor(passes / turns)
-        mixed = np.flatnonzero((self._rows[at] == rows) & ~is_itself)
-        at = at[mixed]
-        word = words(NumPyOps, self._word, places[mixed].astype(np.uint64))
-        which = (_uniform(word, 1) * self._count[at]).astype(np.int64)
-        return mixed, self._near[at, which], _uniform(word, 2)
-
-
-def _nearest(points: NDArray[Any], k: int) -> NDArray[np.int64]:
-    """Return the numbers of the nearest other rows of each row."""
-    from sklearn.neighbors import NearestNeighbors
-
-    # Far from 0, differences would be lost in rounding.
-    centred = points - points.mean(axis=0, dtype=np.float64)
-    search = NearestNeighbors(n_neighbors=min(k, len(points) - 1)).fit(centred)
-    return np.asarray(search.kneighbors(return_distance=False), np.int64)
-
-
-def _uniform(word: NDArray[np.uint64], number: int) -> NDArray[np.float64]:
-    drawn = words(NumPyOps, word, np.array([number], np.uint64))
-    return np.asarray((drawn >> np.uint64(11)) * 2.0**-53)
-
-
 class _SmoteBatches(PlannedBatches):
     """Balanced batches, some of whose rows are moved towards a neighbour."""
 
@@ -307,7 +227,7 @@ class _SmoteBatches(PlannedBatches):
         steps: int,
         initial_epoch: int,
         shards: tuple[int, int],
-        neighbors: _Neighbors,
+        neighbors: Neighbors,
         leaves: list[int],
         sampling: ClassSampling,
     ) -> None:

@@ -18,17 +18,17 @@ from tfimbalance._checks import (
     check_same_length,
     per_class,
 )
+from tfimbalance.data._batches import BYTES_PER_READ
 from tfimbalance.data._class_sampling import ClassSampling
 from tfimbalance.data._ops import NumPyOps
 from tfimbalance.data._order import Order
-from tfimbalance.data._pipeline import Pipeline, call, check_shards, plain
+from tfimbalance.data._pipeline import Pipeline, batches_per_block, call, check_shards, plain
 from tfimbalance.data._random import seed_word, words
 from tfimbalance.data._row_classes import row_classes
 from tfimbalance.data._sources import Rows
 from tfimbalance.statistics import ClassStatistics
 
 _ROWS_PER_CHUNK = 65_536
-_BYTES_PER_BLOCK = 2**22
 _MOST_PER_CHUNK = 2**20
 _ENDLESS = 2**62
 # So many standard deviations above the expected number of rows, an epoch holds all that are kept.
@@ -253,14 +253,14 @@ class _Undersampled(Pipeline):
         self._rows, self._keep, self._batch_size = rows, keep, batch_size
         self._correction, self._per_class = correction, per_class
         self._shard_index = shards[1]
-        block_bytes = _BYTES_PER_BLOCK if block_size == 1 else 8 * _BYTES_PER_BLOCK
-        window = max(1, block_bytes // max(1, rows.row_bytes))
+        window = max(1, BYTES_PER_READ // max(1, rows.row_bytes))
         self._order = Order([rows.num_rows], block_size, window)
         self._seed = seed
         of_all = keep.expected / rows.num_rows
         self._chunk = min(_MOST_PER_CHUNK, rows.num_rows, int(_ROWS_PER_CHUNK / of_all))
-        batch_bytes = max(1, rows.row_bytes * batch_size)
-        self._block = min(max(1, block_bytes // batch_bytes), steps) if rows.stackable else 1
+        limit = {} if block_size == 1 else {"block_bytes": BYTES_PER_READ}
+        batch_bytes = rows.row_bytes * batch_size
+        self._block = batches_per_block(batch_bytes, steps, **limit) if rows.stackable else 1
 
     def class_sampling(self) -> ClassSampling:
         """Return the rows of each class, and how many of them a pass is expected to keep."""
