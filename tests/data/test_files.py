@@ -110,7 +110,7 @@ def test_runs_of_neighbours_make_long_reads(monkeypatch):
     monkeypatch.setattr(_files, "_GAP_BYTES", 1)
     for module in ("balanced", "_batches"):
         monkeypatch.setattr(f"tfimbalance.data.{module}.BYTES_PER_READ", 20 * 400)
-    monkeypatch.setattr("tfimbalance.data._batches.batches_per_block", lambda *arguments: 1)
+    monkeypatch.setattr("tfimbalance.data._batches.batches_per_block", lambda *arguments: 2)
     lengths = {}
     for block_size in (1, 50):
         slices, rows = reads(block_size)
