@@ -124,6 +124,9 @@ class OffsetModel(keras.Model):
 
         output = model(x) + offset
 
+    Validate at the natural rate with an offset of 0:
+    ``validation_data=((x, np.zeros((len(x), 1))), y)``. Save and serve ``model``, not this.
+
     Args:
         model: returns logits: one, one a label, or one a class.
         **kwargs: as `keras.Model`.
@@ -184,7 +187,7 @@ class OffsetModel(keras.Model):
                 expected=f"an offset of the shape of the logits, {tuple(logits.shape)}",
                 received=f"shape {tuple(offset.shape)}",
                 remedy="Of weighted_undersampling, per_class_offset=True makes one number for each "
-                "class, False one for a model with one logit.",
+                "class, False one for a model with one logit, whose shape is (batch, 1).",
             )
         return logits + ops.cast(offset, logits.dtype)
 

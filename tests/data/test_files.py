@@ -183,6 +183,23 @@ def test_flags_beside_numbers_are_numbers():
     np.testing.assert_array_equal(rows[:, 3], labels)
 
 
+def test_lists_of_arrow_are_refused():
+    lists = pa.array([[1.0, 2.0]] * ROWS)
+    with pytest.raises(ValueError, match=r"column of list<item: double>.*np\.stack"):
+        tfi.data.balanced_batches(pa.table({"l": lists}), data()[1])
+
+
+def test_frames_of_text_say_what_to_do():
+    _, y = data()
+    frame = pd.DataFrame({"a": np.arange(ROWS, dtype="float32"), "city": ["x"] * ROWS})
+    with pytest.raises(ValueError, match=r"other values: city.*dict\(frame\)"):
+        tfi.data.balanced_batches(frame, y)
+    batch, _ = next(iter(tfi.data.balanced_batches(dict(frame), y, batch_size=8)))
+    assert batch["city"].dtype == tf.string
+    with pytest.raises(ValueError, match=r"missing value in row 1.*fillna"):
+        tfi.data.balanced_batches(pd.Series(["a", None] * (ROWS // 2)), y)
+
+
 def test_missing_integers_are_refused():
     values = pd.Series([1, None] * (ROWS // 2), dtype="Int64")
     with pytest.raises(ValueError, match="missing value in row 1"):

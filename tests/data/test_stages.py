@@ -191,6 +191,34 @@ def test_keras_layers_augment_in_fit():
     assert np.isfinite(history["loss"]).all()
 
 
+def test_layers_of_noise_know_that_they_train():
+    x, y = data()
+    batches = tfi.data.balanced_batches(x, y, batch_size=20)
+    for layer in (keras.layers.GaussianNoise(0.5), keras.Sequential([keras.layers.Dropout(0.5)])):
+        plain, noisy = batches_of(batches), batches_of(tfi.data.augment(batches, layer))
+        assert plain.shape == noisy.shape
+        own = tfi.data.balanced_batches(x, y, batch_size=20)
+        changed = np.mean(
+            [
+                (rows.numpy() != before.numpy()).any(axis=1) == (labels.numpy() == 1)
+                for (rows, labels), (before, _) in zip(
+                    tfi.data.augment(own, layer),
+                    tfi.data.balanced_batches(x, y, batch_size=20),
+                    strict=True,
+                )
+            ]
+        )
+        assert changed > 0.9
+
+
+def test_a_class_that_is_not_there_is_refused():
+    x, y = data()
+    batches = tfi.data.balanced_batches(x, y, batch_size=20)
+    for stage in STAGES.values():
+        with pytest.raises(ValueError, match=r"has classes 0, 1.*class 7"):
+            stage(batches.prefetch(1), classes=[7])
+
+
 @pytest.mark.parametrize(
     "function",
     [
@@ -241,7 +269,7 @@ BATCHES = tf.data.Dataset.from_tensors((np.zeros((4, 2), "float32"), [0, 1, 0, 1
             lambda: tfi.data.augment(
                 BATCHES.map(lambda x, y: (x, tf.one_hot(y, 2))), lambda x: x, classes=[7]
             ),
-            "width 2",
+            "which has classes 0, 1",
         ),
         (lambda: tfi.data.smote_mixup(BATCHES, k_neighbors=0), "k_neighbors"),
         (lambda: tfi.data.smote_mixup(BATCHES, whole_numbers="no"), "whole_numbers"),

@@ -375,6 +375,11 @@ def test_bad_labels_are_refused_while_reading(y, arguments, message):
         (stream_of(np.arange(9), np.arange(9) % 2), {"num_classes": 1}, "num_classes"),
         (stream_of(np.arange(9), np.arange(9) % 2), {"buffer_size": -1}, "buffer_size"),
         (stream_of(np.arange(9), np.array(["a"] * 9)), {}, "one class a row"),
+        (
+            tf.data.Dataset.range(9).map(lambda i: (tf.fill([i], 1.0), i % 2)),
+            {},
+            r"shape \(None,\).*ragged",
+        ),
     ],
 )
 def test_bad_input_is_refused_at_once(dataset, arguments, message):

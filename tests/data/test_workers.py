@@ -110,6 +110,19 @@ def test_dataset_epochs_wants_a_dataset_of_ours():
             tfi.callbacks.DatasetEpochs(wrong)
 
 
+def test_epochs_that_are_not_those_of_fit_are_refused():
+    x, y = rows()
+    dataset = tfi.data.balanced_batches(x, y, batch_size=BATCH)
+    with pytest.raises(ValueError, match="without end"):
+        tfi.callbacks.DatasetEpochs(dataset.repeat())
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
+    callback = tfi.callbacks.DatasetEpochs(dataset)
+    arguments = {"steps_per_epoch": 3 * len(dataset), "epochs": 2, "callbacks": [callback]}
+    with pytest.raises(ValueError, match="one in epoch 3"):
+        model.fit(dataset.repeat(), **arguments, verbose=0)
+
+
 # --- Strategies -----------------------------------------------------------------------------------
 
 

@@ -19,15 +19,18 @@ class DatasetEpochs(keras.callbacks.Callback):
     Without it, a dataset made in a new process starts at its own ``initial_epoch``.
 
     ``BackupAndRestore`` has to save at the ends of epochs, its default: in mid-epoch Keras saves
-    the weights, and then starts the epoch again from its first batch.
+    the weights, and then starts the epoch again from its first batch. And each epoch of ``fit`` has
+    to be one of the dataset: say ``steps_per_epoch`` where the dataset is made, and neither to
+    ``fit`` nor by ``repeat()``, whose place nothing restores.
 
     Args:
         dataset: of this package, or made from one or several by ``map``, ``prefetch``, ``zip`` and
             the like.
 
     Raises:
-        ValueError: for a dataset that nothing of this package is in, or that was made with
-            ``in_graph=True``, whose epochs do not differ.
+        ValueError: for a dataset that nothing of this package is in, that was made with
+            ``in_graph=True``, whose epochs do not differ, or that does not end; and in ``fit``, if
+            the dataset is in a later epoch than ``fit``.
 
     Example:
         >>> import numpy as np
@@ -42,6 +45,15 @@ class DatasetEpochs(keras.callbacks.Callback):
         super().__init__()
         found = list(owners(dataset)) if isinstance(dataset, tf.data.Dataset) else []
         self._pipelines = [owner for owner in found if isinstance(owner, Pipeline)]
+        self._has_begun = False
+        if found and int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
+            raise bad_value(
+                "dataset",
+                expected="a dataset that ends, so that an epoch of fit is one of the dataset",
+                received="one without end, as repeat() makes it",
+                remedy="Leave out repeat(): every iteration goes on with the next epoch by itself. "
+                "Its length is the steps_per_epoch that it is made with.",
+            )
         if not self._pipelines:
             raise bad_value(
                 "dataset",
@@ -53,4 +65,17 @@ class DatasetEpochs(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Put the dataset into this epoch."""
         for pipeline in self._pipelines:
+            if self._has_begun and pipeline.epoch > epoch:
+                raise bad_value(
+                    "dataset",
+                    expected=f"a dataset in epoch {epoch}, as fit is",
+                    received=f"one in epoch {pipeline.epoch}",
+                    remedy="Leave out repeat() and fit(steps_per_epoch=...): say steps_per_epoch "
+                    "where the dataset is made.",
+                )
             pipeline.epoch = epoch
+        self._has_begun = True
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Let another ``fit`` start where it likes."""
+        self._has_begun = False

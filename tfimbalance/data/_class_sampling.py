@@ -17,6 +17,11 @@ from tfimbalance.statistics import ClassStatistics
 class ClassSampling:
     """How many rows of each class a dataset read, and how many it handed out.
 
+    What to add to the logits of a model trained on it:
+
+        a softmax:  prior_shift(sampling.drawn, sampling.read)
+        one logit:  prior_shift(sampling.drawn.priors[1], sampling.read.priors[1])
+
     Args:
         read: rows of each class in the data, as they come.
         drawn: rows of each class in the batches.
@@ -30,6 +35,8 @@ class ClassSampling:
         [0.505, 50.0]
         >>> tfi.prior_shift(sampling.drawn, sampling.read).round(3).tolist()
         [0.683, -3.912]
+        >>> round(float(tfi.prior_shift(sampling.drawn.priors[1], sampling.read.priors[1])), 3)
+        -4.595
     """
 
     read: ClassStatistics
@@ -49,8 +56,8 @@ def class_sampling(dataset: tf.data.Dataset) -> ClassSampling:
     """Return how many rows of each class a dataset of this package read and handed out.
 
     Of arrays that is known beforehand: one epoch (of `weighted_undersampling`, what one pass is
-    expected to keep). Of `balanced_stream` it is what has been read so far, in all epochs. What to
-    add to the logits of a model trained on them is ``prior_shift(sampling.drawn, sampling.read)``.
+    expected to keep). Of `balanced_stream` it is what was made so far, in all epochs, some batches
+    ahead of those that `fit` has taken. `ClassSampling` says what to add to the logits.
 
     Args:
         dataset: from this package, or made from one by ``map``, ``prefetch`` and the like.

@@ -101,6 +101,14 @@ def sliced_reader(value: Any, row_bytes: int) -> Callable[[NDArray[Any], NDArray
 
 def arrow_reader(name: str, column: Any) -> tuple[np.dtype[Any], Callable[..., NDArray[Any]]]:
     """Return the type of an Arrow column, and a function that takes sorted rows of it."""
+    if getattr(column.type, "num_fields", 0):
+        raise bad_value(
+            name,
+            expected="Arrow columns of numbers, flags or strings",
+            received=f"a column of {column.type}",
+            remedy="Lists of one length make an array, np.stack(column.to_numpy()), others a "
+            "ragged tensor, tf.ragged.constant(column.to_pylist()).",
+        )
     if column.null_count:
         raise bad_value(
             name,

@@ -177,7 +177,26 @@ def _frame_leaf(name: str, frame: Any) -> Leaf:
     """
     dtypes = [frame.dtype] if frame.ndim == 1 else list(frame.dtypes)
     kinds = [getattr(dtype, "numpy_dtype", dtype) for dtype in dtypes]
-    if not all(isinstance(kind, np.dtype) and kind.kind in "biuf" for kind in kinds):
+    numeric = [isinstance(kind, np.dtype) and kind.kind in "biuf" for kind in kinds]
+    if frame.ndim == 2 and not all(numeric):
+        other = [str(c) for c, number in zip(frame.columns, numeric, strict=True) if not number]
+        raise bad_value(
+            name,
+            expected="a frame of numbers and flags, which becomes one array",
+            received=f"columns of other values: {', '.join(other[:5])}"
+            + (", ..." if len(other) > 5 else ""),
+            remedy="Pass the columns one by one, dict(frame), or encode these: "
+            "frame[column].astype('category').cat.codes.",
+        )
+    if not all(numeric):
+        missing = np.asarray(frame.isna())
+        if missing.any():
+            raise bad_value(
+                name,
+                expected="a value in every row",
+                received=f"a missing value in row {first_row(missing)}",
+                remedy="Fill it first: series.fillna('missing').",
+            )
         return open_leaf(name, frame.to_numpy())
     # Flags beside numbers are numbers, where pandas would make objects of both.
     dtype = np.result_type(*kinds)

@@ -29,12 +29,20 @@ def row_classes(name: str, labels: Any, num_rows: int) -> tuple[ClassStatistics,
         )
     if hasattr(labels, "__len__"):
         check_same_length(name, len(labels), reference="y", expected=num_rows)
+    shape = np.shape(labels)
+    if len(shape) == 2 and shape[1] > 1 and (np.asarray(labels).sum(axis=1) != 1).any():
+        raise bad_value(
+            name,
+            expected="one class a row",
+            received=f"rows of shape {shape} that are not one-hot",
+            remedy="Of rows with several labels, say which class each is of: labels=...",
+        )
     ids, num_classes = class_ids(labels)
     if ids.ndim != 1:
         raise bad_value(
             name,
             expected="one class a row",
-            received=f"labels of shape {np.shape(labels)}",
+            received=f"labels of shape {shape}",
             remedy="Say which class each row is of: labels=...",
         )
     if not ids.size:

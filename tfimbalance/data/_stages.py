@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfimbalance._checks import bad_value, check_integer
+from tfimbalance._checks import bad_value, check_integer, some_classes
 from tfimbalance.data._graph_labels import check_label_spec, graph_class_ids
 from tfimbalance.data._ops import GraphOps
-from tfimbalance.data._pipeline import Pipeline, call, options, plain
+from tfimbalance.data._pipeline import Pipeline, call, options, owners, plain
 from tfimbalance.data._random import seed_word, words
 from tfimbalance.data._structures import stacked, taken
 
@@ -86,11 +86,15 @@ class Chosen:
         of_labels = dataset.map(plain(lambda *e: self._labels(*e))).element_spec
         shape = check_label_spec(of_labels, True).shape
         width = shape[-1] if shape.rank == 2 and shape[-1] > 1 else None
+        known = None if labels else _known_classes(dataset)
         if width is not None and max(self._classes) >= width:
+            known = list(range(width))
+        wrong = [k for k in self._classes if known is not None and k not in known]
+        if wrong:
             raise bad_value(
                 "classes",
-                expected=f"classes of one-hot rows of width {width}",
-                received=f"class {max(self._classes)}",
+                expected=f"classes of the dataset, which has {some_classes(known or [])}",
+                received=some_classes(wrong),
             )
 
     def rows(self, element: tuple[Any, ...]) -> tuple[Any, Any]:
@@ -99,6 +103,15 @@ class Chosen:
         is_chosen = tf.reduce_any(ids[:, None] == tf.constant(self._classes, tf.int64), axis=1)
         numbers = tf.where(is_chosen)[:, 0]
         return numbers, tf.gather(ids, numbers)
+
+
+def _known_classes(dataset: tf.data.Dataset) -> list[int] | None:
+    """Return the classes of a dataset, if it knows them beforehand."""
+    for owner in owners(dataset):
+        sampling = getattr(owner, "class_sampling", None)
+        if sampling is not None and getattr(owner, "knows_classes", True):
+            return [int(k) for k in np.flatnonzero(sampling().read.counts)]
+    return None
 
 
 def with_rows(batch: Any, numbers: Any, rows: Any) -> Any:

@@ -46,6 +46,7 @@ class StreamSource:
                 "dataset", expected="elements (x, y) or (x, y, sample_weight)", received=self.spec
             )
         self._labels = labels or (lambda x, y, *weight: y)
+        _check_shapes(self.spec, batched)
         if batched:
             _check_batched(self.spec)
         row_bytes = sum(_bytes_of(leaf, batched) for leaf in tf.nest.flatten(self.spec))
@@ -87,6 +88,20 @@ class StreamSource:
         )
         with tf.control_dependencies([check]):
             return tf.identity(classes)
+
+
+def _check_shapes(spec: Any, batched: bool) -> None:
+    for leaf in tf.nest.flatten(spec):
+        if not isinstance(leaf, tf.TensorSpec):
+            continue
+        if leaf.shape.rank is None or None in leaf.shape.as_list()[1 if batched else 0 :]:
+            raise bad_value(
+                "dataset",
+                expected="rows of known shape, or ragged or sparse ones",
+                received=f"{leaf.name or 'a tensor'} of shape {leaf.shape}",
+                remedy="Say the shape in a map, tf.ensure_shape(x, [...]); or make rows of "
+                "different lengths ragged: tf.RaggedTensor.from_tensor(x[None]).",
+            )
 
 
 def _check_batched(spec: Any) -> None:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tfimbalance._checks import bad_value
@@ -82,6 +83,9 @@ def _with_seed(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
     """Return the function as one of rows and a seed, which it may not take."""
     if not callable(function):
         raise bad_value("function", expected="a function of rows", received=repr(function))
+    if isinstance(function, keras.layers.Layer):
+        # Some layers of noise do nothing unless they are told that this is training.
+        return lambda rows, seed: function(rows, training=True)
     try:
         parameters = dict(inspect.signature(function).parameters)
     except (TypeError, ValueError):  # Some functions of C have no signature.

@@ -51,14 +51,17 @@ def with_negatives(
 
     Args:
         positives: ``(users, items)``, an array of these two columns, or a dictionary or frame with
-            a row for each positive; other columns go along with their row.
+            a row for each positive. Other columns go along with it, to its negatives too: of the
+            user and the moment they are right, of the item they are not. Look those up by item in
+            a ``map``.
         num_items: how many items there are; their ids are 0 to ``num_items - 1``.
         num_negatives: drawn for each positive.
         distribution: ``"uniform"``; ``"popularity"``, as often as an item is among the positives,
             to the ``power``; or one probability or frequency for each item.
         power: of the popularity; 0.75 by default.
-        exclude_positives: True draws again where an item is one of the user's positives. Leave it
-            at False for a softmax with log Q, which must not remove them [1].
+        exclude_positives: True draws again where an item is one of the user's positives, which
+            ranks well and learns no probability: leave it at False for the corrections above,
+            that of a softmax [1] and that of a sigmoid.
         item: key of the items; ``"item"`` in a dictionary, 1 in a tuple.
         user: key of the users, for ``exclude_positives``; ``"user"`` in a dictionary, 0 in a tuple.
         as_lists: True hands out one row a positive, its items as a list of which the first is

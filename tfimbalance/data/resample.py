@@ -47,8 +47,7 @@ def resampled_batches(
 
     Never resample validation or test data, and split *before* you resample: copies of a row, and
     rows between two others, on both sides of a split score on pure noise like a good model.
-    Resampled classes have other odds: undo that before serving, with `prior_shift` of what
-    `class_sampling` says.
+    Resampled classes have other odds: undo that before serving, as `ClassSampling` says.
 
     The next epoch is drawn by a thread while this one trains. An epoch is one draw in a random
     order, and depends on ``seed`` and its number alone.

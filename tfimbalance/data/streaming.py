@@ -54,8 +54,9 @@ def balanced_stream(
     beyond the buffer are lost.
 
     What the model learns are probabilities for the sampled shares: after reading,
-    ``sampling = class_sampling(dataset)`` says what was read and handed out, and
-    ``prior_shift(sampling.drawn, sampling.read)`` is what to add to the logits.
+    ``sampling = class_sampling(dataset)`` says what was read and handed out, and `ClassSampling`
+    what to add to the logits. Rare rows that are reused very often are learnt by heart, which
+    no offset undoes: a smaller ``rate`` reuses them less.
 
     Args:
         dataset: rows, ``(x, y)`` or ``(x, y, sample_weight)``, of any structure: nested, sparse,
@@ -181,6 +182,8 @@ def _groups(class_shares: Any, classes: int) -> tuple[list[int], list[Fraction]]
 
 class _Stream(Pipeline):
     """Chunks of rows, what is kept between them, and the batches that come out."""
+
+    knows_classes = False  # Before it is read.
 
     def __init__(
         self,
