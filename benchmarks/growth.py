@@ -160,7 +160,8 @@ def classes(
     numbers = (2, 100, 10_000, 100_000) if quick else (2, 100, 1_000, 10_000, 100_000)
     steps = max(20, (4_000_000 if quick else 8_000_000) // batch_size)
     made = {
-        k: make(x, many_classes(len(x), k), batch_size, steps, every_class=every) for k in numbers
+        k: make(x, many_classes(len(x), k), batch_size, steps, small_batches=not every)
+        for k in numbers
     }
     seconds = medians({k: in_graph(made[k][0]) for k in numbers}, rounds)
     how = "every class in each" if every else "classes take turns"
@@ -220,11 +221,11 @@ def print_memory(num_rows: int, num_classes: int, batch_size: int, every: bool) 
     x, y = np.zeros((num_rows, WIDTH), np.float32), labels(num_rows)
     few = max(10_000, num_classes)
     # What TensorFlow loads at its first dataset is not the dataset's.
-    in_graph(make(x[:few], labels(few), batch_size, 20, every_class=every)[0])()
+    in_graph(make(x[:few], labels(few), batch_size, 20, small_batches=not every)[0])()
     made: list[Any] = []
 
     def run() -> None:
-        made.append(make(x, y, batch_size, 20, every_class=every))
+        made.append(make(x, y, batch_size, 20, small_batches=not every))
         in_graph(made[0][0])()
 
     def kept() -> float:
