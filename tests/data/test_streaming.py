@@ -30,7 +30,7 @@ def read(dataset):
     extra=st.integers(0, 40),
     seed=st.integers(0, 5),
 )
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=6)
 def test_every_batch_has_its_quota(priors, extra, seed):
     k, batch_size = len(priors), len(priors) + extra
     p = np.array(priors) / sum(priors)
@@ -242,7 +242,7 @@ def test_tfrecord_files(tmp_path):
     assert all(labels.sum() == 10 and (y[rows] == labels).all() for rows, labels in batches)
 
 
-@pytest.mark.parametrize("step", [1, 40, 311])
+@pytest.mark.parametrize("step", [1, 311])
 def test_resuming_gives_the_same_remaining_batches(step, tmp_path):
     x, y = rare()
     make = lambda: tfi.data.balanced_stream(stream_of(x, y).shuffle(500, seed=1), batch_size=64)  # noqa: E731

@@ -99,8 +99,9 @@ def _check_shapes(spec: Any, batched: bool) -> None:
                 "dataset",
                 expected="rows of known shape, or ragged or sparse ones",
                 received=f"{leaf.name or 'a tensor'} of shape {leaf.shape}",
-                remedy="Say the shape in a map, tf.ensure_shape(x, [...]); or make rows of "
-                "different lengths ragged: tf.RaggedTensor.from_tensor(x[None]).",
+                remedy="Batches of rows take batched=True. Of rows, say the shape in a map, "
+                "tf.ensure_shape(x, [...]), or make rows of different lengths ragged: "
+                "tf.RaggedTensor.from_tensor(x[None]).",
             )
 
 
