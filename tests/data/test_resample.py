@@ -608,14 +608,14 @@ def test_quantities_may_be():
 def test_what_does_not_vary_is_no_category():
     x = np.column_stack([features(), np.ones(ROWS), np.zeros(ROWS)])
     for each in (x, pd.DataFrame(x), scipy.sparse.csr_matrix(x)):
-        list(batches(each, sampler=SMOTE()))
+        assert len(list(batches(each, sampler=SMOTE()))) == math.ceil(2 * COUNTS[0] / 16)
 
 
 def test_late_fractions_are_found():
     """A column of whole numbers but for its last row is one of measurements."""
     x = np.column_stack([features(), np.arange(ROWS)])
     x[-1, 3] = 0.5
-    list(batches(x, sampler=SMOTE()))
+    assert len(list(batches(x, sampler=SMOTE()))) == math.ceil(2 * COUNTS[0] / 16)
 
 
 def test_a_pipeline_transforms():

@@ -211,8 +211,7 @@ def _frame_leaf(name: str, frame: Any) -> Leaf:
             remedy="Fill it first, frame.fillna(...), or convert to floats.",
         )
     row_shape = tuple(frame.shape[1:])
-    read = lambda rows: [frame.iloc[rows].to_numpy(dtype)]  # noqa: E731
-    return _file_leaf(len(frame), dtype, row_shape, read)
+    return _file_leaf(len(frame), dtype, row_shape, lambda rows: [frame.iloc[rows].to_numpy(dtype)])
 
 
 def _unused(buffers: list[NDArray[np.uint8]], references: int) -> NDArray[np.uint8] | None:

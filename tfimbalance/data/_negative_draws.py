@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tfimbalance._checks import bad_value
 from tfimbalance.data._alias import AliasTable
 from tfimbalance.data._ops import NumPyOps
-from tfimbalance.data._random import seed_word, words
+from tfimbalance.data._random import seed_word, uniforms, words
 
 # Draws that hit a known positive are drawn again so often; what is left is drawn from the others.
 _TRIES = 32
@@ -102,7 +102,7 @@ class Draws:
             row, column = row[left], column[left]
         # Users who have nearly all: what is left of it, by its cumulated probabilities.
         fresh = words(NumPyOps, word[row, column], np.array([_TRIES], np.uint64))
-        fraction = (fresh >> np.uint64(11)) * 2.0**-53
+        fraction = uniforms(fresh)
         for one in np.unique(user[row]):
             own = user[row] == one
             left, ends = self._left_for(int(one))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tfimbalance._checks import bad_value
 from tfimbalance.data._class_sampling import ClassSampling
 from tfimbalance.data._ops import NumPyOps
-from tfimbalance.data._random import seed_word, words
+from tfimbalance.data._random import seed_word, uniforms, words
 from tfimbalance.data._sources import Rows
 
 
@@ -90,5 +90,4 @@ def _nearest(points: NDArray[Any], k: int) -> NDArray[np.int64]:
 
 
 def _uniform(word: NDArray[np.uint64], number: int) -> NDArray[np.float64]:
-    drawn = words(NumPyOps, word, np.array([number], np.uint64))
-    return np.asarray((drawn >> np.uint64(11)) * 2.0**-53)
+    return uniforms(words(NumPyOps, word, np.array([number], np.uint64)))

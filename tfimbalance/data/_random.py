@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfimbalance.data._ops import Ops
 
@@ -51,6 +52,11 @@ def words(ops: Ops, word: Any, number: Any) -> Any:
     return x ^ ops.shift(x, 31)
 
 
+def uniforms(drawn: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Return numbers in [0, 1) made of words, in NumPy."""
+    return np.asarray((drawn >> np.uint64(11)) * 2.0**-53)
+
+
 @dataclass(frozen=True)
 class Sizes:
     """How many rows are put in order, one number a class, and the sides of a grid around them."""
@@ -62,7 +68,7 @@ class Sizes:
     @classmethod
     def of(cls, sizes: Any) -> Sizes:
         size = np.maximum(np.asarray(sizes, np.int64), 1)
-        # Eight at least: narrow grids mix badly. Even: odd circles would make even orders alone.
+        # Four at least: narrow grids mix badly. Even: odd circles would make even orders alone.
         left = np.array([(math.isqrt(n - 1) + 2) // 2 * 2 for n in size.tolist()], np.int64)
         left = np.maximum(left, 4)
         return cls(size, left, np.maximum(-(-size // left), 4))

@@ -155,7 +155,7 @@ def _num_classes(given: int | None, class_shares: Any, spec: tf.TensorSpec) -> i
     if spec.shape.rank == 2 and (spec.shape[-1] or 0) > 1:
         return int(spec.shape[-1])
     if hasattr(class_shares, "items"):
-        named = [int(k) for k in class_shares.keys() if isinstance(k, numbers.Integral)]  # noqa: SIM118
+        named = [int(k) for k, _ in class_shares.items() if isinstance(k, numbers.Integral)]
         return max([1, *named]) + 1
     return 2 if isinstance(class_shares, str) else len(class_shares)
 

@@ -23,7 +23,7 @@ from tfimbalance.data._class_sampling import ClassSampling
 from tfimbalance.data._ops import NumPyOps
 from tfimbalance.data._order import Order
 from tfimbalance.data._pipeline import Pipeline, batches_per_block, call, check_shards, plain
-from tfimbalance.data._random import seed_word, words
+from tfimbalance.data._random import seed_word, uniforms, words
 from tfimbalance.data._row_classes import row_classes
 from tfimbalance.data._sources import Rows
 from tfimbalance.statistics import ClassStatistics
@@ -287,7 +287,7 @@ class _Undersampled(Pipeline):
             rows = self._order.place(NumPyOps, np.zeros(1, int), place[part], key[part])
             drawn = words(NumPyOps, key[part], rows + np.uint64(1))
             rows = rows.astype(np.int64)
-            below = (drawn >> np.uint64(11)) * 2.0**-53 < self._keep.own(rows)
+            below = uniforms(drawn) < self._keep.own(rows)
             kept.append(rows[below])
         return np.concatenate(kept)
 
