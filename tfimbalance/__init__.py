@@ -1,6 +1,6 @@
 """Imbalance-aware losses, balanced datasets and callbacks for Keras 3 and TensorFlow."""
 
-from tfimbalance import callbacks, data, layers, losses
+from tfimbalance import calibration, callbacks, data, layers, losses, metrics
 from tfimbalance.initializers import initial_bias
 from tfimbalance.offsets import adjust_logits, prior_shift
 from tfimbalance.statistics import ClassStatistics, class_statistics
@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ClassStatistics",
     "adjust_logits",
+    "calibration",
     "callbacks",
     "class_statistics",
     "class_weights",
@@ -18,5 +19,6 @@ __all__ = [
     "initial_bias",
     "layers",
     "losses",
+    "metrics",
     "prior_shift",
 ]

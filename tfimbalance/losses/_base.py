@@ -9,7 +9,8 @@ import keras
 from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value, check_number, per_class
-from tfimbalance.losses._inputs import as_float, compute_dtype, to_logits
+from tfimbalance._tensors import as_float, compute_dtype
+from tfimbalance.losses._inputs import to_logits
 from tfimbalance.losses._kernels import only
 
 Tensor = Any

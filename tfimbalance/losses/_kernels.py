@@ -11,22 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import keras
 from keras import ops
 
+from tfimbalance._tensors import tiny
+
 Tensor = Any
-
-_SMALLEST_NORMAL = {
-    "float16": 2.0**-14,
-    "bfloat16": 2.0**-126,
-    "float32": 2.0**-126,
-    "float64": 2.0**-1022,
-}
-
-
-def tiny(x: Tensor) -> float:
-    """Smallest normal number of a tensor's dtype: keeps an underflowed denominator from being 0."""
-    return _SMALLEST_NORMAL[keras.backend.standardize_dtype(x.dtype)]
 
 
 def only(args: tuple[Tensor, ...], upstream: Tensor | None) -> Tensor:

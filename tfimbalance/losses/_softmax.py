@@ -9,8 +9,8 @@ import numpy as np
 from keras import ops
 
 from tfimbalance._checks import bad_value, check_integer
+from tfimbalance._tensors import is_sparse, sparse_ids
 from tfimbalance.losses._base import CrossentropyLoss
-from tfimbalance.losses._inputs import is_sparse, sparse_ids
 from tfimbalance.losses._targets import Targets
 from tfimbalance.offsets import log_priors
 from tfimbalance.statistics import ClassStatistics

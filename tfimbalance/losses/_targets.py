@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from tfimbalance._checks import bad_value
-from tfimbalance.losses._inputs import align, is_sparse, mean_over_last_axis, sparse_ids
+from tfimbalance._tensors import align, is_sparse, sparse_ids
+from tfimbalance.losses._inputs import mean_over_last_axis
 from tfimbalance.losses._weights import as_weights, between, check_width, negative_and_positive
 
 Tensor = Any

@@ -10,8 +10,8 @@ import keras
 from keras import ops
 
 from tfimbalance._checks import bad_value
+from tfimbalance._tensors import align, compute_dtype, is_sparse, sparse_ids
 from tfimbalance.losses._base import ImbalanceLoss, WeighableLoss, Weights
-from tfimbalance.losses._inputs import align, compute_dtype, is_sparse, sparse_ids
 from tfimbalance.losses._weights import as_weights, between, check_width, negative_and_positive
 from tfimbalance.losses.registry import get
 

@@ -10,13 +10,9 @@ import numpy as np
 from keras import ops
 
 from tfimbalance._checks import bad_value, check_number, per_class
+from tfimbalance._tensors import as_float, compute_dtype
 from tfimbalance.losses._base import CrossentropyLoss, Weights
-from tfimbalance.losses._inputs import (
-    as_float,
-    compute_dtype,
-    mean_over_last_axis,
-    to_logits,
-)
+from tfimbalance.losses._inputs import mean_over_last_axis, to_logits
 from tfimbalance.losses._kernels import binary_focal
 from tfimbalance.losses._targets import Labels
 from tfimbalance.losses._weights import as_weights, negative_and_positive

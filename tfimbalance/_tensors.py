@@ -1,0 +1,114 @@
+"""Tensors of any Keras backend: dtypes that hold them, shapes that fit, logits of probabilities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfimbalance._checks import bad_value
+
+Tensor = Any
+
+_SMALLEST_NORMAL = {
+    "float16": 2.0**-14,
+    "bfloat16": 2.0**-126,
+    "float32": 2.0**-126,
+    "float64": 2.0**-1022,
+}
+
+
+def compute_dtype(dtype: str) -> str:
+    """Half precision is computed in float32 and rounded once, at the end."""
+    return "float32" if dtype in ("float16", "bfloat16") else dtype
+
+
+def as_float(x: Any) -> Tensor:
+    """Return a floating-point tensor; lists and integers become Keras' float type."""
+    dtype = getattr(x, "dtype", None)
+    name = keras.backend.standardize_dtype(dtype) if dtype is not None else ""
+    if "float" in name:
+        return x if ops.is_tensor(x) else ops.convert_to_tensor(x)
+    return ops.convert_to_tensor(x, dtype=keras.config.floatx())
+
+
+def tiny(x: Tensor) -> float:
+    """Smallest normal number of a tensor's dtype: keeps an underflowed denominator from being 0."""
+    return _SMALLEST_NORMAL[keras.backend.standardize_dtype(x.dtype)]
+
+
+def logits_of(probabilities: Tensor, *, softmax: bool, dtype: str) -> Tensor:
+    """Return logits of probabilities that come without: log p of a softmax, log p / (1 - p) else.
+
+    ``log(p + floor)`` bounds them, and unlike clipping leaves the gradient of a confident mistake:
+    ``floor`` is the square root of the smallest normal number of the coarser dtype, so that its
+    inverse still has half of the exponent's range to spare for weights and loss scales.
+    """
+    p = ops.cast(probabilities, dtype)
+    # Sums of probabilities round to a little more than 1. What is further out is no probability,
+    # and becomes NaN rather than a number that looks right.
+    outside = p - ops.clip(p, 0.0, 1.0)
+    p = p - ops.stop_gradient(ops.where(ops.abs(outside) < 1e-2, outside, 0.0))
+    floor = max(tiny(probabilities), tiny(p)) ** 0.5
+    if softmax:
+        return ops.log(p + floor)
+    return ops.log(p + floor) - ops.log((1.0 - p) + floor)
+
+
+def align(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """Give a target the shape of its prediction: ``(batch,)`` beside ``(batch, 1)``, and back.
+
+    Left alone those two would silently broadcast to ``(batch, batch)``.
+    """
+    true_rank, pred_rank = len(y_true.shape), len(y_pred.shape)
+    if true_rank == pred_rank - 1 and y_pred.shape[-1] == 1:
+        y_true = ops.expand_dims(y_true, -1)
+    elif true_rank == pred_rank + 1 and y_true.shape[-1] == 1:
+        y_true = ops.squeeze(y_true, -1)
+    found, wanted = tuple(y_true.shape), tuple(y_pred.shape)
+    check_shapes(found, wanted, y_true, y_pred)
+    if None in found[1:] + wanted[1:] and found[1:] != wanted[1:]:
+        # Sizes that are known only when it runs: there a reshape fails, and never broadcasts.
+        y_true = ops.reshape(y_true, ops.shape(y_pred))
+    return y_true
+
+
+def is_sparse(y_true: Tensor, y_pred: Tensor) -> bool:
+    """Tell class ids from one-hot rows and from elements of 0 and 1, by static shape alone."""
+    true_rank, pred_rank = len(y_true.shape), len(y_pred.shape)
+    if pred_rank == 0 or y_pred.shape[-1] == 1:
+        return False
+    if true_rank == pred_rank and y_true.shape[-1] is None:
+        raise bad_value(
+            "y_true",
+            expected="a last axis of known size, which tells class ids (1) from one-hot rows "
+            f"({y_pred.shape[-1]})",
+            received=f"static shape {tuple(y_true.shape)}",
+            remedy="Say it in the dataset: .map(lambda x, y: (x, tf.ensure_shape(y, [None, 1]))).",
+        )
+    return true_rank == pred_rank - 1 or (true_rank == pred_rank and y_true.shape[-1] == 1)
+
+
+def sparse_ids(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """Give class ids the shape of the prediction without its class axis, as integers."""
+    if len(y_true.shape) == len(y_pred.shape) and y_true.shape[-1] == 1:
+        y_true = ops.squeeze(y_true, -1)
+    check_shapes(tuple(y_true.shape), tuple(y_pred.shape[:-1]), y_true, y_pred)
+    return ops.cast(y_true, "int32")
+
+
+def check_shapes(
+    found: tuple[int | None, ...], wanted: tuple[int | None, ...], y_true: Tensor, y_pred: Tensor
+) -> None:
+    """Raise unless two static shapes agree wherever both are known."""
+    agree = len(found) == len(wanted) and all(
+        a is None or b is None or a == b for a, b in zip(found, wanted, strict=True)
+    )
+    if not agree:
+        raise bad_value(
+            "y_true",
+            expected=f"a shape of {wanted}, to go with y_pred of shape {tuple(y_pred.shape)}",
+            received=f"shape {tuple(y_true.shape)}",
+            remedy="Integer ids go with the sparse losses, one-hot rows with the categorical ones.",
+        )

@@ -1,0 +1,3 @@
+"""Probabilities that hold after re-balancing: corrections as functions and as Keras layers."""
+
+__all__: list[str] = []
