@@ -1,0 +1,124 @@
+"""Outputs of a focal loss -> probabilities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfimbalance._checks import check_number
+from tfimbalance._tensors import tiny
+from tfimbalance.calibration._base import CalibrationLayer, calibrated, is_softmax
+
+Tensor = Any
+
+
+def focal_calibration(
+    y_pred: Any, *, gamma: float = 2.0, from_logits: bool = False, multi_label: bool = False
+) -> Any:
+    """Turn what a model learned under a focal loss into probabilities.
+
+    Arguments, formula and errors as `FocalCalibration`; arrays give arrays.
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> p = tfi.calibration.focal_calibration([[0.1536], [0.3058], [0.5]], gamma=2.0)
+        >>> p[:, 0].round(3).tolist()
+        [0.01, 0.1, 0.5]
+    """
+    layer = FocalCalibration(gamma, from_logits=from_logits, multi_label=multi_label)
+    return calibrated(y_pred, layer.change, from_logits=from_logits, multi_label=multi_label)
+
+
+@keras.saving.register_keras_serializable("tfimbalance")
+class FocalCalibration(CalibrationLayer):
+    """Turn what a model learned under a focal loss into probabilities.
+
+    Use it behind every model that was trained with ``gamma > 0`` and whose probabilities are
+    served: focal loss pulls them towards even odds. It is exact for the population's minimiser, and
+    keeps the order of binary predictions. First invert, then undo class weights, sampling, and
+    the prior (`PriorCorrection`), in this order.
+
+        eta_k = h(p_k) / sum_j h(p_j)                                           [1, theorem 11]
+        h(v) = v / ((1 - v)**gamma - gamma * (1 - v)**(gamma - 1) * v * log(v))
+
+    For one logit that is ``(gamma + 1) z + log(1 + gamma r(z)) - log(1 + gamma r(-z))`` with
+    ``r(z) = log(1 + exp(z)) exp(-z)``, which is how it is computed.
+
+    Args:
+        gamma: that of the loss, at least 0; 0 changes nothing.
+        from_logits: whether logits come (and leave), instead of probabilities.
+        multi_label: whether several outputs stand for themselves, each with its sigmoid.
+        **kwargs: as `keras.layers.Layer`.
+
+    Shapes:
+        inputs: ``(batch, ..., num_classes)``, ``(batch, ..., 1)``, ``(batch,)``, or with
+            ``multi_label=True`` ``(batch, ..., num_labels)``. Returns the same shape.
+
+    Raises:
+        ValueError: for ``gamma < 0``.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfimbalance as tfi
+        >>> layer = tfi.calibration.FocalCalibration(2.0)
+        >>> layer(np.array([[0.2502]], "float32")).numpy().round(3).tolist()[0][0] < 0.0505
+        True
+
+    References:
+        [1] Charoenphakdee et al., On Focal Loss for Class-Posterior Probability Estimation: A
+        Theoretical Perspective, CVPR 2021, arXiv 2011.09172.
+    """
+
+    def __init__(
+        self,
+        gamma: float = 2.0,
+        *,
+        from_logits: bool = False,
+        multi_label: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(from_logits=from_logits, multi_label=multi_label, **kwargs)
+        self.gamma = check_number("gamma", gamma, minimum=0.0)
+
+    def change(self, z: Tensor) -> Tensor:
+        """Return the logits of the posterior."""
+        if self.gamma == 0.0:
+            return z
+        if is_softmax(z.shape, self.multi_label):
+            return _of_softmax(z, self.gamma)
+        faded = ops.log1p(self.gamma * _ratio(z)) - ops.log1p(self.gamma * _ratio(-z))
+        return (self.gamma + 1.0) * z + faded
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments."""
+        return {**super().get_config(), "gamma": self.gamma}
+
+
+def _ratio(z: Tensor) -> Tensor:
+    """``log(1 + exp(z)) * exp(-z)``, which tends to 1 below and to 0 above.
+
+    Each side sees only its own half (an infinity that is not selected still has a gradient), and
+    0 belongs to one of them, so that the derivative there is that of the function.
+    """
+    below = ops.exp(ops.where(z < 0.0, z, 0.0))
+    above = ops.where(z < 0.0, 0.0, z)
+    of_below = ops.where(below > 0.0, ops.log1p(below) / ops.maximum(below, tiny(z)), 1.0)
+    return ops.where(z < 0.0, of_below, ops.softplus(above) * ops.exp(-above))
+
+
+def _of_softmax(z: Tensor, gamma: float) -> Tensor:
+    """Return ``log h(p)``, a constant less: what is above 1/2 through the others' sum."""
+    log_p = ops.log_softmax(z, axis=-1)
+    top = ops.one_hot(ops.argmax(z, axis=-1), z.shape[-1], dtype="bool")
+    others = ops.logsumexp(ops.where(top, -float("inf"), z), axis=-1, keepdims=True)
+    log_rest_of_top = others - ops.logsumexp(z, axis=-1, keepdims=True)
+    p = ops.exp(log_p)
+    log_rest = ops.where(top, log_rest_of_top, ops.log1p(-ops.where(top, 0.0, p)))
+    # -log(p) / (1 - p) tends to 1 as p does; through p itself it would be 0 / 0.
+    rest = ops.exp(ops.where(top, log_rest_of_top, -1.0))
+    near_one = -ops.log1p(-ops.minimum(rest, 0.999999)) / ops.maximum(rest, tiny(z))
+    of_top = ops.where(rest > 0.0, near_one, 1.0)
+    ratio = ops.where(top, of_top, -log_p / ops.exp(ops.where(top, 0.0, log_rest)))
+    return log_p - gamma * log_rest - ops.log1p(gamma * p * ratio)

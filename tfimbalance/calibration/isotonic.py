@@ -1,0 +1,198 @@
+"""A monotone function of the score, fitted on held-out rows by scikit-learn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfimbalance._checks import FloatArray, bad_value
+from tfimbalance._tensors import compute_dtype
+from tfimbalance.calibration._base import (
+    CalibrationLayer,
+    as_given,
+    as_tensor,
+    is_softmax,
+    width_of,
+)
+from tfimbalance.calibration._held_out import HeldOut, predictions
+
+Tensor = Any
+
+
+def isotonic_calibration(
+    y_pred: Any,
+    scores: Any,
+    probabilities: Any,
+    *,
+    from_logits: bool = False,
+    multi_label: bool = False,
+) -> Any:
+    """Interpolate between scores of known probability; as `IsotonicCalibration`.
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> p = tfi.calibration.isotonic_calibration([[0.25], [0.9]], [[0.0, 0.5]], [[0.0, 0.1]])
+        >>> p[:, 0].round(3).tolist()
+        [0.05, 0.1]
+    """
+    layer = IsotonicCalibration(
+        scores, probabilities=probabilities, from_logits=from_logits, multi_label=multi_label
+    )
+    return as_given(layer.call(as_tensor(y_pred)), y_pred)
+
+
+@keras.saving.register_keras_serializable("tfimbalance")
+class IsotonicCalibration(CalibrationLayer):
+    """Map scores to probabilities by the best monotone function, which `fit` finds.
+
+    Use it where thousands of held-out rows, hundreds of them rare, show a miscalibration that no
+    slope and bias mend. Scores that it finds equal become ties, and its lowest level is often
+    exactly 0: for log loss, `VectorScaling` is safer. scikit-learn's `IsotonicRegression` fits it,
+    one output at a time; the classes of a softmax are scaled to add up to 1.
+
+    Args:
+        scores: where the function is known, increasing numbers, a list for each output; `fit`
+            sets them.
+        probabilities: its values there.
+        from_logits: whether logits come. *Probabilities leave in any case.*
+        multi_label: whether several outputs stand for themselves.
+        **kwargs: as `keras.layers.Layer`.
+
+    Shapes:
+        inputs: ``(batch, ..., num_classes)``, ``(batch, ..., 1)``, ``(batch,)``, or with
+            ``multi_label=True`` ``(batch, ..., num_labels)``. Returns the same shape; scores beyond
+            those of the held-out rows get the first or last probability.
+
+    Raises:
+        ValueError: when called before `fit`; in `fit`, for held-out rows of one class.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfimbalance as tfi
+        >>> rng = np.random.default_rng(0)
+        >>> p = rng.random(20_000)
+        >>> layer = tfi.calibration.IsotonicCalibration().fit(rng.random(20_000) < p**2, p)
+        >>> abs(float(layer(np.array([[0.5]]))[0, 0]) - 0.25) < 0.05
+        True
+
+    References:
+        Zadrozny and Elkan, Transforming Classifier Scores into Accurate Multiclass Probability
+        Estimates, KDD 2002.
+    """
+
+    def __init__(
+        self,
+        scores: Any = None,
+        *,
+        probabilities: Any = None,
+        from_logits: bool = False,
+        multi_label: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(from_logits=from_logits, multi_label=multi_label, **kwargs)
+        self._functions: list[tuple[FloatArray, FloatArray]] = []
+        if scores is not None or probabilities is not None:
+            self._set(_lists("scores", scores), _lists("probabilities", probabilities))
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Return the probabilities."""
+        if not self._functions:
+            raise bad_value(
+                "scores", expected="a layer that is fitted", received="none", remedy="Call fit."
+            )
+        width = width_of(inputs.shape)
+        if width != len(self._functions):
+            raise bad_value(
+                "inputs",
+                expected=f"{len(self._functions)} outputs, as in fit",
+                received=f"shape {tuple(inputs.shape)}",
+            )
+        z = ops.cast(inputs, compute_dtype(keras.backend.standardize_dtype(inputs.dtype)))
+        if len(z.shape) < 2:
+            p = self._interpolated(z, 0)
+        else:
+            p = ops.stack([self._interpolated(z[..., k], k) for k in range(width)], axis=-1)
+            if is_softmax(z.shape, self.multi_label):
+                total = ops.sum(p, axis=-1, keepdims=True)
+                p = ops.where(total > 0.0, ops.divide_no_nan(p, total), 1.0 / width)
+        return ops.cast(p, inputs.dtype)
+
+    def fit(self, y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> IsotonicCalibration:
+        """Find the function on held-out rows (in memory, 40 bytes an output), return self.
+
+        Fit it before the layer is built into a model: its size depends on the rows.
+
+        Args:
+            y_true: labels: 0 and 1, class ids, one-hot or multi-label rows.
+            y_pred: what the layer will be given for those rows.
+            sample_weight: one number a row, or None.
+        """
+        from sklearn.isotonic import IsotonicRegression
+
+        data = HeldOut.read(
+            y_true,
+            y_pred,
+            sample_weight,
+            from_logits=self.from_logits,
+            multi_label=self.multi_label,
+        )
+        if self.built:
+            raise bad_value(
+                "fit",
+                expected="a layer that is in no model yet",
+                received="one that was called",
+                remedy="Make and fit a new IsotonicCalibration, and put that into the model.",
+            )
+        x = predictions(y_pred, from_logits=self.from_logits)
+        fitted = [
+            IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(
+                x[:, k], data.targets[:, k], sample_weight=data.weight
+            )
+            for k in range(x.shape[1])
+        ]
+        self._set([f.X_thresholds_ for f in fitted], [f.y_thresholds_ for f in fitted])
+        return self
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments; the function as it is now."""
+        scores, probabilities = zip(*self._functions, strict=True) if self._functions else ([], [])
+        return {
+            **super().get_config(),
+            "scores": [s.tolist() for s in scores] or None,
+            "probabilities": [p.tolist() for p in probabilities] or None,
+        }
+
+    def _set(self, scores: list[FloatArray], probabilities: list[FloatArray]) -> None:
+        sizes = [len(s) for s in scores], [len(p) for p in probabilities]
+        if sizes[0] != sizes[1] or not all(
+            len(s) and (np.diff(s) >= 0).all() and np.isfinite(s).all() for s in scores
+        ):
+            raise bad_value(
+                "scores",
+                expected="increasing numbers, one list an output, as many as probabilities",
+                received=f"lists of {sizes[0]} beside {sizes[1]}",
+            )
+        self._functions = list(zip(scores, probabilities, strict=True))
+
+    def _interpolated(self, z: Tensor, output: int) -> Tensor:
+        scores, probabilities = self._functions[output]
+        if len(scores) == 1:
+            return ops.full_like(z, float(probabilities[0]))
+        x, y = (ops.convert_to_tensor(v, dtype=z.dtype) for v in (scores, probabilities))
+        flat = ops.clip(ops.reshape(z, (-1,)), x[0], x[-1])
+        right = ops.clip(ops.searchsorted(x, flat, side="right"), 1, len(scores) - 1)
+        x0, x1, y0, y1 = (ops.take(values, right + step) for values in (x, y) for step in (-1, 0))
+        share = ops.divide_no_nan(flat - x0, x1 - x0)
+        return ops.reshape(y0 + (y1 - y0) * share, ops.shape(z))
+
+
+def _lists(argument: str, values: Any) -> list[FloatArray]:
+    try:
+        return [np.asarray(row, dtype=np.float64).reshape(-1) for row in values]
+    except (TypeError, ValueError):
+        raise bad_value(
+            argument, expected="a list of numbers for each output", received=repr(values)
+        ) from None

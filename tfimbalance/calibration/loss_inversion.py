@@ -1,0 +1,197 @@
+"""What a model learned under any differentiable binary loss -> probabilities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfimbalance._checks import FloatArray, bad_value
+from tfimbalance._tensors import logits_of
+from tfimbalance.calibration._base import CalibrationLayer
+from tfimbalance.calibration._slopes import slopes
+
+Tensor = Any
+
+# Where a loss is tried out.
+_LOGITS = np.linspace(-12.0, 12.0, 601)
+
+
+def posterior_from_loss(loss: Any) -> LossCalibration:
+    """Return the layer that turns logits trained under a binary loss into probabilities.
+
+    As `LossCalibration`, which it makes; it can be called on arrays, and put behind a model.
+
+    Args:
+        loss: a Keras loss or its name.
+
+    Raises:
+        ValueError: for a loss that cannot be inverted.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfimbalance as tfi
+        >>> loss = tfi.losses.WeightedBinaryCrossentropy(pos_weight=19.0, from_logits=True)
+        >>> posterior = tfi.calibration.posterior_from_loss(loss)
+        >>> round(float(posterior(np.array([[0.0]]))[0, 0]), 3)
+        0.05
+    """
+    return LossCalibration(loss)
+
+
+@keras.saving.register_keras_serializable("tfimbalance")
+class LossCalibration(CalibrationLayer):
+    """Turn what a model learned under any differentiable binary loss into probabilities.
+
+    Use it where no formula is at hand: focal losses with label smoothing, asymmetric losses without
+    a margin, Keras' own, yours. Class weights and label smoothing inside the loss are undone with
+    it. At the population's minimum the two derivatives of the loss, weighed by the posterior, add
+    up to 0, and so
+
+        eta = l_neg'(z) / (l_neg'(z) - l_pos'(z))          [derivatives in the logit; 1, theorem 6]
+
+    Args:
+        loss: a Keras loss (instance, config or name) whose value for a row depends on that row
+            alone.
+        from_logits: whether logits come, instead of the probabilities of a sigmoid.
+            *Probabilities leave in any case.*
+        **kwargs: as `keras.layers.Layer`.
+
+    Shapes:
+        inputs: ``(batch,)``, ``(batch, 1)``, or of several labels under the same loss,
+            ``(batch, ..., num_labels)``. Returns the same shape.
+
+    Raises:
+        ValueError: for a loss that is flat somewhere (hinge losses, `AsymmetricLoss` with a
+            margin), whose minimiser does not increase with the posterior, that compares rows with
+            one another (`PairwiseAUCLoss`), or that takes classes.
+
+    Example:
+        >>> import keras
+        >>> import numpy as np
+        >>> import tfimbalance as tfi
+        >>> layer = tfi.calibration.LossCalibration(keras.losses.MeanSquaredError())
+        >>> round(float(layer(np.array([[0.0]]))[0, 0]), 3)
+        0.5
+
+    References:
+        [1] Reid and Williamson, Composite Binary Losses, JMLR 2010, arXiv 0912.3301.
+    """
+
+    def __init__(self, loss: Any, *, from_logits: bool = True, **kwargs: Any) -> None:
+        kwargs.pop("multi_label", None)
+        super().__init__(from_logits=from_logits, multi_label=True, **kwargs)
+        self.loss = keras.losses.get(loss)
+        self._of_logits, self._takes_logits = _of_logits(self.loss)
+        self._dtype = getattr(self._of_logits, "dtype", None) or self.compute_dtype
+        self._check()
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Return the probabilities."""
+        z = ops.convert_to_tensor(inputs)
+        if not self.from_logits:
+            z = logits_of(z, softmax=False, dtype=keras.backend.standardize_dtype(z.dtype))
+        return self._posterior(z)
+
+    def change(self, z: Tensor) -> Tensor:
+        """Return the logit of the posterior."""
+        p = self._posterior(z)
+        return ops.log(p) - ops.log1p(-p)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments."""
+        config = super().get_config()
+        config.pop("multi_label")
+        return {**config, "loss": keras.saving.serialize_keras_object(self.loss)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> LossCalibration:
+        """Return what `get_config` describes."""
+        loss = keras.saving.deserialize_keras_object(config["loss"])
+        return cls(**{**config, "loss": loss})
+
+    def _posterior(self, z: Tensor) -> Tensor:
+        negative, positive = (self._slope(z, ops.full_like(z, target)) for target in (0.0, 1.0))
+        # Where labels are smoothed no probability learns a logit beyond those of 0 and 1.
+        return ops.clip(ops.divide_no_nan(negative, negative - positive), 0.0, 1.0)
+
+    def _slope(self, z: Tensor, y: Tensor) -> Tensor:
+        column, targets = (ops.reshape(t, (-1, 1)) for t in (z, y))
+
+        def values(given: Tensor) -> Tensor:
+            call = getattr(self._of_logits, "call", self._of_logits)
+            found = call(targets, given if self._takes_logits else ops.sigmoid(given))
+            if len(found.shape) != 1:
+                raise bad_value(
+                    "loss",
+                    expected="a binary loss that gives each row its own value",
+                    received=f"{_name(self.loss)}, which gives shape {tuple(found.shape)}",
+                    remedy="A loss of pairs or of the whole batch learns no probability.",
+                )
+            return found
+
+        return ops.reshape(slopes(values, column), ops.shape(z))
+
+    def _check(self) -> None:
+        """Try the loss out, and say where it cannot be inverted."""
+        z = ops.convert_to_tensor(_LOGITS, dtype=self._dtype)
+        mixed = ops.cast(ops.arange(len(_LOGITS)) % 2, z.dtype)
+        try:
+            negative, positive, together = (
+                np.asarray(ops.convert_to_numpy(self._slope(z, y)), np.float64)
+                for y in (ops.zeros_like(z), ops.ones_like(z), mixed)
+            )
+        except ValueError as error:
+            raise bad_value(
+                "loss",
+                expected="a loss of one logit and a target of 0 or 1",
+                received=f"{_name(self.loss)}: {error}",
+                remedy="Losses of several classes have FocalCalibration and PriorCorrection.",
+            ) from error
+        apart = np.where(ops.convert_to_numpy(mixed) == 1, positive, negative)
+        if not np.allclose(together, apart, rtol=1e-3, atol=1e-6):
+            raise bad_value(
+                "loss",
+                expected="a loss whose value for a row depends on that row alone",
+                received=f"{_name(self.loss)}, which compares rows",
+                remedy="A loss of pairs learns an order: fit VectorScaling on held-out rows.",
+            )
+        self._check_slopes(negative, positive)
+
+    def _check_slopes(self, negative: FloatArray, positive: FloatArray) -> None:
+        # The posterior's logit, where it has one: smoothed labels put it out of reach at the ends.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            rising = np.diff(np.log(negative) - np.log(-positive))
+        flat = (negative == 0) | (positive == 0) | ~np.isfinite(negative - positive)
+        if flat.any() or (rising <= 0).any() or not (rising > 0).any():
+            at = int(np.flatnonzero(flat if flat.any() else ~(rising > 0))[0])
+            raise bad_value(
+                "loss",
+                expected="a loss that can be inverted",
+                received=f"{_name(self.loss)}: at a logit of {_LOGITS[at]:.2f} its values for 0 "
+                f"and 1 have slopes {negative[at]:.3g} and {positive[at]:.3g}, "
+                + ("and tell nothing" if flat.any() else "as at another logit"),
+                remedy="Calibrate on held-out rows instead: VectorScaling or IsotonicCalibration. "
+                "AsymmetricLoss needs margin=0.",
+            )
+
+
+def _of_logits(loss: Any) -> tuple[Any, bool]:
+    """Return the loss made to take logits where it can, and whether it does."""
+    if not isinstance(loss, keras.losses.Loss):
+        return loss, False
+    config = loss.get_config()
+    if "from_logits" in config:
+        return type(loss).from_config({**config, "from_logits": True}), True
+    if "loss" in config:  # A loss around another.
+        inner, takes_logits = _of_logits(loss.loss)
+        if takes_logits:
+            stored = keras.saving.serialize_keras_object(inner)
+            return type(loss).from_config({**config, "loss": stored}), True
+    return loss, "logit" in str(getattr(loss, "name", "")) and "from_logits" not in config
+
+
+def _name(loss: Any) -> str:
+    return repr(getattr(loss, "name", None) or getattr(loss, "__name__", loss))

@@ -1,0 +1,142 @@
+"""Probabilities of one class distribution -> those of another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfimbalance._checks import FloatArray, bad_value
+from tfimbalance.calibration._base import CalibrationLayer, calibrated, check_width, width_of
+from tfimbalance.offsets import is_per_label, log_odds, positive_priors, prior_shift
+from tfimbalance.statistics import ClassStatistics
+
+Tensor = Any
+
+
+def prior_correction(
+    y_pred: Any,
+    train_priors: Any,
+    target_priors: Any,
+    *,
+    from_logits: bool = False,
+    multi_label: bool = False,
+) -> Any:
+    """Turn predictions made for one class distribution into those for another.
+
+    Arguments, formula and errors as `PriorCorrection`; arrays give arrays.
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> p = tfi.calibration.prior_correction([[0.5], [0.9]], 0.5, 0.01)
+        >>> p[:, 0].round(4).tolist()
+        [0.01, 0.0833]
+    """
+    layer = PriorCorrection(
+        train_priors, target_priors, from_logits=from_logits, multi_label=multi_label
+    )
+    return calibrated(y_pred, layer.change, from_logits=from_logits, multi_label=layer.multi_label)
+
+
+@keras.saving.register_keras_serializable("tfimbalance")
+class PriorCorrection(CalibrationLayer):
+    """Turn predictions made for one class distribution into those for another.
+
+    Use it after training on re-balanced data (``train_priors`` is then the effective prior of
+    training, ``target_priors`` that of the data), and where a model is used on a population in
+    which classes are more or less frequent. The ranking within a class stays as it is. It holds
+    for calibrated predictions: after focal loss, put `FocalCalibration` in front.
+
+        odds_k = odds_k * target_k / train_k                                    [1, theorem 2]
+
+    Args:
+        train_priors: the (effective) prior of training: `ClassStatistics`, counts or
+            probabilities, one a class; one number is the prior of the positives of one output.
+        target_priors: the prior where predictions are used, likewise.
+        from_logits: whether logits come (and leave), instead of probabilities.
+        multi_label: whether several outputs stand for themselves; priors are then one number, or
+            one a label, of the positives. Multi-label statistics imply it.
+        **kwargs: as `keras.layers.Layer`.
+
+    Shapes:
+        inputs: ``(batch, ..., num_classes)``; ``(batch, ..., 1)`` or ``(batch,)`` beside priors of
+            two classes or one number; ``(batch, ..., num_labels)`` with ``multi_label=True``.
+            Returns the same shape.
+
+    Raises:
+        ValueError: for a class of prior 0 (named), priors outside (0, 1), or numbers of classes
+            that do not fit.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfimbalance as tfi
+        >>> layer = tfi.calibration.PriorCorrection([0.5, 0.5], [0.99, 0.01])
+        >>> layer(np.array([[0.5, 0.5]], "float32")).numpy().round(2).tolist()[0][1] < 0.011
+        True
+
+    References:
+        [1] Elkan, The Foundations of Cost-Sensitive Learning, IJCAI 2001.
+    """
+
+    def __init__(
+        self,
+        train_priors: Any,
+        target_priors: Any,
+        *,
+        from_logits: bool = False,
+        multi_label: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        given = (train_priors, target_priors)
+        multi_label = multi_label or any(
+            isinstance(p, ClassStatistics) and p.multi_label for p in given
+        )
+        super().__init__(from_logits=from_logits, multi_label=multi_label, **kwargs)
+        self._offset = (
+            log_odds(target_priors, argument="target_priors")
+            - log_odds(train_priors, argument="train_priors")
+            if self.multi_label
+            else prior_shift(train_priors, target_priors)
+        )
+        self.train_priors, self.target_priors = (_as_list(p, self.multi_label) for p in given)
+
+    def change(self, z: Tensor) -> Tensor:
+        """Return ``z`` with the difference of the log priors added."""
+        return z + ops.convert_to_tensor(self._fitted(z), dtype=z.dtype)
+
+    def _fitted(self, z: Tensor) -> FloatArray:
+        offset, width = self._offset, width_of(z.shape)
+        if offset.ndim == 0:
+            if not self.multi_label and width != 1:
+                raise bad_value(
+                    "train_priors",
+                    expected=f"one prior for each of the {width} classes",
+                    received="one number",
+                    remedy="The prior of every label of several: multi_label=True.",
+                )
+            return offset
+        if width == 1 and offset.size == 2 and not self.multi_label:
+            return np.asarray(offset[1] - offset[0])
+        check_width("train_priors", offset.size, z)
+        return offset
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments."""
+        return {
+            **super().get_config(),
+            "train_priors": self.train_priors,
+            "target_priors": self.target_priors,
+        }
+
+
+def _as_list(priors: Any, multi_label: bool) -> Any:
+    """Return priors as they may stand in a config."""
+    if multi_label or is_per_label(priors):
+        return positive_priors(priors).tolist()
+    if isinstance(priors, ClassStatistics):
+        return priors.priors.tolist()
+    if hasattr(priors, "items"):
+        priors = [value for _, value in sorted(priors.items())]
+    return np.asarray(priors).tolist()

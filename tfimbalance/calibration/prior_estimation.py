@@ -1,0 +1,197 @@
+"""The class distribution of rows without labels, from calibrated predictions of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tfimbalance._checks import FloatArray, bad_value, check_integer, check_number, some_classes
+from tfimbalance.calibration._held_out import HeldOut, predictions
+from tfimbalance.offsets import class_priors, is_per_label, positive_priors
+from tfimbalance.statistics import ClassStatistics
+
+_CALIBRATE = (
+    "Calibrate first: FocalCalibration after focal loss, PriorCorrection after class weights or "
+    "sampling (Rebalance.corrected does both)."
+)
+# Without labels a larger change of the odds is a sign of scores that are not calibrated, not of
+# another population: focal outputs at 5% positives lead to 97%, odds of 600 times as much.
+_MOST_SHIFT = 100.0
+# A sum of residuals this many standard errors from 0, and a tenth of the rate: not calibrated.
+_MOST_Z, _MOST_SHARE = 5.0, 0.1
+
+
+def estimate_priors(
+    y_pred: Any,
+    train_priors: Any,
+    *,
+    held_out: tuple[Any, Any] | None = None,
+    from_logits: bool = False,
+    multi_label: bool = False,
+    tolerance: float = 1e-9,
+    max_iterations: int = 10_000,
+) -> FloatArray:
+    """Estimate how frequent the classes are where nobody has labelled the rows.
+
+    Use it when a model meets another population (another country, next month), and hand the result
+    to `PriorCorrection` as ``target_priors``. It assumes that rows *within* a class look as they
+    did in training, and needs calibrated predictions: raw outputs of focal loss or of re-balanced
+    training lead it away. An estimate that leaves for 0 or 1, or that moves the odds of a class by
+    more than 100, is refused; a smaller error cannot be seen without labels, so give ``held_out``
+    rows of the population that ``train_priors`` are of. With them, any shift is allowed.
+
+        pi_k <- mean over rows of (pi_k / train_k) p_k / sum_j (pi_j / train_j) p_j      [1, eq. 9]
+
+    Args:
+        y_pred: predictions for the unlabelled rows, calibrated for ``train_priors``.
+        train_priors: the prior that the predictions are calibrated for: `ClassStatistics`, counts
+            or probabilities; one number is the prior of the positives of one output.
+        held_out: ``(y_true, y_pred)`` of labelled rows of that prior, to check calibration on.
+        from_logits: whether predictions are logits.
+        multi_label: whether several outputs stand for themselves.
+        tolerance: of the estimate, relative, where the iteration stops.
+        max_iterations: after so many it gives up.
+
+    Returns:
+        The priors: ``(num_classes,)``; ``()`` beside one number; ``(num_labels,)`` with
+        ``multi_label=True``. It holds 32 bytes an output of the predictions in memory.
+
+    Shapes:
+        y_pred: ``(rows, num_classes)``, ``(rows, 1)``, ``(rows,)``.
+
+    Raises:
+        ValueError: for predictions that are not calibrated (a class whose estimate leaves for 0
+            or whose odds move by more than 100, or held-out rows that contradict the predictions),
+            and for those that do not converge.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfimbalance as tfi
+        >>> rng = np.random.default_rng(0)
+        >>> y = rng.random(100_000) < 0.3
+        >>> x = rng.normal(size=100_000) + 2 * y
+        >>> logits = 2 * x - 2 + np.log(0.1 / 0.9)  # Calibrated for 10% positives.
+        >>> round(float(tfi.calibration.estimate_priors(logits, 0.1, from_logits=True)), 2)
+        0.3
+
+    References:
+        [1] Saerens, Latinne and Decaestecker, Adjusting the Outputs of a Classifier to New a
+        Priori Probabilities, Neural Computation 2002.
+    """
+    check_number("tolerance", tolerance, minimum=0.0, exclusive=True)
+    check_integer("max_iterations", max_iterations, minimum=1)
+    multi_label = multi_label or (
+        isinstance(train_priors, ClassStatistics) and train_priors.multi_label
+    )
+    if held_out is not None:
+        _check_calibrated(*held_out, from_logits=from_logits, multi_label=multi_label)
+    p = _probabilities(y_pred, from_logits=from_logits, multi_label=multi_label)
+    per_label = multi_label or is_per_label(train_priors)
+    most_shift = _MOST_SHIFT if held_out is None else np.inf
+
+    def estimate(p: FloatArray, train: FloatArray) -> FloatArray:
+        found = _estimate(p, train, tolerance, max_iterations)
+        _check_shift(found, train, most_shift)
+        return found
+
+    if not per_label:
+        train = class_priors(train_priors, argument="train_priors")
+        if p.shape[1] == 1 and train.size == 2:
+            p = np.concatenate([1.0 - p, p], axis=1)
+        _check_outputs(train.size, p.shape[1])
+        return estimate(p, train)
+    rates = positive_priors(train_priors, argument="train_priors")
+    if rates.ndim == 0 and not multi_label:
+        _check_outputs(1, p.shape[1])
+    elif rates.ndim:
+        _check_outputs(rates.size, p.shape[1])
+    found = [
+        estimate(np.stack([1.0 - q, q], axis=1), np.array([1.0 - r, r]))
+        for q, r in zip(p.T, np.broadcast_to(rates, p.shape[1:]), strict=True)
+    ]
+    of_positives = np.array([priors[1] for priors in found])
+    return of_positives if multi_label else of_positives.reshape(())
+
+
+def _estimate(p: FloatArray, train: FloatArray, tolerance: float, most: int) -> FloatArray:
+    ratio, priors = p / train, train
+    for _ in range(most):
+        ahead = priors * (ratio / (ratio @ priors)[:, None]).mean(axis=0)
+        # Less than half a row of a class: the likelihood has its maximum at 0.
+        gone = np.flatnonzero(ahead * len(p) < 0.5)
+        if gone.size:
+            raise bad_value(
+                "y_pred",
+                expected="predictions that are calibrated for `train_priors`, of rows of every "
+                "class",
+                received=f"{len(p)} rows from which the estimate of {some_classes(gone)} runs away "
+                "to 0",
+                remedy=f"{_CALIBRATE} If the class may be absent here, leave it out.",
+            )
+        if (np.abs(ahead - priors) <= tolerance * ahead).all():
+            return np.asarray(ahead / ahead.sum())
+        priors = ahead
+    raise bad_value(
+        "y_pred",
+        expected=f"predictions from which the estimate converges in {most} steps",
+        received=f"a last step from {priors.round(6).tolist()} to {ahead.round(6).tolist()}",
+        remedy="Predictions that hardly tell the classes apart tell no prior; raise tolerance for "
+        "a rough one.",
+    )
+
+
+def _check_shift(found: FloatArray, train: FloatArray, most: float) -> None:
+    factor = found / (1.0 - found) * (1.0 - train) / train
+    far = int(np.argmax(np.abs(np.log(factor))))
+    if not 1.0 / most <= factor[far] <= most:
+        raise bad_value(
+            "y_pred",
+            expected="predictions that are calibrated for `train_priors`",
+            received=f"an estimate of {found[far]:.4g} for {some_classes([far])}, which was "
+            f"{train[far]:.4g} in training: odds x {factor[far]:.3g}",
+            remedy=f"{_CALIBRATE} If the shift is real, show that the predictions are calibrated: "
+            "held_out=(y_true, y_pred).",
+        )
+
+
+def _check_calibrated(y_true: Any, y_pred: Any, *, from_logits: bool, multi_label: bool) -> None:
+    """Refuse predictions whose sum, or whose upper half's sum, is not that of the labels."""
+    data = HeldOut.read(y_true, y_pred, from_logits=from_logits, multi_label=multi_label)
+    p = _probabilities(y_pred, from_logits=from_logits, multi_label=multi_label)
+    for k, (of_label, of_model) in enumerate(zip(data.targets.T, p.T, strict=True)):
+        # The half of the predicted positives that has the highest predictions, and all.
+        order = np.argsort(of_model)
+        upper = order[np.searchsorted(np.cumsum(of_model[order]), of_model.sum() / 2) :]
+        for rows, name in ((slice(None), "in all"), (upper, "among the highest")):
+            predicted, seen = of_model[rows], of_label[rows]
+            error = (predicted - seen).sum()
+            spread = np.sqrt((predicted * (1.0 - predicted)).sum())
+            if abs(error) > _MOST_Z * spread and abs(error) > _MOST_SHARE * seen.sum():
+                raise bad_value(
+                    "held_out",
+                    expected="predictions that are calibrated",
+                    received=f"{predicted.sum():.4g} predicted positives of output {k} beside "
+                    f"{seen.sum():.4g} true ones {name} ({len(predicted)} rows)",
+                    remedy=f"{_CALIBRATE} Or TemperatureScaling().fit(y_true, y_pred).",
+                )
+
+
+def _probabilities(y_pred: Any, *, from_logits: bool, multi_label: bool) -> FloatArray:
+    z = predictions(y_pred, from_logits=from_logits)
+    if not from_logits:
+        return z
+    if multi_label or z.shape[1] == 1:
+        return np.asarray(0.5 * (1.0 + np.tanh(0.5 * z)))
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return np.asarray(e / e.sum(axis=1, keepdims=True))
+
+
+def _check_outputs(size: int, width: int) -> None:
+    if size != width:
+        raise bad_value(
+            "train_priors",
+            expected=f"priors for predictions of {width} outputs",
+            received=f"priors for {size}",
+            remedy="One number goes with one output; the priors of labels with multi_label=True.",
+        )

@@ -1,0 +1,135 @@
+"""One temperature for all logits, fitted on held-out rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfimbalance._checks import FloatArray, bad_value, check_number
+from tfimbalance.calibration._base import CalibrationLayer, calibrated
+from tfimbalance.calibration._held_out import HeldOut, mean_nats
+
+Tensor = Any
+
+_COLDEST, _HOTTEST = 1e-3, 1e3
+
+
+def temperature_scaling(
+    y_pred: Any, temperature: float, *, from_logits: bool = False, multi_label: bool = False
+) -> Any:
+    """Divide logits by a temperature; arguments as `TemperatureScaling`, arrays give arrays.
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> tfi.calibration.temperature_scaling([[4.0, 2.0]], 2.0, from_logits=True).tolist()
+        [[2.0, 1.0]]
+    """
+    kelvin = check_number("temperature", temperature, minimum=0.0, exclusive=True)
+    return calibrated(
+        y_pred, lambda z: z / kelvin, from_logits=from_logits, multi_label=multi_label
+    )
+
+
+@keras.saving.register_keras_serializable("tfimbalance")
+class TemperatureScaling(CalibrationLayer):
+    """Divide logits by one number, the temperature, which `fit` finds on held-out rows.
+
+    Use it where a model is over-confident (a network trained to the end) or not confident enough,
+    in all classes alike. It changes no ranking and no decision, and cannot move the base rate:
+    undo re-balancing first (`PriorCorrection`). Held-out rows must come at their natural rate.
+
+        z / T,  with T at the least cross-entropy of held-out rows              [1, section 4.2]
+
+    Args:
+        temperature: T, above 0. `fit` sets it.
+        from_logits: whether logits come (and leave), instead of probabilities.
+        multi_label: whether several outputs stand for themselves.
+        **kwargs: as `keras.layers.Layer`.
+
+    Shapes:
+        inputs: ``(batch, ..., num_classes)``, ``(batch, ..., 1)``, ``(batch,)``, or with
+            ``multi_label=True`` ``(batch, ..., num_labels)``. Returns the same shape.
+
+    Raises:
+        ValueError: for a temperature that is not above 0; in `fit`, for held-out rows of one class,
+            or rows that the model separates without an error.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfimbalance as tfi
+        >>> rng = np.random.default_rng(0)
+        >>> z = rng.normal(size=20_000)
+        >>> y = rng.random(20_000) < 1 / (1 + np.exp(-z))
+        >>> layer = tfi.calibration.TemperatureScaling(from_logits=True).fit(y, 3 * z)
+        >>> round(float(layer.temperature))
+        3
+
+    References:
+        [1] Guo et al., On Calibration of Modern Neural Networks, ICML 2017, arXiv 1706.04599.
+    """
+
+    def __init__(
+        self,
+        temperature: float = 1.0,
+        *,
+        from_logits: bool = False,
+        multi_label: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(from_logits=from_logits, multi_label=multi_label, **kwargs)
+        value = check_number("temperature", temperature, minimum=0.0, exclusive=True)
+        # A variable: a step or a function that is compiled already sees what `fit` finds.
+        self.temperature = self.add_weight(
+            name="temperature",
+            shape=(),
+            initializer=keras.initializers.Constant(value),
+            trainable=False,
+        )
+
+    def change(self, z: Tensor) -> Tensor:
+        """Return ``z / T``."""
+        return z / ops.cast(self.temperature, z.dtype)
+
+    def fit(self, y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> TemperatureScaling:
+        """Find the temperature on held-out rows (all in memory: 24 bytes an output), return self.
+
+        Args:
+            y_true: labels: 0 and 1, class ids, one-hot or multi-label rows.
+            y_pred: what the layer will be given for those rows.
+            sample_weight: one number a row, or None.
+        """
+        from scipy.optimize import minimize_scalar
+
+        data = HeldOut.read(
+            y_true,
+            y_pred,
+            sample_weight,
+            from_logits=self.from_logits,
+            multi_label=self.multi_label,
+        )
+
+        def nats(log_inverse: FloatArray) -> float:
+            return mean_nats(data.logits * np.exp(log_inverse), data)[0]
+
+        # The loss is convex in 1 / T, and so has one minimum in its logarithm.
+        bounds = (-np.log(_HOTTEST), -np.log(_COLDEST))
+        found = minimize_scalar(nats, bounds=bounds, method="bounded", options={"xatol": 1e-9})
+        temperature = float(np.exp(-found.x))
+        if data.is_separated(found.fun) or not temperature < _HOTTEST / 1.01:
+            raise bad_value(
+                "y_pred",
+                expected="held-out rows on which the model is right more and less often, as its "
+                "logits say",
+                received=f"rows whose best temperature is {temperature:.2g}",
+                remedy="Below: the rows are separated without an error, hold out more (and none "
+                "that the model was trained on). Above: the logits say nothing of the labels.",
+            )
+        self.temperature.assign(temperature)
+        return self
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments; the temperature as it is now."""
+        return {**super().get_config(), "temperature": float(self.temperature)}
