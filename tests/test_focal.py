@@ -219,3 +219,17 @@ def test_shapes_that_do_not_fit_are_refused():
         loss(np.zeros((4, 1)), np.full((4, 3), 0.5))
     with pytest.raises(ValueError, match="y_true"):
         tfi.losses.SparseCategoricalFocalLoss()(np.eye(3), np.full((3, 3), 1 / 3))
+
+
+def test_pos_weight_is_the_weight_of_the_ones_of_a_label():
+    z = np.random.default_rng(0).normal(size=(20, 2))
+    y = np.random.default_rng(1).integers(0, 2, (20, 2))
+    arguments = {"from_logits": True, "dtype": "float64", "reduction": None}
+    of_labels = tfi.losses.BinaryFocalLoss(pos_weight=[3.0, 7.0], **arguments)(y, z)
+    of_each = [
+        tfi.losses.BinaryFocalLoss(class_weight=[1.0, w], **arguments)(y[:, k], z[:, k])
+        for k, w in enumerate([3.0, 7.0])
+    ]
+    np.testing.assert_allclose(of_labels, np.mean(of_each, axis=0), rtol=1e-12)
+    with pytest.raises(ValueError, match="2 labels"):
+        tfi.losses.BinaryFocalLoss(pos_weight=[1.0, 2.0, 3.0])(y, z)

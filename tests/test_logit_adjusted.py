@@ -140,3 +140,15 @@ def test_statistics_of_two_classes_go_with_one_logit():
         loss([[1.0, 0.0]], [[0.0, 0.0]])
     with pytest.raises(ValueError, match="pass that of class 1"):
         tfi.losses.BinaryLogitAdjustedLoss([0.9, 0.1], from_logits=True)([[1.0]], [[0.0]])
+
+
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+def test_with_gamma_it_is_the_focal_loss_of_adjusted_logits(gamma):
+    arguments = {"from_logits": True, "dtype": "float64", "reduction": None}
+    loss = tfi.losses.LogitAdjustedLoss(COUNTS, tau=0.5, gamma=gamma, **arguments)
+    focal = tfi.losses.SparseCategoricalFocalLoss(gamma, **arguments)
+    np.testing.assert_allclose(loss(IDS, Z), focal(IDS, Z + 0.5 * LOG_PI), rtol=1e-12)
+    binary = tfi.losses.BinaryLogitAdjustedLoss(0.1, tau=0.5, gamma=gamma, **arguments)
+    focal = tfi.losses.BinaryFocalLoss(gamma, **arguments)
+    y, z = (IDS == 0)[:, None], Z[:, :1]
+    np.testing.assert_allclose(binary(y, z), focal(y, z + 0.5 * np.log(0.1 / 0.9)), rtol=1e-12)

@@ -59,13 +59,17 @@ class SoftmaxLoss(CrossentropyLoss):
         """Return the logits that are compared with the targets."""
         raise NotImplementedError
 
+    def faded(self, values: Tensor) -> Tensor:
+        """Return the cross-entropies, less where an example is easy; as they are by default."""
+        return values
+
     def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the loss of each target."""
         z = self._logits(y_pred, "Softmax")
         log_pi = self._checked_log_priors(z)
         targets = Targets.read(y_true, z, self.ignore_class)
         values = targets.crossentropy(self.changed(z, log_pi, targets), self.label_smoothing)
-        return targets.weighed(values, self.class_weight, z)
+        return targets.weighed(self.faded(values), self.class_weight, z)
 
     def valid(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
         """Return which targets are not of ``ignore_class``."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from keras import ops
 
-from tfimbalance._checks import bad_value, per_class
+from tfimbalance._checks import bad_value, check_number, per_class
 
 Tensor = Any
 
@@ -57,3 +59,25 @@ def check_width(weights: Tensor, y_pred: Tensor) -> Tensor:
 def between(y: Tensor, negative: Tensor, positive: Tensor) -> Tensor:
     """Return the weight of each target: ``negative`` at 0, ``positive`` at 1, linear between."""
     return negative + (positive - negative) * y
+
+
+def checked_pos_weight(pos_weight: Any) -> float | list[float]:
+    """Return the weight of the positives as a number, or as one a label."""
+    if not isinstance(pos_weight, Mapping) and np.ndim(pos_weight) == 0:
+        return check_number("pos_weight", pos_weight, minimum=0.0)
+    of_labels: list[float] = per_class("pos_weight", pos_weight).tolist()
+    return of_labels
+
+
+def of_positives(pos_weight: Any, z: Tensor) -> Any:
+    """Return a number, or one a label as a tensor, checked against the width of the prediction."""
+    weight = checked_pos_weight(pos_weight)
+    if isinstance(weight, float):
+        return weight
+    if z.shape[-1] not in (None, len(weight)):
+        raise bad_value(
+            "pos_weight",
+            expected=f"a number, or one for each of the {z.shape[-1]} labels of y_pred",
+            received=f"{len(weight)} numbers",
+        )
+    return ops.convert_to_tensor(weight, dtype=z.dtype)

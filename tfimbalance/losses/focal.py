@@ -12,7 +12,7 @@ from tfimbalance.losses._base import CrossentropyLoss, Weights
 from tfimbalance.losses._inputs import to_logits
 from tfimbalance.losses._kernels import binary_focal
 from tfimbalance.losses._targets import Labels
-from tfimbalance.losses._weights import between
+from tfimbalance.losses._weights import between, checked_pos_weight, of_positives
 
 Tensor = Any
 
@@ -23,6 +23,7 @@ def binary_focal_loss(
     *,
     gamma: float = 2.0,
     alpha: float | None = None,
+    pos_weight: float | Weights | None = None,
     class_weight: Weights | None = None,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
@@ -43,6 +44,8 @@ def binary_focal_loss(
     values = binary_focal(labels.soft, z, gamma)
     if alpha is not None:
         values = values * between(labels.hard, 1.0 - alpha, alpha)
+    if pos_weight is not None:
+        values = values * between(labels.hard, 1.0, of_positives(pos_weight, z))
     return labels.weighed_mean(values, class_weight, z)
 
 
@@ -78,8 +81,9 @@ class BinaryFocalLoss(FocalLoss):
     Args:
         gamma: how fast easy examples fade, at least 0; 0 is cross-entropy.
         alpha: weight of the positives, in [0, 1]; negatives weigh ``1 - alpha``. None: both 1.
+        pos_weight: weight of the positives, a number or one a label; negatives weigh 1.
         class_weight: ``{0: ..., 1: ...}``, or one weight a label for its positives. Multiplies
-            with ``alpha``. May be changed in training by `tfimbalance.callbacks.ClassWeight`.
+            with the others. May be changed in training by `tfimbalance.callbacks.ClassWeight`.
         from_logits: whether ``y_pred`` are logits. Prefer that.
         label_smoothing: share of the target that is spread evenly over both classes.
         reduction, name, dtype: as `keras.losses.Loss`.
@@ -108,6 +112,7 @@ class BinaryFocalLoss(FocalLoss):
         gamma: float = 2.0,
         *,
         alpha: float | None = None,
+        pos_weight: float | Weights | None = None,
         class_weight: Weights | None = None,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
@@ -127,11 +132,14 @@ class BinaryFocalLoss(FocalLoss):
         self.alpha = (
             None if alpha is None else check_number("alpha", alpha, minimum=0.0, maximum=1.0)
         )
+        self.pos_weight = None if pos_weight is None else checked_pos_weight(pos_weight)
 
     def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the loss of each row."""
-        return binary_focal_loss(y_true, y_pred, alpha=self.alpha, **self._arguments())
+        return binary_focal_loss(
+            y_true, y_pred, alpha=self.alpha, pos_weight=self.pos_weight, **self._arguments()
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments."""
-        return {**super().get_config(), "alpha": self.alpha}
+        return {**super().get_config(), "alpha": self.alpha, "pos_weight": self.pos_weight}

@@ -7,8 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfimbalance._checks import bad_value
+from tfimbalance._checks import bad_value, check_number
 from tfimbalance.losses._base import CrossentropyLoss, Weights
+from tfimbalance.losses._kernels import focal_of_nats
 from tfimbalance.losses._softmax import SoftmaxLoss
 from tfimbalance.losses._targets import Targets
 from tfimbalance.losses.focal import binary_focal_loss
@@ -30,11 +31,14 @@ class LogitAdjustedLoss(SoftmaxLoss):
 
         loss = -class_weight[y] * log_softmax(z + tau * log(pi))[y]              [1, eq. 10]
 
+    With ``gamma`` above 0 it is the focal loss of the same adjusted logits.
+
     Args:
         priors: how frequent the classes are: `ClassStatistics`, counts or probabilities, one a
             class. May be changed by ``assign_priors``.
         tau: strength; 1 targets the balanced error, 0 is cross-entropy. A `keras.Variable`, which
             `tfimbalance.callbacks.LossSchedule` can move.
+        gamma: how fast easy examples fade, at least 0, as in `CategoricalFocalLoss`; 0 they do not.
         class_weight: ``{class: weight}`` or one weight a class.
             May be changed in training by `tfimbalance.callbacks.ClassWeight`.
         from_logits: whether ``y_pred`` are logits. Prefer that.
@@ -68,6 +72,7 @@ class LogitAdjustedLoss(SoftmaxLoss):
         priors: Any,
         *,
         tau: float = 1.0,
+        gamma: float = 0.0,
         class_weight: Weights | None = None,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
@@ -87,10 +92,19 @@ class LogitAdjustedLoss(SoftmaxLoss):
             dtype=dtype,
         )
         self.tau = self._make_movable("tau", tau)
+        self.gamma = check_number("gamma", gamma, minimum=0.0)
 
     def changed(self, z: Tensor, log_pi: Tensor, targets: Targets) -> Tensor:
         """Return ``z + tau * log(pi)``."""
         return z + ops.convert_to_tensor(self.tau) * log_pi
+
+    def faded(self, values: Tensor) -> Tensor:
+        """Return the focal loss of the same logits."""
+        return focal_of_nats(values, self.gamma)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments."""
+        return {**super().get_config(), "gamma": self.gamma}
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
@@ -169,11 +183,14 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
 
         loss = class_weight[y] * BCE(y, sigmoid(z + tau * logit(pi)))            [1, eq. 10]
 
+    With ``gamma`` above 0 it is the focal loss of the same adjusted logits.
+
     Args:
         prior: probability of a positive: a number, one a label, or `ClassStatistics` of two
             classes or of several labels. May be changed by ``assign_prior``.
         tau: strength; 1 targets the balanced error, 0 is cross-entropy. A `keras.Variable`, which
             `tfimbalance.callbacks.LossSchedule` can move.
+        gamma: how fast easy examples fade, at least 0, as in `BinaryFocalLoss`; 0 they do not.
         class_weight: ``{0: ..., 1: ...}``, or one weight a label for its positives. May be changed
             in training by `tfimbalance.callbacks.ClassWeight`.
         from_logits: whether ``y_pred`` are logits. Prefer that.
@@ -205,6 +222,7 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
         prior: Any,
         *,
         tau: float = 1.0,
+        gamma: float = 0.0,
         class_weight: Weights | None = None,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
@@ -221,6 +239,7 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
             dtype=dtype,
         )
         self.tau = self._make_movable("tau", tau)
+        self.gamma = check_number("gamma", gamma, minimum=0.0)
         self.assign_prior(prior)
 
     def assign_prior(self, prior: Any) -> None:
@@ -250,8 +269,8 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
                 "class_statistics(y, multi_label=True).",
             )
         arguments = {**self._arguments(), "from_logits": True}
-        return binary_focal_loss(y_true, z + offset, gamma=0.0, **arguments)
+        return binary_focal_loss(y_true, z + offset, gamma=self.gamma, **arguments)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments."""
-        return {**super().get_config(), "prior": self._prior}
+        return {**super().get_config(), "prior": self._prior, "gamma": self.gamma}

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from tfimbalance._checks import bad_value, check_number, per_class
 from tfimbalance._tensors import as_float, compute_dtype
 from tfimbalance.losses._base import CrossentropyLoss, Weights
 from tfimbalance.losses._inputs import mean_over_last_axis, to_logits
 from tfimbalance.losses._kernels import binary_focal
 from tfimbalance.losses._targets import Labels
-from tfimbalance.losses._weights import as_weights, negative_and_positive
+from tfimbalance.losses._weights import (
+    as_weights,
+    checked_pos_weight,
+    negative_and_positive,
+    of_positives,
+)
 
 Tensor = Any
 
@@ -45,7 +47,7 @@ def weighted_binary_crossentropy(
     y = Labels.read(y_true, z, label_smoothing).soft
     positive, negative = y, 1.0 - y
     if pos_weight is not None:
-        positive = positive * _check_labels(pos_weight, z)
+        positive = positive * of_positives(pos_weight, z)
     weights = as_weights("class_weight", class_weight, dtype)
     if weights is not None:
         of_zeros, of_ones = negative_and_positive(weights, z)
@@ -55,24 +57,6 @@ def weighted_binary_crossentropy(
     weight = positive + negative
     target = ops.divide_no_nan(positive, weight)
     return mean_over_last_axis(weight * binary_focal(target, z, gamma=0.0))
-
-
-def _check_labels(pos_weight: Any, z: Tensor) -> Any:
-    """Return a number, or one a label as a tensor, checked against the width of the prediction."""
-    if _is_number(pos_weight):
-        return check_number("pos_weight", pos_weight, minimum=0.0)
-    vector = per_class("pos_weight", pos_weight)
-    if z.shape[-1] not in (None, vector.size):
-        raise bad_value(
-            "pos_weight",
-            expected=f"a number, or one for each of the {z.shape[-1]} labels of y_pred",
-            received=f"{vector.size} numbers",
-        )
-    return ops.convert_to_tensor(vector, dtype=z.dtype)
-
-
-def _is_number(pos_weight: Any) -> bool:
-    return not isinstance(pos_weight, Mapping) and np.ndim(pos_weight) == 0
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
@@ -132,11 +116,7 @@ class WeightedBinaryCrossentropy(CrossentropyLoss):
         )
         self.pos_weight: float | list[float] | None = None
         if pos_weight is not None:
-            self.pos_weight = (
-                check_number("pos_weight", pos_weight, minimum=0.0)
-                if _is_number(pos_weight)
-                else per_class("pos_weight", pos_weight).tolist()
-            )
+            self.pos_weight = checked_pos_weight(pos_weight)
 
     def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the loss of each row."""
