@@ -3,6 +3,7 @@
 from tfimbalance import calibration, callbacks, data, layers, losses, metrics
 from tfimbalance.initializers import initial_bias
 from tfimbalance.offsets import adjust_logits, prior_shift
+from tfimbalance.rebalance import Rebalance
 from tfimbalance.statistics import ClassStatistics, class_statistics
 from tfimbalance.weights import class_weights
 
@@ -10,6 +11,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ClassStatistics",
+    "Rebalance",
     "adjust_logits",
     "calibration",
     "callbacks",

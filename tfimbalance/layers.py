@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from tfimbalance._checks import bad_value, check_integer, check_number
+from tfimbalance._models import last_activation
 
 __all__ = ["CosineClassifier", "OffsetModel"]
 
@@ -160,8 +161,8 @@ class OffsetModel(keras.Model):
             raise bad_value(
                 "model", expected="a Keras model of logits", received=type(model).__name__
             )
-        name = _last_activation(model)
-        if name in ("sigmoid", "softmax", "hard_sigmoid"):
+        name = last_activation(model)
+        if name in ("sigmoid", "softmax"):
             raise bad_value(
                 "model",
                 expected="a model of logits",
@@ -201,18 +202,6 @@ class OffsetModel(keras.Model):
         """Return what `get_config` describes."""
         model = keras.saving.deserialize_keras_object(config.pop("model"), custom_objects)
         return cls(model, **config)
-
-
-def _last_activation(model: keras.Model) -> str:
-    """Return the name of what the last layer does to its logits, as far as layers say it."""
-    for layer in reversed(model.layers):
-        if isinstance(layer, keras.Model):
-            return _last_activation(layer)
-        if isinstance(layer, keras.layers.Softmax):
-            return "softmax"
-        if not isinstance(layer, (keras.layers.Reshape, keras.layers.Flatten)):
-            return getattr(getattr(layer, "activation", None), "__name__", "")
-    return ""
 
 
 def _same_shape(one: Any, other: Any) -> bool:

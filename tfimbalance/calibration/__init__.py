@@ -3,6 +3,7 @@
 from tfimbalance.calibration.focal import FocalCalibration, focal_calibration
 from tfimbalance.calibration.isotonic import IsotonicCalibration, isotonic_calibration
 from tfimbalance.calibration.loss_inversion import LossCalibration, posterior_from_loss
+from tfimbalance.calibration.model import calibrated_model
 from tfimbalance.calibration.prior_correction import PriorCorrection, prior_correction
 from tfimbalance.calibration.prior_estimation import estimate_priors
 from tfimbalance.calibration.temperature import TemperatureScaling, temperature_scaling
@@ -15,6 +16,7 @@ __all__ = [
     "PriorCorrection",
     "TemperatureScaling",
     "VectorScaling",
+    "calibrated_model",
     "estimate_priors",
     "focal_calibration",
     "isotonic_calibration",

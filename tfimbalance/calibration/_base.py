@@ -61,6 +61,9 @@ class CalibrationLayer(keras.layers.Layer):
     a million is no number of half precision.
     """
 
+    # Whether probabilities leave in any case, also where logits come.
+    gives_probabilities = False
+
     def __init__(
         self,
         *,

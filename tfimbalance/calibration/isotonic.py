@@ -83,6 +83,8 @@ class IsotonicCalibration(CalibrationLayer):
         Estimates, KDD 2002.
     """
 
+    gives_probabilities = True
+
     def __init__(
         self,
         scores: Any = None,

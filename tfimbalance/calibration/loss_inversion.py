@@ -80,6 +80,8 @@ class LossCalibration(CalibrationLayer):
         [1] Reid and Williamson, Composite Binary Losses, JMLR 2010, arXiv 0912.3301.
     """
 
+    gives_probabilities = True
+
     def __init__(self, loss: Any, *, from_logits: bool = True, **kwargs: Any) -> None:
         kwargs.pop("multi_label", None)
         super().__init__(from_logits=from_logits, multi_label=True, **kwargs)

@@ -1,0 +1,54 @@
+"""Validation data whose classes are not as frequent as they should be: resampled, most likely."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from tfimbalance._checks import FloatArray
+from tfimbalance._predictions import is_dataset
+from tfimbalance.data import class_sampling
+from tfimbalance.statistics import ClassStatistics
+
+# Standard errors between a rate and its prior: chance exceeds it once in two million.
+_MOST = 5.0
+
+
+def rate_z(stats: ClassStatistics, priors: FloatArray, num_samples: int | None = None) -> float:
+    """Return by how many standard errors the rates of some rows differ from the priors at most.
+
+    ``num_samples`` is how many rows the priors are of; None takes them as exact.
+    """
+    each = 1.0 / stats.num_samples + (1.0 / num_samples if num_samples else 0.0)
+    spread = np.sqrt(np.maximum(priors * (1.0 - priors) * each, 1e-300))
+    return float((np.abs(stats.priors - priors) / spread).max())
+
+
+def warn_of_rates(
+    stats: ClassStatistics, priors: FloatArray, num_samples: int | None, *, where: str
+) -> float:
+    """Warn if the classes are not as frequent as the priors say; return the distance."""
+    z = rate_z(stats, priors, num_samples)
+    if z > _MOST:
+        off = int(np.argmax(np.abs(stats.priors - priors) / np.sqrt(priors * (1.0 - priors))))
+        warnings.warn(
+            f"{where}: class {off} is {stats.priors[off]:.3g} of the rows, and {priors[off]:.3g} "
+            f"of the data that the priors are of, {z:.0f} standard errors apart. Re-sampled rows "
+            "say nothing of probabilities, thresholds or precision: validate at the natural rate. "
+            "If it is another population, take its priors: target_priors.",
+            stacklevel=3,
+        )
+    return z
+
+
+def resampled(data: Any) -> ClassStatistics | None:
+    """Return what a re-balanced dataset of this package hands out, without reading it."""
+    if not is_dataset(data):
+        return None
+    try:
+        sampling = class_sampling(data)
+    except ValueError:  # Another dataset, or one of which nothing has been read.
+        return None
+    return sampling.drawn if sampling.drawn != sampling.read else None

@@ -1,0 +1,109 @@
+"""What each strategy of a plan does to the odds of each class, as numbers and as a table."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tfimbalance._checks import FloatArray
+
+_MOST_ROWS = 20
+
+
+class Strategy(NamedTuple):
+    """One strategy: what it multiplies the odds of each class (or label) with."""
+
+    name: str
+    factor: FloatArray
+
+
+class Audit:
+    """The table of a plan's odds factors; ``print`` it, or take its ``rows``.
+
+    Args:
+        priors: of the classes, or of the labels' positives.
+        strategies: in the order in which they act.
+        effective_priors: what comes of them.
+        multi_label: whether factors are of the odds of a label's positives.
+        focal_gamma: of the focal loss behind them, which is no factor.
+
+    Attributes:
+        rows: one dictionary a class: ``class``, ``prior``, a factor for each strategy, ``product``
+            and ``effective prior``.
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> audit = tfi.Rebalance(tfi.ClassStatistics([99, 1]), class_shares="balanced").audit()
+        >>> round(audit.rows[1]["product"], 6)
+        99.0
+    """
+
+    def __init__(
+        self,
+        priors: FloatArray,
+        strategies: list[Strategy],
+        effective_priors: FloatArray,
+        *,
+        multi_label: bool = False,
+        focal_gamma: float = 0.0,
+    ) -> None:
+        self.focal_gamma = focal_gamma
+        top = int(np.argmax(priors))
+        factors = {
+            s.name: s.factor if multi_label else s.factor / s.factor[top] for s in strategies
+        }
+        product = np.ones_like(priors)
+        for factor in factors.values():
+            product = product * factor
+        columns: dict[str, FloatArray] = {
+            "prior": priors,
+            **factors,
+            "product": product,
+            "effective prior": effective_priors,
+        }
+        self._unit = "label" if multi_label else "class"
+        self.rows: list[dict[str, Any]] = [
+            {self._unit: k, **{name: float(values[k]) for name, values in columns.items()}}
+            for k in range(len(priors))
+        ]
+
+    def __str__(self) -> str:
+        names = list(self.rows[0])
+        table = [names, *([self._shown(name, row[name]) for name in names] for row in self._some())]
+        widths = [max(len(line[i]) for line in table) for i in range(len(names))]
+        lines = [
+            "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+            for line in table
+        ]
+        if len(self.rows) > _MOST_ROWS:
+            lines.append(f"({len(self.rows)} of them; the most and the least frequent are shown)")
+        if self.focal_gamma:
+            lines.append(
+                f"Focal loss with gamma {self.focal_gamma:g} is no factor: it is inverted first."
+            )
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _some(self) -> list[dict[str, Any]]:
+        if len(self.rows) <= _MOST_ROWS:
+            return self.rows
+        by_prior = sorted(self.rows, key=lambda row: -row["prior"])
+        return by_prior[: _MOST_ROWS // 2] + by_prior[-_MOST_ROWS // 2 :]
+
+    def _shown(self, name: str, value: float) -> str:
+        if name == self._unit:
+            return str(value)
+        if name in ("prior", "effective prior"):
+            return decimal(value, 4)
+        return f"x {value:,.1f}" if 0.95 <= value < 1e6 else f"x {value:.2g}"
+
+
+def decimal(value: float, places: int | None = None) -> str:
+    """Write a probability as tables do: ``.05``."""
+    if places is None:
+        return f"{value:.2g}".removeprefix("0")
+    rounded = f"{value:.{places}f}"
+    return f"{value:.1e}" if float(rounded) == 0 and value else rounded.removeprefix("0")
