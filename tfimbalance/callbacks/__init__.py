@@ -1,9 +1,19 @@
 """Keras callbacks for ``model.fit``."""
 
+from tfimbalance.callbacks.class_report import ClassReport
 from tfimbalance.callbacks.class_weight import ClassWeight
 from tfimbalance.callbacks.corrected_validation import CorrectedValidation
 from tfimbalance.callbacks.dataset_epochs import DatasetEpochs
 from tfimbalance.callbacks.loss_schedule import LossSchedule
 from tfimbalance.callbacks.natural_rate import NaturalRate
+from tfimbalance.callbacks.threshold_tuner import ThresholdTuner
 
-__all__ = ["ClassWeight", "CorrectedValidation", "DatasetEpochs", "LossSchedule", "NaturalRate"]
+__all__ = [
+    "ClassReport",
+    "ClassWeight",
+    "CorrectedValidation",
+    "DatasetEpochs",
+    "LossSchedule",
+    "NaturalRate",
+    "ThresholdTuner",
+]

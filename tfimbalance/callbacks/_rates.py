@@ -10,7 +10,8 @@ import numpy as np
 from tfimbalance._checks import FloatArray
 from tfimbalance._predictions import is_dataset
 from tfimbalance.data import class_sampling
-from tfimbalance.statistics import ClassStatistics
+from tfimbalance.offsets import class_priors
+from tfimbalance.statistics import ClassStatistics, class_statistics
 
 # Standard errors between a rate and its prior: chance exceeds it once in two million.
 _MOST = 5.0
@@ -52,3 +53,27 @@ def resampled(data: Any) -> ClassStatistics | None:
     except ValueError:  # Another dataset, or one of which nothing has been read.
         return None
     return sampling.drawn if sampling.drawn != sampling.read else None
+
+
+def check_natural(labels: Any, data: Any, priors: Any) -> None:
+    """Warn if rows to validate on are re-sampled: by their labels, or by what a dataset says.
+
+    Args:
+        labels: class ids, or multi-label rows; None where only the dataset is asked.
+        data: what the labels are from.
+        priors: of the natural rate; None where only the dataset is asked.
+    """
+    is_stats = isinstance(priors, ClassStatistics)
+    drawn = resampled(data)
+    if priors is None:
+        if drawn is not None:
+            natural = class_sampling(data).read
+            warn_of_rates(drawn, natural.priors, natural.num_samples, where="validation_data")
+        return
+    several = is_stats and priors.multi_label
+    expected = priors.priors if is_stats else class_priors(priors)
+    found = drawn or class_statistics(
+        np.asarray(labels), num_classes=len(expected), multi_label=several
+    )
+    number = priors.num_samples if is_stats else None
+    warn_of_rates(found, expected, number, where="validation_data")

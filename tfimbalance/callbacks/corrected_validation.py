@@ -10,10 +10,9 @@ import numpy as np
 
 from tfimbalance._checks import bad_value
 from tfimbalance._predictions import check_rows, predicted_batches
-from tfimbalance.callbacks._rates import resampled, warn_of_rates
+from tfimbalance.callbacks._rates import check_natural
 from tfimbalance.metrics import CalibrationRatio, NormalizedEntropy
-from tfimbalance.offsets import class_priors
-from tfimbalance.statistics import ClassStatistics, class_statistics
+from tfimbalance.statistics import ClassStatistics
 
 
 class CorrectedValidation(keras.callbacks.Callback):
@@ -68,7 +67,7 @@ class CorrectedValidation(keras.callbacks.Callback):
         self.output = output
         self.batch_size = batch_size
         self._corrected: keras.Model | None = None
-        self._looked = priors is None
+        self._looked = False
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Correct the model: the result shares its weights, and follows them."""
@@ -79,20 +78,21 @@ class CorrectedValidation(keras.callbacks.Callback):
         batches = predicted_batches(
             self._corrected, self.validation_data, output=self.output, batch_size=self.batch_size
         )
-        stats: ClassStatistics | None = None
+        labels = []
         for rows in batches:
             metrics = self._metrics(rows.y_pred)
             for metric in metrics:
                 metric.update_state(rows.y_true, rows.y_pred, rows.sample_weight)
-            if not self._looked:
-                found = self._counted(rows.y_true)
-                stats = found if stats is None else stats + found
+            if not self._looked and self.priors is not None:
+                labels.append(rows.y_true)
         if self.metrics is None:
             raise bad_value(
                 "validation_data", expected="at least one batch", received="an empty dataset"
             )
-        if stats is not None:
-            self._warn(stats)
+        if not self._looked:
+            self._looked = True
+            every_label = np.concatenate(labels) if self.priors is not None else None
+            check_natural(every_label, self.validation_data, self.priors)
         for metric in self.metrics:
             if logs is not None:
                 logs[f"val_corrected_{metric.name}"] = np.asarray(metric.result()).tolist()
@@ -105,20 +105,3 @@ class CorrectedValidation(keras.callbacks.Callback):
             self.metrics = [NormalizedEntropy(multi_label=several)]
             self.metrics += [CalibrationRatio()] if one_output else []
         return self.metrics
-
-    def _counted(self, y_true: Any) -> ClassStatistics:
-        several = isinstance(self.priors, ClassStatistics) and self.priors.multi_label
-        size = (
-            self.priors.num_classes
-            if isinstance(self.priors, ClassStatistics)
-            else len(class_priors(self.priors))
-        )
-        return class_statistics(y_true, num_classes=size, multi_label=several)
-
-    def _warn(self, stats: ClassStatistics) -> None:
-        self._looked = True
-        is_stats = isinstance(self.priors, ClassStatistics)
-        priors = self.priors.priors if is_stats else class_priors(self.priors)
-        number = self.priors.num_samples if is_stats else None
-        drawn = resampled(self.validation_data)
-        warn_of_rates(drawn or stats, priors, number, where="validation_data")
