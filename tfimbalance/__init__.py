@@ -1,6 +1,6 @@
 """Imbalance-aware losses, balanced datasets and callbacks for Keras 3 and TensorFlow."""
 
-from tfimbalance import calibration, callbacks, data, layers, losses, metrics
+from tfimbalance import calibration, callbacks, data, layers, losses, metrics, plots
 from tfimbalance.initializers import initial_bias
 from tfimbalance.offsets import adjust_logits, prior_shift
 from tfimbalance.rebalance import Rebalance
@@ -22,5 +22,6 @@ __all__ = [
     "layers",
     "losses",
     "metrics",
+    "plots",
     "prior_shift",
 ]

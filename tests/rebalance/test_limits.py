@@ -1,4 +1,4 @@
-"""FORMULAS.md 5.1, 400,000 rows: what every plan learns, and what is served after its correction."""
+"""Two Gaussians, 400,000 rows: what every plan learns, and what is served after correction."""
 
 import keras
 import numpy as np

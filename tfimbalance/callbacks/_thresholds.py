@@ -18,13 +18,13 @@ class Cuts(NamedTuple):
         levels: the scores that occur, descending; cut k flags the first k of them.
         hits: weight of the positives flagged.
         alarms: weight of the negatives flagged.
-        rows: how many positives there are, whatever they weigh.
+        row_weight: what a row weighs, by its own weight: the factor on a variance of counts.
     """
 
     levels: FloatArray
     hits: FloatArray
     alarms: FloatArray
-    rows: int
+    row_weight: float
 
     @classmethod
     def of(cls, y: NDArray[np.bool_], p: FloatArray, weight: FloatArray) -> Cuts:
@@ -36,7 +36,7 @@ class Cuts(NamedTuple):
             np.concatenate([[0.0], np.cumsum(np.where(mask[order], weight[order], 0.0))[last]])
             for mask in (y, ~y)
         )
-        return cls(score[last], hits, alarms, int(y.sum()))
+        return cls(score[last], hits, alarms, float((weight**2).sum() / weight.sum()))
 
     @property
     def positives(self) -> float:
@@ -53,14 +53,14 @@ class Cuts(NamedTuple):
         return int(np.searchsorted(-self.levels, -threshold, side="right"))
 
     def threshold(self, cut: int) -> float:
-        """Return a threshold that makes a cut: midway between two levels, where that is one."""
+        """Return a threshold that makes a cut, in float32 too: midway between two levels."""
         if cut == 0:
-            return float(np.nextafter(self.levels[0], np.inf))
+            return float(np.nextafter(np.float32(self.levels[0]), np.float32(np.inf)))
         lowest = float(self.levels[cut - 1])
         if cut == len(self.levels):
             return lowest
-        between = (lowest + float(self.levels[cut])) / 2
-        return between if between > self.levels[cut] else lowest
+        between = float(np.float32((lowest + float(self.levels[cut])) / 2))
+        return between if self.levels[cut] < between < lowest else lowest
 
 
 def precision(cuts: Cuts) -> FloatArray:
@@ -75,22 +75,29 @@ class Objective(NamedTuple):
         name: what logs call it.
         values: of each cut; the largest is best.
         calibrated: the best threshold of calibrated probabilities, given the best value; or None.
+        gains: by how much one more hit and one more alarm change a value; for ``calibrated``.
         sign: -1 where logs show a cost.
     """
 
     name: str
     values: Callable[[Cuts], FloatArray]
     calibrated: Callable[[float], float] | None = None
+    gains: Callable[[Cuts, int, float], tuple[float, float]] | None = None
     sign: float = 1.0
 
 
 def f_beta(beta: float) -> Objective:
     """Return ``(1 + b^2) hits / (b^2 positives + flagged)``; best at ``F / (1 + b^2)``."""
+    most = 1 + beta**2
 
     def values(cuts: Cuts) -> FloatArray:
-        return (1 + beta**2) * cuts.hits / (beta**2 * cuts.positives + cuts.flagged)
+        return most * cuts.hits / (beta**2 * cuts.positives + cuts.flagged)
 
-    return Objective(f"f{beta:g}", values, lambda best: best / (1 + beta**2))
+    def gains(cuts: Cuts, cut: int, value: float) -> tuple[float, float]:
+        whole = beta**2 * cuts.positives + float(cuts.flagged[cut])
+        return (most - value) / whole, -value / whole
+
+    return Objective(f"f{beta:g}", values, lambda best: best / most, gains)
 
 
 def cost(costs: FloatArray) -> Objective:
@@ -104,7 +111,11 @@ def cost(costs: FloatArray) -> Objective:
         of_positives = c01 * (cuts.positives - cuts.hits) + c11 * cuts.hits
         return np.asarray(-(of_negatives + of_positives) / (negatives + cuts.positives))
 
-    return Objective("cost", values, lambda best: threshold, sign=-1.0)
+    def gains(cuts: Cuts, cut: int, value: float) -> tuple[float, float]:
+        rows = float(cuts.flagged[-1])
+        return (c01 - c11) / rows, (c00 - c10) / rows
+
+    return Objective("cost", values, lambda best: threshold, gains, sign=-1.0)
 
 
 def recall_at_precision(least: float) -> Objective:
@@ -131,15 +142,19 @@ def choose(objective: Objective, cuts: Cuts) -> tuple[float, float]:
 
     The maximum over a finite sample wanders along a flat top: for F1 at 5% positives and 100,000
     rows by .027 (a standard deviation). What is best for calibrated probabilities follows from the
-    value itself and wanders by .003. It is taken where it is as good on these rows to about a
-    standard error of the value, .5 of it over the root of the positives.
+    value itself and wanders by .003. It is taken unless it is worse by three standard errors, those
+    of the rows between the two.
     """
     values = objective.values(cuts)
     best = int(np.argmax(values))
-    if objective.calibrated is not None:
-        threshold = objective.calibrated(float(values[best]))
-        there = values[cuts.at(threshold)]
-        within = 0.5 / np.sqrt(cuts.rows) * abs(values[best])
-        if there >= values[best] - within:
-            return float(threshold), float(there)
-    return cuts.threshold(best), float(values[best])
+    value = float(values[best])
+    if objective.calibrated is None or objective.gains is None:
+        return cuts.threshold(best), value
+    known = objective.calibrated(value)
+    cut = cuts.at(known)
+    of_hit, of_alarm = objective.gains(cuts, best, value)
+    hits, alarms = (abs(of[best] - of[cut]) for of in (cuts.hits, cuts.alarms))
+    error = np.sqrt(cuts.row_weight * (hits * of_hit**2 + alarms * of_alarm**2))
+    if value - values[cut] <= 3 * error:
+        return float(known), float(values[cut])
+    return cuts.threshold(best), value

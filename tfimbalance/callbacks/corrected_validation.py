@@ -20,8 +20,9 @@ class CorrectedValidation(keras.callbacks.Callback):
 
     Use it to stop or choose a model that is trained on re-balanced data: its raw validation loss is
     that of probabilities that are far off by design, and hides when it starts to overfit.
-    ``EarlyStopping("val_corrected_normalized_entropy", restore_best_weights=True)``, behind this
-    callback in the list, stops on what is served. `tfimbalance.Rebalance.callbacks` makes it.
+    ``EarlyStopping("val_corrected_normalized_entropy", mode="min", restore_best_weights=True)``,
+    behind this callback in the list, stops on what is served. `tfimbalance.Rebalance.callbacks`
+    makes it.
 
     Args:
         validation_data: ``(x, y)``, ``(x, y, sample_weight)`` or a finite dataset of batches of

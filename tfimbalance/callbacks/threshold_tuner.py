@@ -35,12 +35,13 @@ class ThresholdTuner(keras.callbacks.Callback):
 
         f1, fbeta            best F, with recall ``beta`` times as important as precision
         cost                 least mean cost, ``costs[said][true]``
-        recall_at_precision  most recall with a precision of at least ``precision``
+        recall_at_precision  most recall with a precision of at least ``precision``; where none
+                             reaches it, nothing is flagged
         recall_at_flagged    most recall with at most ``share`` of the rows flagged (alert budget)
 
     For F and for costs the best threshold of *calibrated* probabilities is known [1, 2]; it is
-    taken if it is as good as the best one of these rows to a standard error, because that best
-    one wanders from sample to sample.
+    taken unless it is worse than the best one of these rows by three standard errors, because that
+    best one wanders from sample to sample.
 
     Args:
         validation_data: ``(x, y)``, ``(x, y, sample_weight)`` or a finite dataset of batches of
@@ -71,8 +72,8 @@ class ThresholdTuner(keras.callbacks.Callback):
 
     Raises:
         ValueError: for an unknown objective, arguments that it does not use or that it lacks,
-            validation data without labels, positives or negatives, a softmax of several classes
-            (decide by the largest), or if no threshold reaches ``precision``.
+            validation data without labels, positives or negatives, or a softmax of several classes
+            (decide by the largest).
 
     Example:
         >>> import keras
@@ -218,10 +219,6 @@ class ThresholdTuner(keras.callbacks.Callback):
                 remedy="Hold out more rows, or stratify the split.",
             )
         threshold, value = choose(self._objective, Cuts.of(hit, p, weight))
-        if value < 0 and self._objective.sign > 0:
-            raise bad_value(
-                "precision", expected="one that some threshold reaches", received="none does"
-            )
         return threshold, self._objective.sign * value
 
 

@@ -44,7 +44,7 @@ def warn_of_double_correction(odds: Odds, *, from_scheme: bool) -> None:
             "`corrected` undoes it all the same, but the model is trained for a world as far off "
             "as the first one."
         )
-    idle = [_SHORT.get(s.name, s.name) for s in odds.strategies if _changes_nothing(s)]
+    idle = [_SHORT[s.name] for s in odds.strategies if s.name in _SHORT and _changes_nothing(s)]
     if idle and len(raising) == 1 and (from_scheme or odds.tau):
         (name, once), rest = next(iter(raising.items())), " and ".join(idle)
         twice = prior / (1 - prior) * once**2

@@ -191,7 +191,8 @@ class Rebalance:
 
         Returns:
             `NaturalRate`, and with ``validation_data`` `CorrectedValidation`, which logs
-            ``val_corrected_normalized_entropy`` for `keras.callbacks.EarlyStopping`.
+            ``val_corrected_normalized_entropy`` for `keras.callbacks.EarlyStopping`
+            (``mode="min"``).
         """
         watch: list[keras.callbacks.Callback] = [NaturalRate(self.statistics)]
         if validation_data is None:

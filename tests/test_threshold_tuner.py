@@ -1,0 +1,189 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.special import expit, logit
+from sklearn.metrics import f1_score, fbeta_score, precision_score, recall_score
+
+import tfimbalance as tfi
+
+
+def two_gaussians(rows, prior=0.05, seed=0):
+    rng = np.random.default_rng(seed)
+    y = (rng.random(rows) < prior).astype("int32")
+    return (rng.normal(size=(rows, 2)) + (2 * y - 1)[:, None]).astype("float32"), y
+
+
+def bayes_model(scale=1.0):
+    """The posterior of FORMULAS.md 5.1, or one that is ``scale`` times as sure."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.set_weights([np.full((2, 1), 2.0 * scale), np.array([logit(0.05) * scale])])
+    return model
+
+
+def tuned(rows, model=None, **arguments):
+    tuner = tfi.callbacks.ThresholdTuner(rows, **arguments)
+    model = bayes_model() if model is None else model
+    model.compile(keras.optimizers.SGD(0.0), keras.losses.BinaryCrossentropy(from_logits=True))
+    x, y = rows
+    history = model.fit(x[:64], y[:64], callbacks=[tuner], verbose=0).history
+    return tuner, model, history
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_f1_on_two_gaussians_is_at_half_of_the_best_f1(seed):
+    """FORMULAS.md 5.1: .7367 at .3684."""
+    tuner, _, history = tuned(two_gaussians(400_000, seed=seed))
+    assert tuner.threshold == pytest.approx(0.3684, abs=0.02)
+    assert tuner.value == pytest.approx(0.7367, abs=0.01)
+    assert history["val_threshold"] == [tuner.threshold]
+    assert history["val_tuned_f1"] == [tuner.value]
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.3])
+@pytest.mark.parametrize(
+    ("arguments", "score"),
+    [
+        ({"objective": "f1"}, f1_score),
+        ({"objective": "fbeta", "beta": 2.0}, lambda y, said: fbeta_score(y, said, beta=2.0)),
+        (
+            {"objective": "cost", "costs": [[0.0, 8.0], [1.0, 0.0]]},
+            lambda y, said: -(8.0 * ((y == 1) & (said == 0)) + ((y == 0) & (said == 1))).mean(),
+        ),
+    ],
+    ids=["f1", "f2", "cost"],
+)
+def test_no_threshold_is_better_by_more_than_noise(scale, arguments, score):
+    """Scores of scale .3 are not calibrated: there the known thresholds are not taken."""
+    x, y = two_gaussians(20_000)
+    tuner, model, _ = tuned((x, y), bayes_model(scale), **arguments)
+    p = expit(model.predict(x, verbose=0)[:, 0])
+    said = tuner.wrap(model).predict(x, verbose=0)[:, 0]
+    np.testing.assert_array_equal(said, p >= tuner.threshold)
+    found = score(y, said)
+    assert abs(tuner.value) == pytest.approx(abs(found), rel=1e-6)
+    grid = np.quantile(p, np.linspace(0, 1, 400)[1:-1])
+    best = max(score(y, (p >= t).astype(int)) for t in grid)
+    assert found >= best - 0.03 * abs(best)
+    known = 1 / 9 if "costs" in arguments else abs(found) / (1 + arguments.get("beta", 1.0) ** 2)
+    # Of the costs it is Elkan's: (1 - 0) / (1 - 0 + 8 - 0).
+    assert (abs(tuner.threshold - known) < 0.01) == (scale == 1.0)
+
+
+def test_constraints_are_kept_and_used_up():
+    x, y = two_gaussians(20_000)
+    tuner, model, _ = tuned((x, y), objective="recall_at_precision", precision=0.8)
+    said = tuner.wrap(model).predict(x, verbose=0)[:, 0]
+    assert precision_score(y, said) >= 0.8
+    assert recall_score(y, said) == pytest.approx(tuner.value, rel=1e-6)
+    p = expit(model.predict(x, verbose=0)[:, 0])
+    lower = np.sort(p[p < tuner.threshold])[::-1][:300]
+    assert all(
+        precision_score(y, p >= t) < 0.8 for t in lower if recall_score(y, p >= t) > tuner.value
+    )
+    tuner, model, _ = tuned((x, y), objective="recall_at_flagged", share=0.02)
+    assert tuner.wrap(model).predict(x, verbose=0).mean() == pytest.approx(0.02, abs=1e-9)
+
+
+def test_a_precision_that_nothing_reaches_flags_nothing():
+    x, y = two_gaussians(1_000)
+    model = bayes_model()
+    model.set_weights([-w for w in model.get_weights()])
+    tuner, model, _ = tuned((x, y), model, objective="recall_at_precision", precision=0.99)
+    assert tuner.value == 0
+    assert tuner.wrap(model).predict(x, verbose=0).sum() == 0
+
+
+def test_weights_are_copies_of_rows():
+    x, y = two_gaussians(3_000, prior=0.2)
+    weight = np.random.default_rng(1).integers(0, 4, len(y))
+    copies = np.repeat(np.arange(len(y)), weight)
+    arguments = {"objective": "recall_at_precision", "precision": 0.7, "from_logits": True}
+    one = tfi.callbacks.ThresholdTuner((x, y, weight), **arguments)
+    other = tfi.callbacks.ThresholdTuner((x[copies], y[copies]), **arguments)
+    served = tfi.calibration.calibrated_model(bayes_model(), [])
+    one.tune(served)
+    other.tune(served)
+    assert one.value == pytest.approx(other.value, rel=1e-9)
+
+
+def test_labels_have_a_threshold_each():
+    x, y = two_gaussians(5_000, prior=0.2)
+    pair = np.stack([y, 1 - y], axis=1)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    model.set_weights([np.array([[2.0, -2.0], [2.0, -2.0]]), logit(np.array([0.2, 0.8]))])
+    tuner, model, history = tuned((x, pair), model, multi_label=True)
+    assert tuner.threshold.shape == (2,)
+    assert set(history) >= {"val_threshold_0", "val_threshold_1", "val_tuned_f1"}
+    said = tuner.wrap(model).predict(x, verbose=0)
+    for k in range(2):
+        assert f1_score(pair[:, k], said[:, k]) == pytest.approx(tuner.value[k], rel=1e-6)
+
+
+def test_the_wrapped_model_saves_and_exports_with_its_correction(tmp_path):
+    x, y = two_gaussians(4_000)
+    plan = tfi.Rebalance(y, class_weight={0: 1.0, 1: 19.0})
+    model = bayes_model()
+    model.set_weights([model.get_weights()[0], model.get_weights()[1] + np.log(19.0)])
+    tuner, model, _ = tuned((x, y), model, correct=plan.corrected, priors=plan.statistics)
+    assert tuner.threshold == pytest.approx(0.3684, abs=0.05)  # Of the corrected probability.
+    wrapped = tuner.wrap(model)
+    said = wrapped.predict(x, verbose=0)
+    wrapped.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(again.predict(x, verbose=0), said)
+    assert again.layers[-1].threshold == tuner.threshold
+    wrapped.export(tmp_path / "served", verbose=False)
+    served = tf.saved_model.load(str(tmp_path / "served"))
+    np.testing.assert_array_equal(served.serve(x), said)
+
+
+def test_resampled_validation_data_warns():
+    x, y = two_gaussians(4_000)
+    batches = tfi.data.balanced_batches(x, y, batch_size=200)
+    tuner = tfi.callbacks.ThresholdTuner(batches)
+    with pytest.warns(UserWarning, match="natural rate"):
+        tuner.tune(tfi.calibration.calibrated_model(bayes_model(), []))
+    half = np.concatenate([np.flatnonzero(y == 1), np.flatnonzero(y == 0)[: int(y.sum())]])
+    with pytest.warns(UserWarning, match="class 1 is 0.5 of the rows"):
+        tuned((x[half], y[half]), priors=tfi.class_statistics(y))
+
+
+X, Y = two_gaussians(100, prior=0.4)
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: tfi.callbacks.ThresholdTuner((X, Y), objective="g"), "objective"),
+        (lambda: tfi.callbacks.ThresholdTuner((X, Y), objective="fbeta"), "beta"),
+        (lambda: tfi.callbacks.ThresholdTuner((X, Y), beta=2.0), "beta"),
+        (lambda: tfi.callbacks.ThresholdTuner((X, Y), objective="cost", costs=[[0, 1]]), "costs"),
+        (
+            lambda: tfi.callbacks.ThresholdTuner((X, Y), objective="cost", costs=[[0, 0], [1, 0]]),
+            "costs",
+        ),
+        (lambda: tfi.callbacks.ThresholdTuner(X), "validation_data"),
+        (lambda: tfi.callbacks.ThresholdTuner((X, Y)).wrap(bayes_model()), "found"),
+        (lambda: tuned((X, np.zeros(100))), "both classes"),
+        (lambda: tuned((X, Y * 2)), "0 and 1"),
+        (lambda: tuned((X, np.stack([Y, Y], 1)), _pair()), "multi_label"),
+        (
+            lambda: tfi.callbacks.ThresholdTuner(
+                tf.data.Dataset.from_tensor_slices((X, Y)).batch(8).repeat()
+            ),
+            "ends",
+        ),
+        (
+            lambda: tfi.callbacks.ThresholdTuner(tf.data.Dataset.from_tensor_slices((X, Y))),
+            "batches",
+        ),
+    ],
+)
+def test_bad_input_is_refused(make, match):
+    with pytest.raises(ValueError, match=match):
+        make()
+
+
+def _pair():
+    return keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])

@@ -1,0 +1,170 @@
+"""How frequent each class is, before and after re-balancing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfimbalance._checks import bad_value
+from tfimbalance.plots._scores import FloatArray
+from tfimbalance.plots._shares import shares_after, statistics_of
+from tfimbalance.plots._style import axes_for, curve, decade_below, legend, percent, percent_axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# More classes than this are a long tail, drawn as a line.
+MOST_BARS = 20
+# Up to this many bars have their value beside them.
+_MOST_VALUES = 24
+# Rows of the largest class for one of the smallest from which on linear bars cannot be read.
+_MOST_LINEAR = 20.0
+
+
+def class_balance(
+    before: Any,
+    *,
+    after: Any = None,
+    class_names: Sequence[str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the share of each class, before and after re-balancing.
+
+    How to read it: one bar a class, and a second for what a strategy makes of it. Where the
+    largest class has more than 20 times the rows of the smallest, the axis is logarithmic: equal
+    steps are equal factors, and lengths do not compare, so read the values. More than 20
+    classes are drawn as a line from the most frequent to the rarest. Multi-label statistics show
+    the rate of each label; those do not add up to 1.
+
+    Use it before training, to see what there is and what a plan makes of it
+    (``after=plan.effective_priors``).
+
+    Args:
+        before: labels that `class_statistics` takes, `ClassStatistics`, or counts as
+            ``{class: rows}``. (A bare list of numbers is taken for labels.)
+        after: `ClassStatistics`, or counts or shares, one a class; for multi-label statistics the
+            rate of each label.
+        class_names: a name a class; ids by default. Not written in a long tail.
+        ax: axes to draw on; None makes one.
+
+    Shapes:
+        before: as for `class_statistics`. after, class_names: ``(num_classes,)``.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: for labels that cannot be counted, numbers that are no shares, or another
+            number of classes or names.
+        ImportError: without Matplotlib.
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> from tfimbalance import plots
+        >>> ax = plots.class_balance({0: 950, 1: 50}, after=[0.5, 0.5], class_names=["no", "click"])
+        >>> [float(bar.get_width()) for bar in ax.patches]
+        [0.95, 0.05, 0.5, 0.5]
+    """
+    stats = statistics_of(before)
+    sets = {"before": stats.priors}
+    if after is not None:
+        sets["after"] = shares_after(after, like=stats)
+    if class_names is not None and len(class_names) != stats.num_classes:
+        raise bad_value(
+            "class_names",
+            expected=f"{stats.num_classes} names, one a class",
+            received=f"{len(class_names)}",
+        )
+    what = "label" if stats.multi_label else "class"
+    positive = np.concatenate([shares[shares > 0] for shares in sets.values()])
+    if not positive.size:
+        raise bad_value(
+            "before", expected="rows of at least one label", received="none of any label"
+        )
+    is_log = bool(positive.max() > _MOST_LINEAR * positive.min())
+    if stats.num_classes > MOST_BARS:
+        return _draw_tail(ax, sets, what, is_log)
+    names = [str(name) for name in class_names or range(stats.num_classes)]
+    return _draw_bars(ax, sets, what, is_log, names, float(positive.min()))
+
+
+def _draw_bars(
+    ax: Axes | None,
+    sets: dict[str, FloatArray],
+    what: str,
+    is_log: bool,
+    names: list[str],
+    smallest: float,
+) -> Axes:
+    # On the left: the legend stands on the right, above the bars.
+    ax = axes_for(ax, title="Class balance", xlabel="share of rows", ylabel=what, loc="left")
+    ax.grid(visible=False, axis="y")
+    low = decade_below(smallest / 2) if is_log else 0.0
+    height = 0.8 / len(sets)
+    place = np.arange(len(names))
+    written = len(names) * len(sets) <= _MOST_VALUES
+    for at, (name, shares) in enumerate(sets.items()):
+        offset = (at - (len(sets) - 1) / 2) * height
+        bars = ax.barh(place + offset, shares, height * 0.92, label=name)
+        if not written:
+            continue
+        for bar, share in zip(bars, shares):
+            ax.annotate(
+                percent(share),
+                (max(float(share), low), bar.get_y() + bar.get_height() / 2),
+                xytext=(3, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8 if len(names) * len(sets) <= 12 else 7,
+            )
+    percent_axis(ax, "x", log=is_log)
+    top = max(float(shares.max()) for shares in sets.values())
+    # Room for the values beside the bars.
+    ax.set_xlim(low, top * (top / low) ** 0.18 if is_log else top * 1.16)
+    if is_log:
+        ax.set_xticks([tick for tick in 10.0 ** np.arange(-9, 1) if low <= tick <= 1.0])
+    ax.set_yticks(place, names, fontsize=9 if len(names) <= 10 else 7)
+    ax.set_ylim(len(names) - 0.4, -0.6)  # The first class on top.
+    if len(sets) > 1:
+        legend(ax, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.1)
+    return ax
+
+
+def _draw_tail(ax: Axes | None, sets: dict[str, FloatArray], what: str, is_log: bool) -> Axes:
+    first = next(iter(sets.values()))
+    plural = "classes" if what == "class" else "labels"
+    ax = axes_for(
+        ax,
+        title="Class balance",
+        xlabel=f"{plural}, from the most frequent to the rarest",
+        ylabel=f"share of rows, each {what}",
+    )
+    # Both lines in the order of the first, so that a place is the same class.
+    order = np.argsort(-first, kind="stable")
+    rank = np.arange(1.0, len(first) + 1)
+    for name, shares in sets.items():
+        empty = int((shares == 0).sum())
+        note = f" ({empty:,} without rows)" if empty else ""
+        drawn = shares[order]
+        if is_log:
+            drawn = np.where(drawn > 0, drawn, np.nan)  # No place on a log axis.
+        curve(ax, rank, drawn, label=name + note, drawstyle="steps-mid")
+    percent_axis(ax, "y", log=is_log)
+    if not is_log:
+        ax.set_ylim(0.0, None)
+    ax.set_xlim(0.5, len(first) + 0.5)
+    counted = first[first > 0]
+    ax.annotate(
+        f"{len(first):,} {plural}; the most frequent {percent(float(counted.max()))},\n"
+        f"the rarest {percent(float(counted.min()))} of the rows",
+        (0.98, 0.97),
+        xycoords="axes fraction",
+        ha="right",
+        va="top",
+        fontsize=8,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
+    )
+    legend(ax, loc="lower left")
+    return ax

@@ -1,0 +1,233 @@
+"""What flagging the top of the ranking finds: cumulative gain and lift."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfimbalance.plots._points import Points, operating_points
+from tfimbalance.plots._scores import FloatArray, read_scores
+from tfimbalance.plots._style import (
+    axes_for,
+    curve,
+    decade_below,
+    is_first,
+    legend,
+    name_of,
+    percent,
+    percent_axis,
+    reference,
+    thinned,
+    use_log,
+    widen,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# On log axes, how far below the base rate the shares of flagged rows go.
+_LOWEST = 1e-2
+
+
+def cumulative_gain(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    log: bool | None = None,
+    sample_weight: Any = None,
+    from_logits: bool = False,
+    class_id: int | None = None,
+    label: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw how many of the positives are found by flagging the top of the ranking.
+
+    How to read it: "the top 2% of the rows hold 60% of the positives". The dashed line is flagging
+    at random, the dotted one a perfect ranking, which has them all when it has flagged the base
+    rate. The legend gives the recall at just that share, where recall and precision are equal.
+
+    Use it when a budget decides (cases that can be looked into, slots that can be filled). For the
+    cost of false alarms, see `precision_recall`.
+
+    Args:
+        y_true: labels, as for `precision_recall`.
+        y_pred: predictions, as for `precision_recall`.
+        log: whether the share of flagged rows is on a log scale. None decides by the base rate,
+            below 10% it is; on axes that already have a curve, it keeps their scale.
+        sample_weight: what each row counts.
+        from_logits: whether ``y_pred`` are logits.
+        class_id: the class drawn against the rest, where ``y_pred`` has several columns.
+        label: name of the model in the legend.
+        ax: axes to draw on; None makes one.
+
+    Shapes:
+        As for `precision_recall`.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: as for `precision_recall`.
+        ImportError: without Matplotlib.
+
+    Example:
+        >>> from tfimbalance import plots
+        >>> ax = plots.cumulative_gain([0, 0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4, 0.9])
+        >>> ax.get_legend().get_texts()[0].get_text()
+        'recall 0.500 at 40% flagged'
+    """
+    scores = read_scores(
+        y_true, y_pred, sample_weight=sample_weight, from_logits=from_logits, class_id=class_id
+    )
+    ax = axes_for(
+        ax, title="Cumulative gain", xlabel="rows flagged", ylabel="positives found (recall)"
+    )
+    points, rate = operating_points(scores), scores.base_rate
+    is_log = _scale(ax, points, rate, log)
+    at = points.at_flagged(rate)
+    text = f"recall {points.recall[at]:.3f} at {percent(points.flagged[at])} flagged"
+    x, y = _from_zero(points.flagged, points.recall, 0.0)
+    kept = thinned(_as_drawn(x, is_log), y)
+    curve(ax, x[kept], y[kept], label=name_of(label, text))
+    flat = np.array([0.0, rate, 1.0])
+    # A straight line in shares is none on a log axis.
+    grid = np.geomspace(1e-9, 1.0, 400) if is_log else np.array([0.0, 1.0])
+    perfect = np.unique(np.concatenate([grid, flat])) if is_log else flat
+    reference(
+        ax,
+        "perfect",
+        perfect,
+        np.minimum(perfect / rate, 1.0),
+        linestyle=":",
+        text={"text": "perfect", "xy": (0.8 * rate, 0.8), "ha": "right", "xytext": (-4, 0)}
+        if is_log
+        else {"text": "perfect", "xy": (rate, 1.0), "ha": "left", "va": "bottom"},
+    )
+    place = (0.3, 0.3) if is_log else (0.5, 0.5)
+    reference(
+        ax,
+        "random",
+        grid,
+        grid,
+        text={"text": "random", "xy": place, "ha": "right", "va": "top", "xytext": (-4, 0)}
+        if is_log
+        else {"text": "random", "xy": place, "ha": "left", "va": "top", "xytext": (4, 0)},
+    )
+    # On a log axis the curve runs from corner to corner: the legend gets room of its own above.
+    lines = len(ax.get_legend_handles_labels()[0])
+    ax.set_ylim(-0.02, 1.05 + 0.085 * lines if is_log else 1.1)
+    ax.set_yticks([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    legend(ax, loc="upper left" if is_log else "lower right")
+    return ax
+
+
+def lift(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    log: bool | None = None,
+    sample_weight: Any = None,
+    from_logits: bool = False,
+    class_id: int | None = None,
+    label: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw how many times more positives are among the flagged rows than among all.
+
+    How to read it: a lift of 20 at 1% means that the top 1% of the rows has 20 times the base rate
+    of positives. The dashed line at 1 is flagging at random; the dotted one is a perfect ranking,
+    no lift can lie above it. The legend gives the lift where as many rows are flagged as there are
+    positives. The far left is that of a handful of rows.
+
+    Use it to say what a ranking is worth in front of an audience that knows the base rate. Not
+    across data sets: the best possible lift is one over the base rate.
+
+    Args:
+        y_true: labels, as for `precision_recall`.
+        y_pred: predictions, as for `precision_recall`.
+        log: whether both axes are logarithmic. None decides by the base rate, below 10% they are;
+            on axes that already have a curve, it keeps their scales.
+        sample_weight: what each row counts.
+        from_logits: whether ``y_pred`` are logits.
+        class_id: the class drawn against the rest, where ``y_pred`` has several columns.
+        label: name of the model in the legend.
+        ax: axes to draw on; None makes one.
+
+    Shapes:
+        As for `precision_recall`.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: as for `precision_recall`.
+        ImportError: without Matplotlib.
+
+    Example:
+        >>> from tfimbalance import plots
+        >>> ax = plots.lift([0, 0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4, 0.9])
+        >>> ax.get_legend().get_texts()[0].get_text()
+        'lift 1.25 at 40% flagged'
+    """
+    scores = read_scores(
+        y_true, y_pred, sample_weight=sample_weight, from_logits=from_logits, class_id=class_id
+    )
+    ax = axes_for(ax, title="Lift", xlabel="rows flagged", ylabel="lift (times the base rate)")
+    points, rate = operating_points(scores), scores.base_rate
+    first = is_first(ax)
+    is_log = _scale(ax, points, rate, log)
+    times = points.precision / rate
+    at = points.at_flagged(rate)
+    text = f"lift {times[at]:.3g} at {percent(points.flagged[at])} flagged"
+    x, y = _from_zero(points.flagged, times, times[0])
+    kept = thinned(_as_drawn(x, is_log), np.log10(np.maximum(y, 0.1)) if is_log else y)
+    curve(ax, x[kept], y[kept], label=name_of(label, text))
+    low = 1e-9 if is_log else 0.0
+    perfect = np.unique(np.concatenate([[low], np.geomspace(rate, 1.0, 200)]))
+    reference(
+        ax,
+        "perfect",
+        perfect,
+        1.0 / np.maximum(perfect, rate),
+        linestyle=":",
+        text={"text": "perfect", "xy": (rate, 1.0 / rate), "xytext": (3, 1)},
+    )
+    left = {"xy": (0.0, 1.0), "xycoords": ("axes fraction", "data"), "xytext": (4, 3)}
+    reference(ax, "random", [low, 1.0], [1.0, 1.0], text={"text": "random", **left})
+    if is_log:
+        from matplotlib.ticker import FuncFormatter, NullFormatter
+
+        ax.set_yscale("log")
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+        widen(ax, "y", 0.7, 1.8 / rate, first=first)
+    else:
+        widen(ax, "y", 0.0, 1.12 / rate, first=first)
+    legend(ax)
+    return ax
+
+
+def _scale(ax: Axes, points: Points, rate: float, log: bool | None) -> bool:
+    """Set the axis of flagged rows, and return whether it is logarithmic."""
+    first = is_first(ax)
+    is_log = use_log(log, rate) if first or log is not None else ax.get_xscale() == "log"
+    percent_axis(ax, "x", log=is_log)
+    if is_log:
+        # At least a decade, even where ties let nothing be flagged but all rows.
+        lowest = min(decade_below(max(float(points.flagged[0]), _LOWEST * rate)), 0.1)
+        widen(ax, "x", lowest, 1.0, first=first)
+    else:
+        ax.set_xlim(-0.02, 1.02)
+    return is_log
+
+
+def _from_zero(
+    flagged: FloatArray, values: FloatArray, start: float
+) -> tuple[FloatArray, FloatArray]:
+    """Start a curve where nothing is flagged."""
+    return np.concatenate([[0.0], flagged]), np.concatenate([[start], values])
+
+
+def _as_drawn(flagged: FloatArray, is_log: bool) -> FloatArray:
+    return np.log10(np.maximum(flagged, flagged[1])) if is_log else flagged

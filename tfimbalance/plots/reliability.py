@@ -1,0 +1,209 @@
+"""Observed rates against predicted probabilities: whether a probability can be trusted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfimbalance._checks import check_choice, check_integer, check_number
+from tfimbalance.plots._bins import Bins, equal_mass_bins
+from tfimbalance.plots._scores import FloatArray, Scores, read_scores
+from tfimbalance.plots._style import (
+    RARE,
+    axes_for,
+    curve,
+    is_first,
+    label_steps,
+    legend,
+    name_of,
+    percent_axis,
+    reference,
+    use_log,
+    widen,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.typing import ColorType
+
+# On log axes, predictions this far below the base rate are drawn at the edge.
+_LOWEST = 1e-3
+# Part of the axes' height that the histogram of predictions takes.
+_HISTOGRAM = 0.12
+
+
+def reliability(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    num_bins: int = 15,
+    bins: str | None = None,
+    confidence: float = 0.95,
+    log: bool | None = None,
+    sample_weight: Any = None,
+    from_logits: bool = False,
+    class_id: int | None = None,
+    label: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the observed rate of positives against the predicted probability.
+
+    How to read it: on the dashed diagonal, predictions are right. Below it they are too high, as
+    after training on balanced batches or with class weights; above it, too low. Each point is a
+    bin with Wilson's confidence interval [1]. On log axes a bin without positives has no point: a
+    triangle hangs at the upper end of its interval, and the rate is somewhere below. The legend
+    gives the calibration ratio, mean prediction over observed rate (1 is right). At the foot stands
+    a histogram of the predictions.
+
+    Bins hold as many rows each (of equal width, all but one would be empty at a rate of 1%), or as
+    many *predicted positives* each: of rows in equal numbers, the last of 15 holds nearly all
+    positives of a good model of rare events, and says nothing about where decisions are made.
+
+    Use it before a probability is served, and again after a correction. Not to compare rankings.
+
+    Args:
+        y_true: labels, as for `precision_recall`.
+        y_pred: predictions, as for `precision_recall`.
+        num_bins: bins of equal mass; equal predictions stay in one bin.
+        bins: what the mass is of, ``"rows"`` or ``"positives"`` (predicted ones). None decides by
+            the base rate: rows from 10% on.
+        confidence: of the intervals, within ``(0, 1)``.
+        log: whether both axes are logarithmic. None decides by the base rate, below 10% they
+            are; on axes that already have a curve, it keeps their scales.
+        sample_weight: what each row counts. Intervals then go by Kish's effective number of rows.
+        from_logits: whether ``y_pred`` are logits.
+        class_id: the class drawn against the rest, where ``y_pred`` has several columns.
+        label: name of the model in the legend.
+        ax: axes to draw on; None makes one.
+
+    Shapes:
+        As for `precision_recall`.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: as for `precision_recall`, and for a number of bins below 1.
+        ImportError: without Matplotlib.
+
+    Example:
+        >>> import numpy as np
+        >>> from tfimbalance import plots
+        >>> rng = np.random.default_rng(0)
+        >>> p = rng.beta(1, 50, 20_000)  # 2% positives
+        >>> ax = plots.reliability(rng.random(20_000) < p, 10 * p / (1 + 9 * p), label="times 10")
+        >>> ax.get_xscale(), ax.get_ylabel()
+        ('log', 'observed rate')
+
+    References:
+        [1] Wilson, Probable Inference, the Law of Succession, and Statistical Inference, JASA 1927.
+    """
+    if bins is not None:
+        check_choice("bins", bins, ("rows", "positives"))
+    check_integer("num_bins", num_bins, minimum=1)
+    check_number("confidence", confidence, minimum=0.0, maximum=1.0, exclusive=True)
+    scores = read_scores(
+        y_true, y_pred, sample_weight=sample_weight, from_logits=from_logits, class_id=class_id
+    )
+    ax = axes_for(ax, title="Reliability", xlabel="predicted probability", ylabel="observed rate")
+    first = is_first(ax)
+    is_log = use_log(log, scores.base_rate) if first or log is not None else _is_log(ax)
+    if is_log:
+        for axis in ("x", "y"):
+            percent_axis(ax, axis, log=True)
+    found = equal_mass_bins(
+        scores,
+        mass=bins or ("positives" if scores.base_rate < RARE else "rows"),
+        num_bins=num_bins,
+        confidence=confidence,
+    )
+    lowest = _LOWEST * scores.base_rate if is_log else 0.0
+    # First the limits: Matplotlib's own, of bins that all lie at the edge, would be none.
+    _limit(ax, found, lowest, is_log=is_log, first=first)
+    color = _draw_bins(ax, found, lowest, is_log, name_of(label, _ratio(scores)))
+    _draw_histogram(ax, scores, lowest, color, is_log=is_log)
+    if is_log:
+        label_steps(ax, "x")
+        label_steps(ax, "y")
+    grid = np.geomspace(1e-9, 1.0, 10) if is_log else np.array([0.0, 1.0])
+    reference(ax, "diagonal", grid, grid)
+    legend(ax)
+    return ax
+
+
+def _is_log(ax: Axes) -> bool:
+    return bool(ax.get_xscale() == "log")
+
+
+def _ratio(scores: Scores) -> str:
+    predicted = float(np.average(scores.probability, weights=scores.weight))
+    ratio = predicted / scores.base_rate
+    return f"mean p / rate = {ratio:.{2 if ratio < 10 else 0}f}"
+
+
+def _draw_bins(ax: Axes, bins: Bins, lowest: float, is_log: bool, label: str) -> ColorType:
+    # 0 has no place on a log axis: such bins stand at its edge.
+    x = np.maximum(bins.predicted, lowest)
+    seen = bins.observed > 0 if is_log else np.ones(len(x), bool)
+    line = curve(
+        ax, x[seen], bins.observed[seen], marker="o", markersize=4, linewidth=1.3, label=label
+    )
+    color = line.get_color()
+    line.set_zorder(4)
+    ax.vlines(x[seen], bins.low[seen], bins.high[seen], color=color, alpha=0.45, linewidth=2.2)
+    if (~seen).any():
+        known = [entry.get_gid() for entry in ax.get_lines()]
+        name = "tfimbalance:upper limit"
+        ax.plot(
+            x[~seen],
+            bins.high[~seen],
+            "v",
+            color=color,
+            markerfacecolor="white",
+            markersize=5,
+            gid=name,
+            # Said once, however many models there are.
+            label=None if name in known else "no positives: upper limit",
+        )
+    return color
+
+
+def _limit(ax: Axes, bins: Bins, lowest: float, *, is_log: bool, first: bool) -> None:
+    if not is_log:
+        # Both axes alike, as far as there is something to see.
+        top = min(1.03, 1.1 * float(max(bins.predicted.max(), bins.high.max())))
+        widen(ax, "x", -0.02 * top, top, first=first)
+        widen(ax, "y", -0.02 * top, top, first=first)
+        return
+    seen = bins.observed > 0
+    x = np.maximum(bins.predicted, lowest)
+    ends = np.concatenate([bins.low[seen], bins.high[~seen]])
+    # A little above 1, so that markers there are whole.
+    high = min(1.3, 2 * float(max(bins.predicted.max(), bins.high.max())))
+    widen(ax, "x", 0.7 * float(x.min()), high, first=first)
+    # The histogram lies under the lowest interval, not over it.
+    widen(ax, "y", 0.3 * float(ends.min()), high, first=first)
+
+
+def _draw_histogram(
+    ax: Axes, scores: Scores, lowest: float, color: ColorType, *, is_log: bool
+) -> None:
+    p = scores.probability
+    edges: FloatArray
+    if is_log:
+        edges = np.geomspace(max(float(p.min()), lowest), max(float(p.max()), 2 * lowest), 41)
+    else:
+        edges = np.linspace(0.0, 1.0, 51)
+    mass, _ = np.histogram(p, bins=edges, weights=scores.weight)
+    if not mass.any():
+        return
+    ax.stairs(
+        _HISTOGRAM * mass / mass.max(),
+        edges,
+        transform=ax.get_xaxis_transform(),
+        fill=True,
+        color=color,
+        alpha=0.25,
+        zorder=1,
+    )

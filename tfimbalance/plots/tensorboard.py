@@ -1,0 +1,187 @@
+"""Pictures in TensorBoard, written without the tensorboard package."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from tfimbalance._checks import bad_value, check_integer
+from tfimbalance._predictions import check_rows, predict
+from tfimbalance.plots._style import pyplot
+from tfimbalance.plots.report import SIZE, Options, check_model, draw
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# tensorboard.plugins.image.metadata.PLUGIN_NAME, and the kind of data that it reads.
+_PLUGIN = "images"
+
+
+def save_to_tensorboard(
+    figure: Figure, log_dir: Any, *, name: str = "report", step: int = 0
+) -> None:
+    """Write a figure for TensorBoard's *Images* tab.
+
+    Use it for a picture made by hand; `TensorBoardReport` writes one in each epoch. The package
+    tensorboard is needed to look at it, not to write it. The figure stays open: ``plt.close`` it.
+
+    Args:
+        figure: a Matplotlib figure; that of axes is ``ax.figure``.
+        log_dir: directory of the run, a string or a path. Each call adds a file to it.
+        name: tag of the picture.
+        step: epoch or step that it belongs to.
+
+    Raises:
+        ValueError: for anything but a figure, or a negative step.
+        ImportError: without Matplotlib.
+
+    Example:
+        >>> import tempfile
+        >>> import tensorflow as tf
+        >>> from tfimbalance import plots
+        >>> ax = plots.class_balance({0: 950, 1: 50})
+        >>> with tempfile.TemporaryDirectory() as log_dir:
+        ...     plots.save_to_tensorboard(ax.figure, log_dir, name="balance", step=3)
+        ...     len(tf.io.gfile.glob(f"{log_dir}/events*"))
+        1
+    """
+    import tensorflow as tf
+
+    check_integer("step", step, minimum=0)
+    if not hasattr(figure, "savefig"):
+        raise bad_value(
+            "figure",
+            expected="a Matplotlib figure",
+            received=f"a {type(figure).__name__}",
+            remedy="Of axes: ax.figure.",
+        )
+    writer = tf.summary.create_file_writer(str(log_dir))
+    _write(writer, figure, name, step)
+    writer.close()
+
+
+def _write(writer: Any, figure: Figure, name: str, step: int) -> None:
+    import tensorflow as tf
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    png = buffer.getvalue()
+    # A PNG begins with its signature and the header chunk, in which its size stands.
+    width, height = struct.unpack(">II", png[16:24])
+    # tf.summary.image needs the tensorboard package, which only writes this: the layout of the
+    # image plugin is the size, as text, and then the encoded pictures.
+    metadata = tf.compat.v1.SummaryMetadata(display_name=name)
+    metadata.plugin_data.plugin_name = _PLUGIN
+    metadata.data_class = 3  # DATA_CLASS_BLOB_SEQUENCE in TensorFlow's summary.proto.
+    content = tf.constant([str(width).encode(), str(height).encode(), png])
+    # Keras' own callback may have left a condition that skips this step.
+    with writer.as_default(), tf.summary.record_if(True):
+        tf.summary.write(name, content, step=step, metadata=metadata)
+    writer.flush()
+
+
+class TensorBoardReport(keras.callbacks.Callback):
+    """Write the page of `report` to TensorBoard while training.
+
+    Use it to watch calibration and ranking move from epoch to epoch; the slider in the *Images* tab
+    goes through them. It predicts the validation data once more in each epoch that it writes.
+
+    Args:
+        validation_data: ``(x, y)``, ``(x, y, sample_weight)`` or a finite ``tf.data.Dataset`` of
+            batches of these, at the natural rate.
+        log_dir: directory of the run. That of ``keras.callbacks.TensorBoard`` will do, which writes
+            into folders of its own below it.
+        every: epochs from one page to the next.
+        name: tag of the pictures.
+        before: as for `report`.
+        after: as for `report`.
+        from_logits: as for `report`.
+        class_id: as for `report`. Name one to see the same class after a change of the data.
+        multi_label: as for `report`.
+        threshold: as for `report`.
+        class_names: as for `report`.
+        batch_size: as for `report`.
+        title: as for `report`; the epoch is added.
+
+    Raises:
+        ValueError: for validation data without labels or without end, and, before the first step,
+            for a model that does not show whether it returns logits.
+        ImportError: without Matplotlib.
+
+    Example:
+        >>> import numpy as np
+        >>> from tfimbalance import plots
+        >>> x, y = np.zeros((100, 3)), np.repeat([0, 1], [90, 10])
+        >>> callback = plots.TensorBoardReport((x, y), "logs/run", every=5)
+    """
+
+    def __init__(
+        self,
+        validation_data: Any,
+        log_dir: Any,
+        *,
+        every: int = 1,
+        name: str = "report",
+        before: Any = None,
+        after: Any = None,
+        from_logits: bool | None = None,
+        class_id: int | None = None,
+        multi_label: bool | None = None,
+        threshold: float | None = None,
+        class_names: Sequence[str] | None = None,
+        batch_size: int = 1024,
+        title: str | None = None,
+    ) -> None:
+        super().__init__()
+        pyplot()
+        check_rows(validation_data, argument="validation_data")
+        self.validation_data = validation_data
+        self.log_dir = str(log_dir)
+        self.every = check_integer("every", every, minimum=1)
+        self.name = name
+        self._options = Options(
+            before,
+            after,
+            from_logits,
+            class_id,
+            multi_label,
+            threshold,
+            class_names,
+            check_integer("batch_size", batch_size, minimum=1),
+            title,
+        )
+        self._writer: Any = None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Refuse a model that the page cannot be made of, and open the file."""
+        import tensorflow as tf
+
+        check_model(self.model, self._options)
+        self._writer = tf.summary.create_file_writer(self.log_dir)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Draw and write the page, in every ``every``-th epoch."""
+        if (epoch + 1) % self.every:
+            return
+        from matplotlib.figure import Figure
+
+        # Not pyplot's: no window opens, and nothing keeps the figure alive afterwards.
+        figure = Figure(figsize=SIZE, layout="constrained")
+        rows = predict(
+            self.model,
+            self.validation_data,
+            argument="validation_data",
+            batch_size=self._options.batch_size,
+        )
+        draw(figure, self.model, rows, self._options, epoch=epoch)
+        _write(self._writer, figure, self.name, epoch)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Close the file."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None

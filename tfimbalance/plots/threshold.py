@@ -1,0 +1,194 @@
+"""What each threshold gives: precision, recall, F1 and the share of rows flagged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfimbalance._checks import check_number
+from tfimbalance.plots._points import Points, operating_points
+from tfimbalance.plots._scores import FloatArray, read_scores
+from tfimbalance.plots._style import (
+    axes_for,
+    curve,
+    is_first,
+    legend_below,
+    percent,
+    reference,
+    thinned,
+    use_log,
+    widen,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.typing import ColorType
+
+_STYLES = {"precision": "-", "recall": "--", "F1": "-.", "rows flagged": ":"}
+# A logit axis has no place for 0 and 1.
+_EDGE = 1e-7
+_TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
+# On an axis wider than this, in logits, only those that are about 4.6 apart have room.
+_WIDE = 15.0
+_FEW_TICKS = (1e-6, 1e-4, 0.01, 0.5, 0.99, 0.9999)
+
+
+def threshold_curves(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    threshold: float | None = None,
+    log: bool | None = None,
+    sample_weight: Any = None,
+    from_logits: bool = False,
+    class_id: int | None = None,
+    label: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw precision, recall, F1 and the share of rows flagged against the threshold.
+
+    How to read it: rows predicted at least the threshold are flagged. To the right, fewer are, with
+    higher precision and lower recall. The dot is the best F1. A calibrated model of rare events
+    has it far below 1/2; with re-balanced training it only moves, since the ranking decides.
+
+    Use it to choose a threshold, on rows that neither trained the model nor measure it. Where the
+    costs are known, a calibrated model needs no curve: cost of a false alarm / (that + cost of a
+    miss).
+
+    Args:
+        y_true: labels, as for `precision_recall`.
+        y_pred: predictions, as for `precision_recall`.
+        threshold: a threshold to draw, a probability even where ``y_pred`` are logits; the legend
+            says what it gives.
+        log: whether thresholds are on a logit scale, logarithmic at both ends. None decides by the
+            base rate, below 10% they are; on axes that already have a curve, it keeps their scale.
+        sample_weight: what each row counts.
+        from_logits: whether ``y_pred`` are logits.
+        class_id: the class drawn against the rest, where ``y_pred`` has several columns.
+        label: name of the model in the legend. With it a model has one colour, without it each
+            curve has its own; the kind of line tells the curves apart in both.
+        ax: axes to draw on; None makes one.
+
+    Shapes:
+        As for `precision_recall`.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: as for `precision_recall`, and for a threshold outside of ``[0, 1]``.
+        ImportError: without Matplotlib.
+
+    Example:
+        >>> from tfimbalance import plots
+        >>> ax = plots.threshold_curves([0, 0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4, 0.9], threshold=0.5)
+        >>> for text in ax.get_legend().get_texts()[-2:]:
+        ...     print(text.get_text())
+        best F1 0.800 from 0.3 on
+        at 0.5: precision 100%, recall 50%, flagged 20%
+    """
+    if threshold is not None:
+        check_number("threshold", threshold, minimum=0.0, maximum=1.0)
+    scores = read_scores(
+        y_true, y_pred, sample_weight=sample_weight, from_logits=from_logits, class_id=class_id
+    )
+    ax = axes_for(ax, title="Thresholds", xlabel="threshold", ylabel="share")
+    first = is_first(ax)
+    points = operating_points(scores)
+    is_logit = (
+        use_log(log, scores.base_rate) if first or log is not None else ax.get_xscale() == "logit"
+    )
+    _scale(ax, points, is_logit=is_logit, first=first)
+    color = _draw_curves(ax, points, is_logit, label, first=first)
+    best = points.best
+    text = f"best F1 {points.f1[best]:.3f} from {points.threshold[best]:.3g} on"
+    given = "" if threshold is None else _describe(points, threshold)
+    ax.plot(
+        _inside(points.threshold[best], is_logit),
+        points.f1[best],
+        "o",
+        color=color,
+        markeredgecolor="white",
+        markersize=7,
+        zorder=4,
+        label=text if label is None else f"{label}: {text}" + (f"\n{given}" if given else ""),
+    )
+    if threshold is not None:
+        at = float(_inside(np.asarray(float(threshold)), is_logit))
+        name = given if label is None else None
+        reference(ax, "threshold", [at, at], [-1.0, 2.0], linestyle="-", label=name)
+    ax.set_ylim(-0.02, 1.03)
+    legend_below(ax, ncols=2, columnspacing=1.2)
+    return ax
+
+
+def _draw_curves(
+    ax: Axes, points: Points, is_logit: bool, label: str | None, *, first: bool
+) -> ColorType:
+    """Draw the four curves and return the colour of F1, or of the model."""
+    shown = {
+        "precision": points.precision,
+        "recall": points.recall,
+        "F1": points.f1,
+        "rows flagged": points.flagged,
+    }
+    x = _inside(points.threshold, is_logit)
+    kept = thinned(np.log(x / (1 - x)) if is_logit else x, *shown.values())
+    colors: dict[str, ColorType] = {}
+    for name, values in shown.items():
+        # A threshold between two predictions flags what the higher one does.
+        line = curve(
+            ax,
+            x[kept],
+            values[kept],
+            linestyle=_STYLES[name],
+            linewidth=1.5,
+            drawstyle="steps-post",
+            label=name if label is None else None,
+            **({"color": colors["precision"]} if label is not None and colors else {}),
+        )
+        colors[name] = line.get_color()
+        if label is not None and first:
+            # The kinds of lines are the same for all models, and named in no colour of theirs.
+            ax.plot([], [], color="0.35", linestyle=_STYLES[name], linewidth=1.5, label=name)
+    return colors["F1"]
+
+
+def _inside(threshold: FloatArray, is_logit: bool) -> FloatArray:
+    return np.asarray(np.clip(threshold, _EDGE, 1 - _EDGE) if is_logit else threshold)
+
+
+def _scale(ax: Axes, points: Points, *, is_logit: bool, first: bool) -> None:
+    if not is_logit:
+        ax.set_xlim(-0.02, 1.02)
+        return
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    ax.set_xscale("logit")
+    # Lower down, nearly everything is flagged, and nothing moves any more.
+    low = float(_inside(points.threshold[points.at_flagged(0.95)], is_logit))
+    high = float(_inside(points.threshold[0], is_logit))
+    widen(ax, "x", 0.8 * low, 1 - 0.8 * (1 - high), first=first)
+    left, right = ax.get_xlim()
+    span = np.log(right / (1 - right)) - np.log(left / (1 - left))
+    ax.xaxis.set_major_locator(FixedLocator(_TICKS if span < _WIDE else _FEW_TICKS))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _write(value)))
+
+
+def _write(probability: float) -> str:
+    if probability >= 1e-3:
+        return f"{probability:g}"
+    return f"$10^{{{round(np.log10(probability))}}}$"
+
+
+def _describe(points: Points, threshold: float) -> str:
+    at = points.at_threshold(threshold)
+    if at is None:
+        return f"at {threshold:g}: nothing flagged"
+    return (
+        f"at {threshold:g}: precision {percent(points.precision[at])}, "
+        f"recall {percent(points.recall[at])}, "
+        f"flagged {percent(points.flagged[at])}"
+    )
