@@ -24,7 +24,7 @@ import keras
 import matplotlib
 import numpy as np
 from keras.initializers import Initializer
-from quickstart import BATCH_SIZE, Rows, build, invert_focal, load, shift_prior, sigmoid
+from quickstart import BATCH_SIZE, Rows, build, load, sigmoid
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -64,21 +64,29 @@ class Way:
 
 def ways(stats: tfi.ClassStatistics) -> dict[str, Way]:
     logits = {"from_logits": True}
-    weights = tfi.class_weights(stats)
-    to_natural = tfi.prior_shift([0.5, 0.5], stats)
+
+    def corrected(**strategy: object) -> Callable[[np.ndarray], np.ndarray]:
+        plan = tfi.Rebalance(stats, **strategy)
+
+        def correct(z: np.ndarray) -> np.ndarray:
+            for layer in plan.layers(**logits):
+                z = layer(z).numpy()
+            return sigmoid(z.astype(np.float64))
+
+        return correct
+
     return {
         "cross-entropy": Way(keras.losses.BinaryCrossentropy(**logits), sigmoid),
         "cross-entropy, initial bias": Way(
             keras.losses.BinaryCrossentropy(**logits), sigmoid, tfi.initial_bias(stats)
         ),
         "class weights": Way(
-            tfi.losses.WeightedBinaryCrossentropy(class_weight=weights, **logits),
-            lambda z: shift_prior(z, weights[1] / weights[0]),
+            tfi.losses.WeightedBinaryCrossentropy(class_weight=tfi.class_weights(stats), **logits),
+            corrected(class_weight="balanced"),
         ),
-        "focal": Way(tfi.losses.BinaryFocalLoss(**logits), lambda z: invert_focal(z, 2.0)),
+        "focal": Way(tfi.losses.BinaryFocalLoss(**logits), corrected(focal_gamma=2.0)),
         "logit adjustment": Way(
-            tfi.losses.BinaryLogitAdjustedLoss(stats, **logits),
-            lambda z: sigmoid(z + to_natural[1] - to_natural[0]),
+            tfi.losses.BinaryLogitAdjustedLoss(stats, **logits), corrected(tau=1.0)
         ),
     }
 

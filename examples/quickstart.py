@@ -120,19 +120,6 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
     return 1.0 / (1.0 + np.exp(-logits))
 
 
-def shift_prior(logits: np.ndarray, odds_factor: float) -> np.ndarray:
-    """Undo what sampling or weights did to the odds. This one line is the whole correction."""
-    return sigmoid(logits - np.log(odds_factor))
-
-
-def invert_focal(logits: np.ndarray, gamma: float) -> np.ndarray:
-    """Recover the probability from a focal loss: l_neg' / (l_neg' - l_pos'), in the logit."""
-    p = np.clip(sigmoid(logits), 1e-9, 1 - 1e-9)
-    negative = p**gamma * (p - gamma * (1 - p) * np.log1p(-p))
-    positive = (1 - p) ** gamma * ((1 - p) - gamma * p * np.log(p))
-    return negative / (negative + positive)
-
-
 @dataclass
 class Way:
     """One way to train, what it does to the probabilities, and what came of it."""
@@ -190,7 +177,8 @@ def predict(model: keras.Model, rows: Rows) -> np.ndarray:
 def ways(train: Rows) -> list[Way]:
     """Return the five ways; they differ in a loss, a dataset or an argument of ``fit``."""
     weights = tfi.callbacks.ClassWeight(train.label)
-    odds_factor = weights.class_weight[1] / weights.class_weight[0]
+    priors = weights.statistics.priors
+    weighted = priors * list(weights.class_weight.values())
     arrays = {"x": train.x, "y": train.label, "batch_size": BATCH_SIZE, "verbose": 0}
 
     def compiled(model: keras.Model, loss: keras.losses.Loss) -> keras.Model:
@@ -218,14 +206,20 @@ def ways(train: Rows) -> list[Way]:
         dataset = tfi.data.balanced_batches(train.x, train.label, batch_size=BATCH_SIZE)
         compiled(model, loss).fit(dataset, shuffle=False, verbose=0, callbacks=callbacks)
 
-    prior = weights.statistics.priors[1]
+    def from_prior(train_priors: list[float]) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda z: sigmoid(
+            tfi.calibration.prior_correction(z, train_priors, priors, from_logits=True)
+        )
+
+    def from_focal(z: np.ndarray) -> np.ndarray:
+        return sigmoid(tfi.calibration.focal_calibration(z, gamma=2.0, from_logits=True))
+
     return [
         Way("plain", plain, sigmoid),
-        Way("class_weight", class_weight, lambda z: shift_prior(z, odds_factor)),
-        Way("weighted loss", weighted_loss, lambda z: shift_prior(z, odds_factor)),
-        Way("focal", focal, lambda z: invert_focal(z, 2.0)),
-        # One positive for one negative in every batch, where the data have prior / (1 - prior).
-        Way("balanced batches", balanced, lambda z: shift_prior(z, (1 - prior) / prior)),
+        Way("class_weight", class_weight, from_prior(weighted / weighted.sum())),
+        Way("weighted loss", weighted_loss, from_prior(weighted / weighted.sum())),
+        Way("focal", focal, from_focal),
+        Way("balanced batches", balanced, from_prior([0.5, 0.5])),
     ]
 
 

@@ -36,15 +36,6 @@ def test_quickstart(monkeypatch, tmp_path, capsys):
     assert balanced.corrected.mean() == pytest.approx(0.1, rel=0.5)
 
 
-def test_focal_inversion_has_the_published_values():
-    quickstart = load("quickstart")
-    focal_output = np.array([0.1536, 0.2502, 0.3058, 0.5, 0.6942])
-    logits = np.log(focal_output / (1 - focal_output))
-    np.testing.assert_allclose(
-        quickstart.invert_focal(logits, 2.0), [0.01, 0.05, 0.1, 0.5, 0.9], atol=2e-4
-    )
-
-
 def test_long_tail_digits(monkeypatch, tmp_path, capsys):
     digits = load("long_tail_digits")
     monkeypatch.setattr(digits, "STEPS_PER_EPOCH", 10)
@@ -118,3 +109,27 @@ def test_out_of_core(monkeypatch, tmp_path, capsys):
         if name != "plain":
             assert result["AP"] > 0.01  # Chance is .005.
             assert result["corrected"] < 0.1 * result["log loss"]
+
+
+def test_combine(monkeypatch, tmp_path, capsys):
+    quickstart = load("quickstart")
+    monkeypatch.setattr(quickstart, "NEGATIVES", 9)
+    example = load("combine")
+    monkeypatch.setattr(example, "STEPS_PER_EPOCH", 20)
+    monkeypatch.setattr(example, "EPOCHS", 2)
+    results = example.main(0, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+    printed = " ".join(capsys.readouterr().out.split())
+    # 10% positives: balanced batches x 9, and weights x 9 of the natural counts.
+    assert (
+        "sampling \N{MULTIPLICATION SIGN} 9 and weights \N{MULTIPLICATION SIGN} 9 turn" in printed
+    )
+    assert "validation data: class 1 is 0.5 of the rows" in printed
+    for result in results:
+        assert result.name in printed
+        # The same order before and after: one logit, moved by monotone functions.
+        order = np.argsort(result.raw)
+        assert (np.diff(result.corrected[order]) >= -1e-7).all()
+        if result.plan.effective_priors[1] == pytest.approx(0.5):
+            assert result.raw.mean() > 0.3
+        assert result.scaled.mean() == pytest.approx(0.1, rel=0.3)
