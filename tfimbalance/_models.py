@@ -53,6 +53,8 @@ def check_from_logits(model: keras.Model, from_logits: bool | None) -> bool:
 
 
 def _passes(operation: Any) -> bool:
+    if hasattr(operation, "gives_probabilities"):  # A correction: what comes, leaves.
+        return not _makes_probabilities(operation)
     kind = type(operation).__name__
     if kind == "Activation":
         return _name(getattr(operation, "activation", None)) == "linear"
@@ -62,11 +64,17 @@ def _passes(operation: Any) -> bool:
 def _activation(operation: Any) -> str | None:
     if isinstance(operation, keras.Model):
         return last_activation(operation)
+    if _makes_probabilities(operation):
+        return "sigmoid" if operation.multi_label else "softmax"
     kind = type(operation).__name__
     if kind in ("Sigmoid", "Softmax"):  # Of keras.ops and keras.layers alike.
         return kind.lower()
     name = _name(getattr(operation, "activation", None))
     return name if name in ("sigmoid", "softmax", "linear") else None
+
+
+def _makes_probabilities(operation: Any) -> bool:
+    return bool(getattr(operation, "gives_probabilities", False) and operation.from_logits)
 
 
 def _name(activation: Any) -> str:

@@ -149,3 +149,16 @@ def test_a_compiled_step_sees_what_fit_finds(layer):
 def test_bad_input_is_refused(make_it, match):
     with pytest.raises(ValueError, match=match):
         make_it()
+
+
+@each
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_the_end_of_a_corrected_model_shows_what_it_is(cls, from_logits):
+    """Corrections may follow one another, one at a time."""
+    end = "linear" if from_logits else "sigmoid"
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, end)])
+    once = cal.calibrated_model(model, make(cls, from_logits=from_logits))
+    twice = cal.calibrated_model(once, cal.TemperatureScaling(2.0))
+    assert (twice.predict(np.ones((3, 2)), verbose=0) <= 1).all()
+    with pytest.raises(ValueError, match="probabilities"):
+        cal.calibrated_model(once, cal.TemperatureScaling(from_logits=True))

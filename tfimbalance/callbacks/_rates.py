@@ -33,7 +33,8 @@ def warn_of_rates(
     """Warn if the classes are not as frequent as the priors say; return the distance."""
     z = rate_z(stats, priors, num_samples)
     if z > _MOST:
-        off = int(np.argmax(np.abs(stats.priors - priors) / np.sqrt(priors * (1.0 - priors))))
+        ratio = np.maximum(stats.priors, 1e-300) / priors
+        off = int(np.argmax(np.abs(np.log(ratio))))
         warnings.warn(
             f"{where}: class {off} is {stats.priors[off]:.3g} of the rows, and {priors[off]:.3g} "
             f"of the data that the priors are of, {z:.0f} standard errors apart. Re-sampled rows "
