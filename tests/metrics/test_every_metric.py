@@ -1,0 +1,381 @@
+"""The contract of every metric, found by iterating ``tfi.metrics.__all__``. No special cases.
+
+What a metric takes is read off the names of its arguments.
+"""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from metrics.scores import ragged, sigmoid, softmax
+
+import tfimbalance as tfi
+
+METRICS = [getattr(tfi.metrics, name) for name in tfi.metrics.__all__]
+WIDTH = {"binary": 1, "classes": 3, "labels": 3}
+ROWS = 24
+
+
+def takes(cls, argument):
+    return argument in inspect.signature(cls).parameters
+
+
+def variants(cls):
+    """What a metric is tested with: all kinds of data, and its other ways of working on one."""
+    kinds = ["binary"] if takes(cls, "num_groups") else ["binary", "classes", "labels"]
+    for kind in kinds:
+        # Two classes cannot be of three groups.
+        yield cls, kind, {"group": "few"} if takes(cls, "group") and kind == "binary" else {}
+    if takes(cls, "exact"):
+        yield cls, kinds[len(cls.__name__) % len(kinds)], {"exact": True, "max_rows": 64}
+    if takes(cls, "skill"):
+        yield cls, kinds[-1], {"skill": True}
+
+
+CASES = [case for cls in METRICS for case in variants(cls)]
+# Every third case is every metric, and every kind of data for some: enough for what all of them
+# leave to the base, and for tests that compile.
+SAMPLE = {f"m{i}": case for i, case in enumerate(CASES[1::3])}
+IDS = ["-".join([cls.__name__, kind, *kwargs][:3]) for cls, kind, kwargs in CASES]
+each = pytest.mark.parametrize("cls", METRICS, ids=lambda cls: cls.__name__)
+each_sampled = pytest.mark.parametrize(("cls", "kind", "kwargs"), SAMPLE.values(), ids=IDS[1::3])
+each_case = pytest.mark.parametrize(("cls", "kind", "kwargs"), CASES, ids=IDS)
+
+
+def make(cls, kind, **kwargs):
+    required = {
+        "precision": 0.5,
+        "share": 0.3,
+        "num_groups": 3,
+        "class_counts": {"binary": [200, 10]}.get(kind, [200, 50, 10]),
+    }
+    needed = {
+        p.name: required[p.name]
+        for p in inspect.signature(cls).parameters.values()
+        if p.default is p.empty
+    }
+    if kind == "labels":
+        needed["multi_label"] = True
+    return cls(**{**needed, **kwargs})
+
+
+def example(cls, kind, rows=ROWS, seed=0):
+    """Targets and logits in which every class and label occurs, in every group if there are any."""
+    rng = np.random.default_rng(seed)
+    z = (2 * rng.normal(size=(rows, WIDTH[kind]))).astype("float32")
+    if kind == "classes":
+        return np.where(rng.random(rows) < 0.3, np.arange(rows) % 3, z.argmax(-1)), z
+    y = (z + rng.normal(size=z.shape) > 0.5).astype("int64")
+    y[:3], y[3:6] = 0, 1
+    if takes(cls, "num_groups"):
+        y = np.concatenate([y, np.arange(rows)[:, None] % 3], axis=1)
+    return y, z
+
+
+def of(kind, z):
+    return (softmax(z) if kind == "classes" else sigmoid(z)).astype("float32")
+
+
+def value(metric):
+    """Result as an array; every entry must be a number."""
+    result = metric.result()
+    parts = result.values() if isinstance(result, dict) else [result]
+    found = np.concatenate([np.ravel(keras.ops.convert_to_numpy(part)) for part in parts])
+    assert np.isfinite(found).all()
+    return found
+
+
+def measured(metric, *args, **kwargs):
+    metric.update_state(*args, **kwargs)
+    return value(metric)
+
+
+def same(found, wanted, rtol=2e-6):
+    np.testing.assert_allclose(found, wanted, rtol=rtol, atol=1e-7)
+
+
+@each
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
+def test_config_round_trip(cls, dtype):
+    metric = make(cls, "classes" if not takes(cls, "num_groups") else "binary", dtype=dtype)
+    config = metric.get_config()
+    assert set(config) == set(inspect.signature(cls).parameters)
+    again = cls.from_config(config)
+    assert again.get_config() == config
+    assert (again.dtype, again.name) == (dtype, metric.name)
+    assert make(cls, "binary", name="mine").get_config()["name"] == "mine"
+    stored = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
+    assert stored.get_config() == config
+
+
+@each
+def test_is_registered_and_documented(cls):
+    assert keras.saving.get_registered_name(cls) == f"tfimbalance>{cls.__name__}"
+    for part in ("Args:", "Shapes:", "Raises:", "Example:", "Use it", ">>>"):
+        assert part in cls.__doc__
+    for argument in inspect.signature(cls).parameters:
+        assert argument in cls.__doc__
+    kinds = [p.kind for p in inspect.signature(cls).parameters.values() if p.default is not p.empty]
+    assert set(kinds) == {inspect.Parameter.KEYWORD_ONLY}
+
+
+@each_sampled
+def test_result_without_rows_is_nan_and_reset_forgets(cls, kind, kwargs):
+    metric = make(cls, kind, **kwargs)
+    y, z = example(cls, kind)
+    assert np.isnan([np.asarray(v) for v in keras.tree.flatten(metric.result())]).all()
+    first = measured(metric, y, of(kind, z))
+    measured(metric, y[::-1], of(kind, z))
+    metric.reset_state()
+    assert np.isnan(
+        np.concatenate([np.ravel(v) for v in keras.tree.flatten(metric.result())])
+    ).all()
+    same(measured(metric, y, of(kind, z)), first, rtol=0)
+
+
+@each_case
+def test_any_shape_is_the_flat_one(cls, kind, kwargs):
+    y, z = example(cls, kind)
+    p = of(kind, z)
+    wanted = measured(make(cls, kind, **kwargs), y, p)
+    folded = p.reshape(4, 6, -1)
+    forms = [(y.reshape(4, 6, *y.shape[1:]), folded), (y.tolist(), p.tolist())]
+    if kind == "binary" and not takes(cls, "num_groups"):
+        forms += [(y[:, 0], p), (y == 1, p[:, 0]), (y[:, 0].reshape(4, 6), folded)]
+    if kind == "classes":
+        forms += [(y[:, None], p), (np.eye(3)[y].reshape(4, 6, 3), folded)]
+    for target, given in forms:
+        same(measured(make(cls, kind, **kwargs), target, given), wanted)
+
+
+@each_case
+def test_targets_never_broadcast(cls, kind, kwargs):
+    y, z = example(cls, kind)
+    for wrong in (y[:5], np.zeros((ROWS, 4))):
+        with pytest.raises(ValueError, match="y_true"):
+            make(cls, kind, **kwargs).update_state(wrong, of(kind, z))
+    metric = make(cls, kind, **kwargs)
+    metric.update_state(y, of(kind, z))
+    wider = np.concatenate([y, y], axis=-1) if kind == "labels" else np.zeros(ROWS, "int32")
+    with pytest.raises(ValueError, match=r"y_pred|y_true"):
+        metric.update_state(wider, np.concatenate([z, z], axis=1))
+
+
+@each_sampled
+def test_batches_add_up(cls, kind, kwargs):
+    y, z = example(cls, kind)
+    whole = measured(make(cls, kind, **kwargs), y, of(kind, z))
+    same(value(ragged(make(cls, kind, **kwargs), y, of(kind, z), sizes=(1, 7, 3))), whole)
+
+
+@each_case
+def test_logits_and_probabilities_agree(cls, kind, kwargs):
+    y, z = example(cls, kind)
+    wanted = measured(make(cls, kind, **kwargs), y, of(kind, z))
+    same(measured(make(cls, kind, from_logits=True, **kwargs), y, z), wanted, rtol=1e-5)
+
+
+@each_case
+def test_sample_weight_counts_rows(cls, kind, kwargs):
+    """A weight of 2 is a row that is there twice, of 0 one that is not there, whatever it holds."""
+    y, z = example(cls, kind)
+    p = of(kind, z)
+    times = 1 + np.arange(ROWS) % 2
+    times[6:9] = 0
+    repeated = measured(
+        make(cls, kind, **kwargs), np.repeat(y, times, axis=0), np.repeat(p, times, axis=0)
+    )
+    p[7] = np.nan
+    for weight in (times.astype("float32")[:, None], times.tolist()):
+        same(measured(make(cls, kind, **kwargs), y, p, sample_weight=weight), repeated)
+    alone = measured(make(cls, kind, **kwargs), y, of(kind, z))
+    same(measured(make(cls, kind, **kwargs), y, of(kind, z), sample_weight=0.5), alone)
+    with pytest.raises(ValueError, match="sample_weight"):
+        make(cls, kind, **kwargs).update_state(y, p, sample_weight=np.ones((ROWS, 1, 1)))
+
+
+@each_sampled
+def test_mask_leaves_padding_out(cls, kind, kwargs):
+    y, z = example(cls, kind)
+    p = of(kind, z).reshape(4, 6, -1)
+    kept = np.random.default_rng(1).random((4, 6)) < 0.8
+    kept[0] = True
+    given = tf.constant(p)
+    given._keras_mask = tf.constant(kept)
+    folded = y.reshape(4, 6, *y.shape[1:])
+    alone = measured(make(cls, kind, **kwargs), folded[kept], p[kept])
+    same(measured(make(cls, kind, **kwargs), folded, given), alone)
+    rows = np.array([1.0, 3.0, 2.0, 1.0])
+    weights = np.repeat(rows[:, None], 6, axis=1)[kept]
+    both = measured(make(cls, kind, **kwargs), folded[kept], p[kept], sample_weight=weights)
+    same(measured(make(cls, kind, **kwargs), folded, given, sample_weight=rows), both)
+
+
+@each_sampled
+def test_other_dtypes_are_computed_in_float32_at_least(cls, kind, kwargs):
+    y, z = example(cls, kind)
+    given = tf.cast(of(kind, z), "bfloat16")
+    wanted = measured(make(cls, kind, **kwargs), y, tf.cast(given, "float32"))
+    for dtype in ("bfloat16", "float64"):
+        found = measured(make(cls, kind, dtype=dtype, **kwargs), y, tf.cast(given, dtype))
+        same(found, wanted, rtol=1e-5)
+
+
+@each_case
+def test_any_logit_gives_finite_values(cls, kind, kwargs):
+    y, z = example(cls, kind)
+    for scale, dtype in ((1e4, "float16"), (-1e4, "float32")):
+        measured(make(cls, kind, from_logits=True, **kwargs), y, tf.cast(np.sign(z) * scale, dtype))
+        measured(make(cls, kind, **kwargs), y, (z * scale > 0).astype(dtype))
+
+
+@each_sampled
+def test_what_is_no_prediction_gives_nan(cls, kind, kwargs):
+    y, z = example(cls, kind)
+    p = of(kind, z)
+    p[4] = np.nan
+    metric = make(cls, kind, **kwargs)
+    metric.update_state(y, p)
+    found = [np.ravel(part) for part in keras.tree.flatten(metric.result())]
+    assert np.isnan(np.concatenate(found)).any()
+
+
+@each_case
+def test_class_ids_that_do_not_exist_are_refused(cls, kind, kwargs):
+    """In a graph, where nothing can be raised, they show as NaN."""
+    if kind != "classes":
+        return
+    y, z = example(cls, kind)
+    y[5] = 7
+    with pytest.raises(ValueError, match=r"from 0 to 2.*Received: 7"):
+        make(cls, kind, **kwargs).update_state(y, of(kind, z))
+    metric = make(cls, kind, **kwargs)
+    tf.function(metric.update_state, autograph=False)(tf.constant(y), tf.constant(of(kind, z)))
+    found = [np.ravel(part) for part in keras.tree.flatten(metric.result())]
+    assert np.isnan(np.concatenate(found)).any()
+    weight = np.where(y == 7, 0.0, 1.0)
+    measured(make(cls, kind, **kwargs), y, of(kind, z), sample_weight=weight)
+
+
+def suite():
+    return {name: make(cls, kind, name=name, **kw) for name, (cls, kind, kw) in SAMPLE.items()}
+
+
+def data():
+    """Targets of each metric, and logits of each kind."""
+    targets = {name: example(cls, kind)[0] for name, (cls, kind, _) in SAMPLE.items()}
+    return targets, {kind: example(tfi.metrics.AUC, kind)[1] for kind in WIDTH}
+
+
+def alone(targets, given, **kwargs):
+    """Values of each metric, updated eagerly with all rows at once."""
+    return {
+        name: measured(make(cls, kind, **kw), targets[name], given[kind], **kwargs)
+        for name, (cls, kind, kw) in SAMPLE.items()
+    }
+
+
+@keras.saving.register_keras_serializable("tests")
+def some_loss(y_true, y_pred):
+    """Any loss will do here, whatever the targets look like."""
+    return keras.ops.mean(keras.ops.square(y_pred), axis=-1)
+
+
+def model_of(metrics, **kwargs):
+    """A model with an output for each metric, whose weights do not move."""
+    inputs = {kind: keras.Input((width,), name=kind) for kind, width in WIDTH.items()}
+    heads = {
+        kind: keras.layers.Dense(
+            width, name=f"{kind}_head", activation="softmax" if kind == "classes" else "sigmoid"
+        )(inputs[kind])
+        for kind, width in WIDTH.items()
+    }
+    outputs = {name: keras.layers.Identity(name=name)(heads[SAMPLE[name][1]]) for name in metrics}
+    model = keras.Model(inputs, outputs)
+    trained = {SAMPLE[name][1]: name for name in metrics}.values()  # One output of each kind.
+    losses = {name: some_loss if name in trained else None for name in metrics}
+    lists = {name: [metric] for name, metric in metrics.items()}
+    model.compile(keras.optimizers.SGD(0.0), losses, weighted_metrics=lists, **kwargs)
+    return model
+
+
+def predictions(model, z):
+    """Predictions of each kind of data, as they leave the model."""
+    found = model({kind: tf.constant(values) for kind, values in z.items()})
+    return {kind: found[name] for name, (_, kind, _) in SAMPLE.items()}
+
+
+def agree(logs, metrics, wanted, rtol):
+    """Compare the metrics, and what Keras logs of them, where that is one entry a metric."""
+    for name, metric in metrics.items():
+        same(value(metric), wanted[name], rtol=rtol)
+        if not isinstance(metric.result(), dict):
+            same(np.ravel(logs[f"{name}_{name}"]), wanted[name], rtol=rtol)
+
+
+OPTIONS = {"sample_weight": 1.0 + np.arange(ROWS) % 3, "batch_size": 10, "verbose": 0}
+
+
+def test_sample_has_every_metric():
+    assert {cls for cls, _, _ in SAMPLE.values()} == set(METRICS)
+    assert {kind for _, kind, _ in SAMPLE.values()} == set(WIDTH)
+    assert any(kwargs.get("exact") for _, _, kwargs in SAMPLE.values())
+
+
+def test_fit_with_xla_save_load_and_evaluate(tmp_path):
+    targets, z = data()
+    metrics = suite()
+    model = model_of(metrics, jit_compile=True)
+    history = model.fit(z, targets, **OPTIONS).history
+    wanted = alone(targets, predictions(model, z), sample_weight=OPTIONS["sample_weight"])
+    logs = {name: entries[-1] for name, entries in history.items()}
+    agree(logs, metrics, wanted, rtol=1e-5)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    again.jit_compile = False
+    found = again.evaluate(z, targets, return_dict=True, **OPTIONS)
+    assert set(found) == set(logs)
+    for name in found:
+        if "loss" not in name:  # Which depends on the order of the batches.
+            same(found[name], logs[name], rtol=1e-5)
+
+
+def test_two_replicas_in_mixed_precision_add_up():
+    targets, z = data()
+    keras.config.set_dtype_policy("mixed_float16")
+    mirrored = tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
+    )
+    try:
+        with mirrored.scope():
+            metrics = suite()
+            model = model_of(metrics)
+        # Keras cannot build metrics from a first batch that replicas cannot share evenly.
+        for _ in range(2):  # Again after a reset.
+            logs = model.evaluate(z, targets, return_dict=True, **OPTIONS)
+            given = predictions(model, z)
+            assert given["binary"].dtype == "float16"
+            wanted = alone(targets, given, sample_weight=OPTIONS["sample_weight"])
+            agree(logs, metrics, wanted, rtol=2e-3)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+@each
+def test_sums_do_not_stop_growing(cls):
+    """In float32 a count of 2**24 rows does not change when one more comes."""
+    metric = make(cls, "binary")
+    y, z = example(cls, "binary")
+    metric.update_state(y, of("binary", z))
+    assert {variable.dtype for variable in metric.variables} == {"float64"}
+
+
+@each
+def test_callbacks_know_its_direction(cls):
+    metric = make(cls, "binary")
+    if hasattr(metric, "_direction"):
+        assert metric._direction in ("up", "down")
+        lower = ("NormalizedEntropy", "BrierScore", "ExpectedCalibrationError")
+        assert (metric._direction == "down") == (cls.__name__ in lower)

@@ -1,0 +1,45 @@
+"""Sums over rows of what compares probabilities with labels, class by class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from tfimbalance.metrics._base import RowMetric, ratio
+from tfimbalance.metrics._rows import Rows
+
+Tensor = Any
+
+
+class ProbabilityMetric(RowMetric):
+    """Base of the metrics that are a formula of three sums: a subclass writes `terms` and `score`.
+
+    Keeps 24 bytes a class or label in float64: the terms, the positives and the weight of all rows.
+    """
+
+    _kind: str
+
+    def terms(self, rows: Rows) -> Tensor:
+        """Return what is added up, for each class or label, ``(rows, width)``."""
+        raise NotImplementedError
+
+    def score(self, total: Tensor, rate: Tensor) -> Tensor:
+        """Return the metric, from mean terms and the base rates, each ``(width,)``."""
+        raise NotImplementedError
+
+    def _build(self, rows: Rows) -> None:
+        self._kind = rows.kind
+        self._totals = self._sums("totals", (3, rows.width))
+
+    def _accumulate(self, rows: Rows, *more: Tensor) -> None:
+        targets = rows.targets()
+        weight = ops.expand_dims(rows.weight, -1)
+        values = [self.terms(rows), targets, ops.ones_like(targets)]
+        self._totals.assign_add(
+            ops.stack([ops.sum(weight * ops.cast(v, weight.dtype), axis=0) for v in values])
+        )
+
+    def _value(self) -> Tensor:
+        terms, positives, weight = ops.unstack(ops.convert_to_tensor(self._totals), 3, axis=0)
+        return self.score(ratio(terms, weight), ratio(positives, weight))

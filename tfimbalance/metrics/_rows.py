@@ -1,0 +1,196 @@
+"""What a metric is given, as rows: targets, predictions and weights of any shape, flattened."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfimbalance._checks import bad_value
+from tfimbalance._tensors import align, as_float, is_sparse, logits_of, sparse_ids
+
+Tensor = Any
+
+
+def sum_dtype() -> str:
+    """Return the dtype in which weights are added up: float64, or float32 where there is none."""
+    return str(keras.backend.standardize_dtype(ops.convert_to_tensor(np.zeros(1)).dtype))
+
+
+def concrete(x: Tensor) -> np.ndarray | None:
+    """Return the value of a tensor, or None while a graph is being traced, where it has none."""
+    try:
+        return np.asarray(ops.convert_to_numpy(x))
+    except Exception:  # Every backend refuses in an exception of its own.
+        return None
+
+
+def refuse(bad: Tensor, weight: Tensor, *, argument: str, expected: str, given: Tensor) -> Tensor:
+    """Raise for rows that cannot be counted, or, in a graph, make their weight NaN.
+
+    They would vanish from every sum without a trace; NaN shows in the result.
+    """
+    found = concrete(bad)
+    if found is not None and found.any():
+        values = np.unique(ops.convert_to_numpy(given)[found])[:5].tolist()
+        raise bad_value(
+            argument,
+            expected=expected,
+            received=", ".join(f"{value:g}" for value in values),
+            remedy="Give rows that should not count a sample weight of 0.",
+        )
+    return ops.where(bad, np.nan, weight)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a batch.
+
+    Attributes:
+        kind: ``"binary"``, ``"classes"`` (that exclude one another) or ``"labels"``.
+        target: 0 and 1, ``(rows, width)``, or class ids, ``(rows,)``.
+        given: predictions in float32 or float64, ``(rows, width)``.
+        weight: ``(rows,)``, in the dtype of sums; NaN where the prediction is NaN.
+        from_logits: whether ``given`` are logits.
+    """
+
+    kind: str
+    target: Tensor
+    given: Tensor
+    weight: Tensor
+    from_logits: bool
+
+    @staticmethod
+    def read(
+        y_true: Tensor,
+        y_pred: Tensor,
+        sample_weight: Tensor | None,
+        *,
+        multi_label: bool,
+        from_logits: bool,
+        dtype: str,
+    ) -> Rows:
+        """Read a batch; its kind follows from static shapes and flags, never from values."""
+        mask = getattr(y_pred, "_keras_mask", None)
+        y_pred = as_float(y_pred)
+        y_true = y_true if ops.is_tensor(y_true) else ops.convert_to_tensor(y_true)
+        given_dtype = keras.backend.standardize_dtype(y_pred.dtype)
+        width = _width(y_pred, multi_label)
+        kind = "labels" if multi_label else "binary" if width == 1 else "classes"
+        sparse = kind == "classes" and is_sparse(y_true, y_pred)
+        target = sparse_ids(y_true, y_pred) if sparse else align(y_true, y_pred)
+        weight = _row_weights(sample_weight, mask, y_pred)
+        # Half precision would merge scores that differ; float64 keeps the ranks it came with.
+        wide = "float64" in (given_dtype, dtype)
+        given = ops.reshape(ops.cast(y_pred, sum_dtype() if wide else "float32"), (-1, width))
+        target = ops.cast(target, "int32" if sparse else "float32")
+        target = ops.reshape(target, (-1,) if sparse else (-1, width))
+        if sample_weight is not None or mask is not None:
+            # What does not count may be anything, NaN too, and 0 * NaN is NaN.
+            counts = weight != 0
+            column = ops.expand_dims(counts, -1)
+            given = ops.where(column, given, ops.zeros_like(given))
+            target = ops.where(counts if sparse else column, target, ops.zeros_like(target))
+        if sparse:
+            outside = ops.logical_or(target < 0, target >= width)
+            expected = f"class ids from 0 to {width - 1}, as y_pred has {width} classes"
+            weight = refuse(outside, weight, argument="y_true", expected=expected, given=target)
+            target = ops.clip(target, 0, width - 1)
+        weight = ops.where(ops.any(ops.isnan(given), axis=-1), np.nan, weight)
+        return Rows(kind, target, given, weight, from_logits)
+
+    @property
+    def width(self) -> int:
+        """Number of classes or labels; 1 for binary."""
+        return int(self.given.shape[-1])
+
+    @property
+    def dtype(self) -> str:
+        """Dtype of the predictions."""
+        return str(keras.backend.standardize_dtype(self.given.dtype))
+
+    def ids(self) -> Tensor:
+        """Return class ids, ``(rows,)``."""
+        if len(self.target.shape) == 1:
+            return self.target
+        return ops.cast(ops.argmax(self.target, axis=-1), "int32")
+
+    def targets(self) -> Tensor:
+        """Return 0 and 1 for each class or label, ``(rows, width)``."""
+        if len(self.target.shape) == 1:
+            return ops.one_hot(self.target, self.width, dtype=self.dtype)
+        return ops.cast(self.target, self.dtype)
+
+    def probabilities(self) -> Tensor:
+        """Return the probability of each class or label, ``(rows, width)``."""
+        if not self.from_logits:
+            return self.given
+        of = ops.softmax if self.kind == "classes" else ops.sigmoid
+        return of(self.given)
+
+    def log_probabilities(self) -> Tensor:
+        """Return the log probabilities of the classes; finite down to a probability of 0."""
+        z = self.given
+        if not self.from_logits:
+            z = logits_of(z, softmax=True, dtype=self.dtype)
+        return ops.log_softmax(z, axis=-1)
+
+    def log_odds(self) -> Tensor:
+        """Return ``log p / (1 - p)`` of each class or label, ``(rows, width)``."""
+        if not self.from_logits:
+            return logits_of(self.given, softmax=False, dtype=self.dtype)
+        return _one_versus_rest(self.given) if self.kind == "classes" else self.given
+
+
+def _width(y_pred: Tensor, multi_label: bool) -> int:
+    rank = len(y_pred.shape)
+    width = y_pred.shape[-1] if rank > 1 else 1
+    if rank == 0 or width is None or (multi_label and rank == 1):
+        raise bad_value(
+            "y_pred",
+            expected="rows and a last axis of known size, (batch, labels)"
+            if multi_label
+            else "rows, (batch,), or a last axis of known size, (batch, classes)",
+            received=f"static shape {tuple(y_pred.shape)}",
+        )
+    return int(width)
+
+
+def _row_weights(sample_weight: Tensor | None, mask: Tensor | None, y_pred: Tensor) -> Tensor:
+    rows = y_pred if len(y_pred.shape) == 1 else y_pred[..., 0]
+    total = ops.ones_like(rows, dtype=sum_dtype())
+    for weight in (sample_weight, mask):
+        if weight is None:
+            continue
+        weight = ops.cast(ops.convert_to_tensor(weight), sum_dtype())
+        extra = len(weight.shape) - len(rows.shape)
+        if extra == 1 and weight.shape[-1] == 1:
+            weight, extra = ops.squeeze(weight, -1), 0
+        if extra > 0:
+            raise bad_value(
+                "sample_weight",
+                expected=f"a weight a row, of rank {len(rows.shape)} at most",
+                received=f"shape {tuple(weight.shape)}",
+                remedy="Labels of a row cannot weigh differently; give each its output.",
+            )
+        for _ in range(-extra):  # From the left: a weight of a row is that of its steps.
+            weight = ops.expand_dims(weight, -1)
+        total = total * weight
+    return ops.reshape(total, (-1,))
+
+
+def _one_versus_rest(z: Tensor) -> Tensor:
+    """Return the log odds of each class against all others, from logits.
+
+    ``log p - log(1 - p)`` would lose ``1 - p`` of the likeliest class to rounding, and with it the
+    order of all that are likely; there the others are added up instead.
+    """
+    log_p = ops.log_softmax(z, axis=-1)
+    top = ops.one_hot(ops.argmax(z, axis=-1), z.shape[-1], dtype="bool")
+    others = ops.logsumexp(ops.where(top, -np.inf, z), axis=-1, keepdims=True)
+    below = log_p - ops.log1p(-ops.exp(ops.minimum(log_p, math.log(0.5))))
+    return ops.where(top, z - others, below)

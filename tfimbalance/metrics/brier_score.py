@@ -1,0 +1,88 @@
+"""Brier score and Brier skill."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfimbalance.metrics._base import ratio
+from tfimbalance.metrics._probabilities import ProbabilityMetric
+from tfimbalance.metrics._rows import Rows
+
+Tensor = Any
+
+
+@keras.saving.register_keras_serializable("tfimbalance")
+class BrierScore(ProbabilityMetric):
+    """Mean squared error of probabilities; least for the true ones, so it cannot be cheated.
+
+    Use it to judge calibration and ranking in one number, with ``skill=True`` when positives are
+    rare: always predicting a base rate of 0.1% already scores 0.001. Its errors are dominated by
+    the large probabilities; `NormalizedEntropy` looks at the small ones too.
+
+        binary:  mean (p - y)**2          classes:  mean of the sum over classes of (p_k - y_k)**2
+        skill:   1 - Brier / Brier of always predicting the base rate
+
+    Equals `sklearn.metrics.brier_score_loss`, for binary and for classes with
+    ``scale_by_half=False``; labels are averaged.
+
+    Args:
+        skill: whether to return the skill: 1 is perfect, 0 no better than the base rate. It is NaN
+            where all rows are of one class.
+        from_logits: whether ``y_pred`` are logits.
+        multi_label: whether the last axis holds labels that do not exclude one another.
+        name, dtype: as `keras.metrics.Metric`; sums are kept in float64 where there is float64.
+
+    Shapes:
+        y_true: 0 and 1, ``(batch,)`` or ``(batch, 1)``; class ids alike, beside predictions of
+            ``(batch, classes)``, or one-hot like them; with ``multi_label`` ``(batch, labels)``.
+        y_pred: ``(batch,)``, ``(batch, 1)``, ``(batch, classes)`` or ``(batch, labels)``. More axes
+            in front are rows too.
+        sample_weight: ``(batch,)`` or what broadcasts to the rows. Returns a scalar.
+
+    Raises:
+        ValueError: for shapes that do not fit, or class ids outside ``y_pred`` (in a graph the
+            result is NaN).
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> metric = tfi.metrics.BrierScore()
+        >>> round(float(metric([0, 1], [0.1, 0.8])), 4)  # (0.01 + 0.04) / 2
+        0.025
+
+    References:
+        [1] Brier, Verification of Forecasts Expressed in Terms of Probability, Monthly Weather
+            Review 1950.
+    """
+
+    _direction = "down"
+
+    def __init__(
+        self,
+        *,
+        skill: bool = False,
+        from_logits: bool = False,
+        multi_label: bool = False,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(from_logits=from_logits, multi_label=multi_label, name=name, dtype=dtype)
+        self.skill = bool(skill)
+        if self.skill:
+            self._direction = "up"
+
+    def terms(self, rows: Rows) -> Tensor:
+        """Return squared errors."""
+        return ops.square(rows.probabilities() - rows.targets())
+
+    def score(self, total: Tensor, rate: Tensor) -> Tensor:
+        """Return the Brier score or skill."""
+        over = ops.mean if self._kind == "labels" else ops.sum
+        brier = over(total)
+        return 1.0 - ratio(brier, over(rate * (1.0 - rate))) if self.skill else brier
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments."""
+        return {**super().get_config(), "skill": self.skill}

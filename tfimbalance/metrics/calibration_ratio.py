@@ -1,0 +1,80 @@
+"""Calibration ratio."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tfimbalance.metrics._base import check_class_id, check_has_class, ratio
+from tfimbalance.metrics._probabilities import ProbabilityMetric
+from tfimbalance.metrics._rows import Rows
+
+Tensor = Any
+
+
+@keras.saving.register_keras_serializable("tfimbalance")
+class CalibrationRatio(ProbabilityMetric):
+    """Positives predicted over positives seen: 1 is right on average, 2 promises twice too many.
+
+    Use it to catch what resampling, class weights and focal losses do to probabilities. 1 does not
+    mean calibrated: errors of opposite sign cancel. `ExpectedCalibrationError` sees those.
+
+        sum of weight * p / sum of weight * y
+
+    Callbacks cannot tell whether more is better, as the best is 1: monitor something else.
+
+    Args:
+        class_id: the class or label whose ratio alone is returned, as a scalar. None: all of them.
+        from_logits: whether ``y_pred`` are logits.
+        multi_label: whether the last axis holds labels that do not exclude one another.
+        name, dtype: as `keras.metrics.Metric`; sums are kept in float64 where there is float64.
+
+    Shapes:
+        y_true, y_pred, sample_weight: as `BrierScore`. Returns a scalar for binary, and with
+            ``class_id``; else ``(classes,)`` or ``(labels,)``. NaN where there are no positives.
+
+    Raises:
+        ValueError: for a ``class_id`` that does not exist, shapes that do not fit, or class ids
+            outside ``y_pred`` (in a graph the result is NaN).
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> metric = tfi.metrics.CalibrationRatio()
+        >>> round(float(metric([0, 0, 0, 1], [0.2, 0.4, 0.5, 0.9])), 4)
+        2.0
+
+    References:
+        [1] He et al., Practical Lessons from Predicting Clicks on Ads at Facebook, ADKDD 2014.
+    """
+
+    def __init__(
+        self,
+        *,
+        class_id: int | None = None,
+        from_logits: bool = False,
+        multi_label: bool = False,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(from_logits=from_logits, multi_label=multi_label, name=name, dtype=dtype)
+        self.class_id = check_class_id(class_id)
+
+    def terms(self, rows: Rows) -> Tensor:
+        """Return the probabilities."""
+        return rows.probabilities()
+
+    def score(self, total: Tensor, rate: Tensor) -> Tensor:
+        """Return predicted over seen."""
+        found = ratio(total, rate)
+        if self._kind == "binary":
+            return found[0]
+        return found if self.class_id is None else found[self.class_id]
+
+    def _build(self, rows: Rows) -> None:
+        check_has_class(self.class_id, rows.width)
+        super()._build(rows)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments."""
+        return {**super().get_config(), "class_id": self.class_id}

@@ -1,0 +1,122 @@
+"""Normalized entropy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfimbalance._checks import FloatArray, bad_value
+from tfimbalance.metrics._base import ratio
+from tfimbalance.metrics._probabilities import ProbabilityMetric
+from tfimbalance.metrics._rows import Rows
+from tfimbalance.offsets import class_priors, positive_priors
+from tfimbalance.statistics import ClassStatistics
+
+Tensor = Any
+
+
+@keras.saving.register_keras_serializable("tfimbalance")
+class NormalizedEntropy(ProbabilityMetric):
+    """Log loss relative to that of always predicting the base rate; below 1 is worth something.
+
+    Use it for click and conversion models: the log loss alone falls with the base rate, whatever
+    the model. It rewards calibration and ranking at once; relative information gain is
+    ``1 - NE``. Against one ``prior`` it is 1 for the model that always says ``prior``.
+
+        mean -(y log p + (1 - y) log(1 - p))  /  -(q log pi + (1 - q) log(1 - pi))          [1]
+
+    with the base rate ``q`` of the data and ``pi = prior``, or ``pi = q`` by default, when the
+    denominator is the entropy of the base rate. Classes: cross-entropies over all classes. Labels:
+    the sum of their log losses over the sum of their entropies. Computed from logits, those of
+    probabilities too, so that a wrong probability of 0 costs much, but not infinitely much.
+
+    Args:
+        prior: what is always predicted instead: the probability of a positive, one a label, the
+            priors or counts of the classes, or `ClassStatistics`; of the training data, for
+            instance. None: the base rate of the rows seen.
+        from_logits: whether ``y_pred`` are logits. Prefer that.
+        multi_label: whether the last axis holds labels that do not exclude one another.
+        name, dtype: as `keras.metrics.Metric`; sums are kept in float64 where there is float64.
+
+    Shapes:
+        y_true, y_pred, sample_weight: as `BrierScore`. Returns a scalar of at least 0, without
+            unit; NaN where all rows are of one class.
+
+    Raises:
+        ValueError: for a prior of another number of classes than ``y_pred`` or outside (0, 1),
+            shapes that do not fit, or class ids outside ``y_pred`` (in a graph the result is NaN).
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> metric = tfi.metrics.NormalizedEntropy()
+        >>> round(float(metric([0, 0, 0, 1], [0.25, 0.25, 0.25, 0.25])), 4)
+        1.0
+
+    References:
+        [1] He et al., Practical Lessons from Predicting Clicks on Ads at Facebook, ADKDD 2014.
+    """
+
+    _direction = "down"
+
+    def __init__(
+        self,
+        *,
+        prior: Any = None,
+        from_logits: bool = False,
+        multi_label: bool = False,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(from_logits=from_logits, multi_label=multi_label, name=name, dtype=dtype)
+        pi = None if prior is None else _priors(prior, multi_label=self.multi_label)
+        self.prior = None if pi is None else pi.tolist()
+
+    def terms(self, rows: Rows) -> Tensor:
+        """Return the nats of each class or label."""
+        targets = rows.targets()
+        if rows.kind == "classes":
+            return -targets * rows.log_probabilities()
+        z = rows.log_odds()
+        return targets * ops.softplus(-z) + (1.0 - targets) * ops.softplus(z)
+
+    def score(self, total: Tensor, rate: Tensor) -> Tensor:
+        """Return the ratio of the two log losses."""
+        pi = rate if self.prior is None else ops.convert_to_tensor(self._pi, dtype=rate.dtype)
+        entropy = -_x_log_y(rate, pi)
+        if self._kind != "classes":
+            entropy = entropy - _x_log_y(1.0 - rate, 1.0 - pi)
+        return ratio(ops.sum(total), ops.sum(entropy))
+
+    def _build(self, rows: Rows) -> None:
+        if self.prior is not None:
+            pi = np.atleast_1d(np.asarray(self.prior))
+            if rows.kind == "binary":
+                pi = pi[-1:] if pi.size == 2 else pi
+            if pi.size not in ({1, rows.width} if rows.kind == "labels" else {rows.width}):
+                raise bad_value(
+                    "prior",
+                    expected=f"{rows.width} numbers, as y_pred has {rows.width} columns",
+                    received=f"{pi.size} numbers",
+                )
+            self._pi = np.broadcast_to(pi, (rows.width,))
+        super()._build(rows)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments."""
+        prior = list(self.prior) if isinstance(self.prior, list) else self.prior
+        return {**super().get_config(), "prior": prior}
+
+
+def _priors(prior: Any, *, multi_label: bool) -> FloatArray:
+    if multi_label or (not isinstance(prior, ClassStatistics) and np.ndim(prior) == 0):
+        return positive_priors(prior)
+    return class_priors(prior, argument="prior")
+
+
+def _x_log_y(x: Tensor, y: Tensor) -> Tensor:
+    """Return ``x log y``, which is 0 for ``x = 0`` whatever ``y``."""
+    none = x == 0
+    return ops.where(none, 0.0, x * ops.log(ops.where(none, 1.0, y)))
