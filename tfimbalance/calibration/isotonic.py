@@ -185,10 +185,23 @@ class IsotonicCalibration(CalibrationLayer):
             return ops.full_like(z, float(probabilities[0]))
         x, y = (ops.convert_to_tensor(v, dtype=z.dtype) for v in (scores, probabilities))
         flat = ops.clip(ops.reshape(z, (-1,)), x[0], x[-1])
-        right = ops.clip(ops.searchsorted(x, flat, side="right"), 1, len(scores) - 1)
-        x0, x1, y0, y1 = (ops.take(values, right + step) for values in (x, y) for step in (-1, 0))
+        left = _last_at_most(x, flat, len(scores) - 1)
+        x0, x1, y0, y1 = (ops.take(values, left + step) for values in (x, y) for step in (0, 1))
         share = ops.divide_no_nan(flat - x0, x1 - x0)
         return ops.reshape(y0 + (y1 - y0) * share, ops.shape(z))
+
+
+def _last_at_most(x: Tensor, values: Tensor, size: int) -> Tensor:
+    """Return where the last of the first ``size`` numbers is that is at most each value.
+
+    `keras.ops.searchsorted` does not run inside a graph in Keras 3.8.
+    """
+    found = ops.zeros_like(values, dtype="int32")
+    for step in reversed([2**k for k in range(size.bit_length())]):
+        ahead = found + step
+        fits = ops.take(x, ops.minimum(ahead, size - 1)) <= values
+        found = ops.where(ops.logical_and(ahead < size, fits), ahead, found)
+    return found
 
 
 def _lists(argument: str, values: Any) -> list[FloatArray]:
