@@ -361,6 +361,7 @@ def test_corrected_validation_of_resampled_rows_warns():
         (lambda: tfi.Rebalance(STATS).corrected(_model(2)), "softmax"),
         (lambda: tfi.Rebalance(TAIL).corrected(_model(3)), "4 outputs"),
         (lambda: tfi.Rebalance(STATS).callbacks((np.zeros(2),)), "validation_data"),
+        (lambda: _twice(tfi.Rebalance(STATS, class_shares="balanced")), "already"),
     ],
 )
 def test_bad_plans_are_refused(make, match):
@@ -370,3 +371,7 @@ def test_bad_plans_are_refused(make, match):
 
 def _model(units):
     return keras.Sequential([keras.Input((2,)), keras.layers.Dense(units)])
+
+
+def _twice(plan):
+    return plan.corrected(plan.corrected(_model(1)))

@@ -270,13 +270,14 @@ class Rebalance:
             from_logits: whether that output are logits. None: as the end of the model shows.
 
         Raises:
-            ValueError: for a model of another number of outputs than the plan, or whose end does
-                not show whether it gives logits.
+            ValueError: for a model of another number of outputs than the plan, one whose end does
+                not show whether it gives logits, or one that is corrected already.
         """
         logits = from_logits if output is not None else check_from_logits(model, from_logits)
         if logits is None:
             raise bad_value("from_logits", expected=f"True or False of {output!r}", received=None)
         self._check_width(model, output)
+        _check_not_corrected(model)
         return calibrated_model(
             model,
             self.layers(from_logits=logits, target_priors=target_priors),
@@ -337,6 +338,18 @@ class Rebalance:
                 remedy='Two classes with an output each: Rebalance(..., activation="softmax").'
                 if wanted == 1 and width == 2
                 else "",
+            )
+
+
+def _check_not_corrected(model: keras.Model) -> None:
+    """Refuse to undo twice what was done once."""
+    for layer in getattr(model, "layers", []):
+        if isinstance(layer, (PriorCorrection, FocalCalibration)):
+            raise bad_value(
+                "model",
+                expected="the model as it was trained",
+                received=f"one that is corrected already, by its layer {layer.name!r}",
+                remedy="Correct the trained model once; for another target_priors, again from it.",
             )
 
 
