@@ -26,7 +26,10 @@ class RowMetric(keras.metrics.Metric):
     of classes that did not occur.
     """
 
-    _direction: str = "up"
+    # For callbacks that find out by themselves; a subclass says "up" or "down", if it is one.
+    _direction: str
+    # Whether targets between 0 and 1 mean something.
+    _soft = False
     _built = False
     _width = 0
 
@@ -72,6 +75,7 @@ class RowMetric(keras.metrics.Metric):
             sample_weight,
             multi_label=self.multi_label,
             from_logits=self.from_logits,
+            soft=self._soft,
             dtype=self.dtype,
         )
 

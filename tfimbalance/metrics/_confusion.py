@@ -21,6 +21,8 @@ class ConfusionMetric(RowMetric):
     the square: a hundred thousand classes take 2.4 MB.
     """
 
+    _direction = "up"
+
     def __init__(
         self,
         *,
@@ -69,7 +71,7 @@ class ConfusionMetric(RowMetric):
         limit = self.threshold
         if rows.from_logits:
             limit = math.log(limit) - math.log1p(-limit)
-        return ops.cast(rows.target > 0.5, "int32"), ops.cast(rows.given > limit, "int32")
+        return ops.cast(rows.target > 0.5, "int32"), ops.cast(rows.given >= limit, "int32")
 
     def _value(self) -> Tensor:
         values = self.score(*ops.unstack(ops.convert_to_tensor(self._margins), 3, axis=0))

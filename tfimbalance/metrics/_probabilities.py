@@ -18,6 +18,7 @@ class ProbabilityMetric(RowMetric):
     Keeps 24 bytes a class or label in float64: the terms, the positives and the weight of all rows.
     """
 
+    _soft = True
     _kind: str
 
     def terms(self, rows: Rows) -> Tensor:

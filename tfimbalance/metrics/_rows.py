@@ -29,19 +29,33 @@ def concrete(x: Tensor) -> np.ndarray | None:
         return None
 
 
-def refuse(bad: Tensor, weight: Tensor, *, argument: str, expected: str, given: Tensor) -> Tensor:
+_NO_WEIGHT = "Give rows that should not count a sample weight of 0."
+
+
+def refuse(
+    bad: Tensor,
+    weight: Tensor,
+    *,
+    argument: str,
+    expected: str,
+    given: Tensor,
+    remedy: str = _NO_WEIGHT,
+) -> Tensor:
     """Raise for rows that cannot be counted, or, in a graph, make their weight NaN.
 
-    They would vanish from every sum without a trace; NaN shows in the result.
+    They would pass for other rows, or vanish from every sum, without a trace; NaN shows in the
+    result. Rows of weight 0 may hold anything.
     """
+    bad = ops.logical_and(bad, weight != 0)
     found = concrete(bad)
     if found is not None and found.any():
-        values = np.unique(ops.convert_to_numpy(given)[found])[:5].tolist()
+        values = np.asarray(ops.convert_to_numpy(given)[found], np.float64)
+        first = values[0] if values.ndim > 1 else np.unique(values)[:5]
         raise bad_value(
             argument,
             expected=expected,
-            received=", ".join(f"{value:g}" for value in values),
-            remedy="Give rows that should not count a sample weight of 0.",
+            received=", ".join(f"{value:g}" for value in np.ravel(first)[:8]),
+            remedy=remedy,
         )
     return ops.where(bad, np.nan, weight)
 
@@ -72,6 +86,7 @@ class Rows:
         *,
         multi_label: bool,
         from_logits: bool,
+        soft: bool,
         dtype: str,
     ) -> Rows:
         """Read a batch; its kind follows from static shapes and flags, never from values."""
@@ -82,13 +97,32 @@ class Rows:
         width = _width(y_pred, multi_label)
         kind = "labels" if multi_label else "binary" if width == 1 else "classes"
         sparse = kind == "classes" and is_sparse(y_true, y_pred)
-        target = sparse_ids(y_true, y_pred) if sparse else align(y_true, y_pred)
+        target = _sparse(y_true, y_pred) if sparse else align(y_true, y_pred)
+        target = ops.reshape(target, (-1,) if sparse else (-1, width))
         weight = _row_weights(sample_weight, mask, y_pred)
+        weight = refuse(
+            weight < 0,
+            weight,
+            argument="sample_weight",
+            expected="weights of at least 0",
+            given=weight,
+        )
         # Half precision would merge scores that differ; float64 keeps the ranks it came with.
         wide = "float64" in (given_dtype, dtype)
         given = ops.reshape(ops.cast(y_pred, sum_dtype() if wide else "float32"), (-1, width))
+        # Before any cast: of a label to integers, and of an integer to fewer bits.
+        weight = _refuse_labels(target, weight, kind, width, soft=soft)
+        if not from_logits:
+            outside = ops.any(ops.logical_or(given < -0.01, given > 1.01), axis=-1)
+            weight = refuse(
+                outside,
+                weight,
+                argument="y_pred",
+                expected="probabilities, in [0, 1]",
+                given=given,
+                remedy="Logits need from_logits=True.",
+            )
         target = ops.cast(target, "int32" if sparse else "float32")
-        target = ops.reshape(target, (-1,) if sparse else (-1, width))
         if sample_weight is not None or mask is not None:
             # What does not count may be anything, NaN too, and 0 * NaN is NaN.
             counts = weight != 0
@@ -96,9 +130,6 @@ class Rows:
             given = ops.where(column, given, ops.zeros_like(given))
             target = ops.where(counts if sparse else column, target, ops.zeros_like(target))
         if sparse:
-            outside = ops.logical_or(target < 0, target >= width)
-            expected = f"class ids from 0 to {width - 1}, as y_pred has {width} classes"
-            weight = refuse(outside, weight, argument="y_true", expected=expected, given=target)
             target = ops.clip(target, 0, width - 1)
         weight = ops.where(ops.any(ops.isnan(given), axis=-1), np.nan, weight)
         return Rows(kind, target, given, weight, from_logits)
@@ -146,6 +177,36 @@ class Rows:
         return _one_versus_rest(self.given) if self.kind == "classes" else self.given
 
 
+def _sparse(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """Return class ids in the shape of the rows, in their own dtype."""
+    sparse_ids(y_true, y_pred)  # Checks the shape.
+    same_rank = len(y_true.shape) == len(y_pred.shape)
+    return ops.squeeze(y_true, -1) if same_rank and y_true.shape[-1] == 1 else y_true
+
+
+def _refuse_labels(target: Tensor, weight: Tensor, kind: str, width: int, *, soft: bool) -> Tensor:
+    """Refuse labels that would be read as others: NaN, ids that are none, several in one row."""
+    if "bool" in keras.backend.standardize_dtype(target.dtype):
+        target = ops.cast(target, "int32")
+    if len(target.shape) == 1:
+        bad = ops.logical_not(ops.logical_and(target >= 0, target < width))
+        if "float" in keras.backend.standardize_dtype(target.dtype):
+            bad = ops.logical_or(bad, target != ops.floor(target))
+        expected = f"class ids from 0 to {width - 1}, as y_pred has {width} classes"
+        return refuse(bad, weight, argument="y_true", expected=expected, given=target)
+    hard = ops.logical_or(target == 0, target == 1)
+    good = ops.logical_or(hard, ops.logical_and(target > 0, target < 1)) if soft else hard
+    bad = ops.logical_not(ops.all(good, axis=-1))
+    expected = "labels of 0 and 1" + (", or between" if soft else "")
+    remedy = "Labels of -1 and 1 are (y > 0); more than two classes have a column each in y_pred."
+    if kind == "classes":
+        total = ops.sum(ops.cast(target, "float32"), axis=-1)
+        bad = ops.logical_or(bad, ops.abs(total - 1.0) > 1e-3)
+        expected = "one-hot rows" + (", or probabilities that add up to 1" if soft else "")
+        remedy = "Rows that may carry several labels: multi_label=True."
+    return refuse(bad, weight, argument="y_true", expected=expected, given=target, remedy=remedy)
+
+
 def _width(y_pred: Tensor, multi_label: bool) -> int:
     rank = len(y_pred.shape)
     width = y_pred.shape[-1] if rank > 1 else 1
@@ -167,19 +228,20 @@ def _row_weights(sample_weight: Tensor | None, mask: Tensor | None, y_pred: Tens
         if weight is None:
             continue
         weight = ops.cast(ops.convert_to_tensor(weight), sum_dtype())
-        extra = len(weight.shape) - len(rows.shape)
-        if extra == 1 and weight.shape[-1] == 1:
-            weight, extra = ops.squeeze(weight, -1), 0
-        if extra > 0:
+        if len(weight.shape) == len(rows.shape) + 1 and weight.shape[-1] == 1:
+            weight = ops.squeeze(weight, -1)
+        for _ in range(len(rows.shape) - len(weight.shape)):
+            weight = ops.expand_dims(weight, -1)  # From the left: of a row, of all its steps.
+        sizes = zip(weight.shape, rows.shape, strict=False)
+        fits = all(w in (1, r) or None in (w, r) for w, r in sizes)
+        if len(weight.shape) > len(rows.shape) or not fits:
             raise bad_value(
                 "sample_weight",
-                expected=f"a weight a row, of rank {len(rows.shape)} at most",
+                expected=f"a weight a row, to go with rows of shape {tuple(rows.shape)}",
                 received=f"shape {tuple(weight.shape)}",
                 remedy="Labels of a row cannot weigh differently; give each its output.",
             )
-        for _ in range(-extra):  # From the left: a weight of a row is that of its steps.
-            weight = ops.expand_dims(weight, -1)
-        total = total * weight
+        total = ops.reshape(total * weight, ops.shape(rows))
     return ops.reshape(total, (-1,))
 
 

@@ -22,6 +22,8 @@ class RankingMetric(RowMetric):
     scores, found by sorting a buffer of all rows.
     """
 
+    _direction = "up"
+
     def __init__(
         self,
         *,

@@ -60,6 +60,7 @@ class ExpectedCalibrationError(RowMetric):
     """
 
     _direction = "down"
+    _soft = True
 
     def __init__(
         self,

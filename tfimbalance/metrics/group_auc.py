@@ -37,7 +37,7 @@ class GroupAUC(RowMetric):
         num_groups: number of groups; ids are 0 to ``num_groups - 1``.
         num_bins: bins of the grid of log odds of each group, 16 bytes each: 4 KiB a group by
             default. `error_bound` says how far off they can be.
-        exact: whether to keep every row instead: 12 bytes a row (20 for float64 predictions),
+        exact: whether to keep every row instead: 16 bytes a row (24 for float64 predictions),
             however many groups there are. `compile` makes Keras ask for the result at every step,
             two sorts of ``max_rows`` each; prefer it for `evaluate` and own loops.
         max_rows: rows that ``exact`` has room for between resets; replicas share them evenly.
@@ -82,6 +82,8 @@ class GroupAUC(RowMetric):
         [1] Zhou et al., Deep Interest Network for Click-Through Rate Prediction, KDD 2018,
             arXiv 1706.06978, eq. 7.
     """
+
+    _direction = "up"
 
     def __init__(
         self,
@@ -164,7 +166,9 @@ class GroupAUC(RowMetric):
     def _build(self, rows: Rows) -> None:
         if self.exact:
             columns = dict.fromkeys(("scores", "signed"), (1, rows.dtype))
-            self._buffer = RowBuffer(self, self.max_rows, {**columns, "groups": (1, "int32")})
+            # Across replicas a sum may be of halves, which integers do not have.
+            ids = "float64" if sum_dtype() == "float64" else "int32"
+            self._buffer = RowBuffer(self, self.max_rows, {**columns, "groups": (1, ids)})
         else:
             self._histogram = self._sums("histogram", (2, self.num_groups, self.num_bins))
 
@@ -172,8 +176,10 @@ class GroupAUC(RowMetric):
         (groups,) = more
         # "Not inside" rather than "outside": so it finds NaN too.
         inside = ops.logical_and(groups >= 0, groups < self.num_groups)
+        if "float" in keras.backend.standardize_dtype(groups.dtype):
+            inside = ops.logical_and(inside, groups == ops.floor(groups))
         weight = refuse(
-            ops.logical_and(ops.logical_not(inside), rows.weight != 0),
+            ops.logical_not(inside),
             rows.weight,
             argument="groups",
             expected=f"group ids from 0 to {self.num_groups - 1}",
@@ -197,6 +203,7 @@ class GroupAUC(RowMetric):
             sums = ops.sum(positive, axis=-1), ops.sum(negative, axis=-1)
             return pairs_ranked_right(positive, negative), *sums
         kept = {name: ops.squeeze(column, -1) for name, column in self._buffer.read().items()}
+        kept["groups"] = ops.cast(kept["groups"], "int32")
         order = ops.argsort(-kept["scores"])
         order = ops.take(order, ops.argsort(ops.take(kept["groups"], order)))  # Stable.
         scores, folded, groups = (ops.take(kept[name], order) for name in kept)

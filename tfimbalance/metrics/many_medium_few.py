@@ -15,6 +15,7 @@ from tfimbalance.metrics._rows import Rows
 from tfimbalance.statistics import ClassStatistics
 
 Tensor = Any
+_NAME = "many_medium_few_recall"
 _GROUPS = ("many", "medium", "few")
 
 
@@ -33,8 +34,9 @@ class ManyMediumFewRecall(RecallMetric):
         many: a class with more training rows than this is of the group ``"many"``.
         few: a class with fewer is of the group ``"few"``; the rest is ``"medium"``.
         group: the group whose recall alone is returned, as a scalar. None: a dictionary of all,
-            which Keras logs as ``many``, ``medium`` and ``few``.
-        threshold: probability above which a row (or label) is predicted positive, in (0, 1).
+            which Keras logs as ``many``, ``medium`` and ``few``; for another ``name`` than the
+            default, as ``<name>_many`` and so on. Of several outputs each needs such a name.
+        threshold: probability from which on a row (or label) is predicted positive, in (0, 1).
             With ``from_logits`` it is compared as a logit. Classes take the largest prediction.
         from_logits: whether ``y_pred`` are logits.
         multi_label: whether the last axis holds labels that do not exclude one another; the recall
@@ -112,7 +114,10 @@ class ManyMediumFewRecall(RecallMetric):
         """Return the recalls over all rows since the last `reset_state`."""
         if self.group is not None:
             return self._as_result(lambda: self._group(str(self.group)))
-        return {group: self._as_result(lambda g=group: self._group(g)) for group in _GROUPS}
+        prefix = "" if self.name == _NAME else f"{self.name}_"
+        return {
+            f"{prefix}{group}": self._as_result(lambda g=group: self._group(g)) for group in _GROUPS
+        }
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments."""

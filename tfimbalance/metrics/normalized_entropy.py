@@ -12,8 +12,7 @@ from tfimbalance._checks import FloatArray, bad_value
 from tfimbalance.metrics._base import ratio
 from tfimbalance.metrics._probabilities import ProbabilityMetric
 from tfimbalance.metrics._rows import Rows
-from tfimbalance.offsets import class_priors, positive_priors
-from tfimbalance.statistics import ClassStatistics
+from tfimbalance.offsets import class_priors, is_per_label, positive_priors
 
 Tensor = Any
 
@@ -78,9 +77,9 @@ class NormalizedEntropy(ProbabilityMetric):
         """Return the nats of each class or label."""
         targets = rows.targets()
         if rows.kind == "classes":
-            return -targets * rows.log_probabilities()
+            return -_where(targets, rows.log_probabilities())
         z = rows.log_odds()
-        return targets * ops.softplus(-z) + (1.0 - targets) * ops.softplus(z)
+        return _where(targets, ops.softplus(-z)) + _where(1.0 - targets, ops.softplus(z))
 
     def score(self, total: Tensor, rate: Tensor) -> Tensor:
         """Return the ratio of the two log losses."""
@@ -111,9 +110,14 @@ class NormalizedEntropy(ProbabilityMetric):
 
 
 def _priors(prior: Any, *, multi_label: bool) -> FloatArray:
-    if multi_label or (not isinstance(prior, ClassStatistics) and np.ndim(prior) == 0):
+    if multi_label or is_per_label(prior):
         return positive_priors(prior)
     return class_priors(prior, argument="prior")
+
+
+def _where(share: Tensor, nats: Tensor) -> Tensor:
+    """Return ``share * nats``, and 0 where the share is, whatever an infinite logit makes of it."""
+    return ops.where(share == 0, 0.0, share * ops.where(share == 0, 0.0, nats))
 
 
 def _x_log_y(x: Tensor, y: Tensor) -> Tensor:

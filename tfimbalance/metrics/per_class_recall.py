@@ -26,7 +26,7 @@ class PerClassRecall(RecallMetric):
 
     Args:
         class_id: the class whose recall alone is returned, as a scalar. None: all of them.
-        threshold: probability above which a row (or label) is predicted positive, in (0, 1).
+        threshold: probability from which on a row (or label) is predicted positive, in (0, 1).
             With ``from_logits`` it is compared as a logit. Classes take the largest prediction.
         from_logits: whether ``y_pred`` are logits.
         multi_label: whether the last axis holds labels that do not exclude one another; the result

@@ -86,7 +86,9 @@ def class_balance(
     is_log = bool(positive.max() > _MOST_LINEAR * positive.min())
     if stats.num_classes > MOST_BARS:
         return _draw_tail(ax, sets, what, is_log)
-    names = [str(name) for name in class_names or range(stats.num_classes)]
+    names = [
+        str(name) for name in (range(stats.num_classes) if class_names is None else class_names)
+    ]
     return _draw_bars(ax, sets, what, is_log, names, float(positive.min()))
 
 

@@ -139,7 +139,7 @@ def _is_log(ax: Axes) -> bool:
 def _ratio(scores: Scores) -> str:
     predicted = float(np.average(scores.probability, weights=scores.weight))
     ratio = predicted / scores.base_rate
-    return f"mean p / rate = {ratio:.{2 if ratio < 10 else 0}f}"
+    return f"mean p / rate = {ratio:.2f}" if 0.1 <= ratio < 10 else f"mean p / rate = {ratio:.2g}"
 
 
 def _draw_bins(ax: Axes, bins: Bins, lowest: float, is_log: bool, label: str) -> ColorType:
@@ -192,7 +192,10 @@ def _draw_histogram(
     p = scores.probability
     edges: FloatArray
     if is_log:
-        edges = np.geomspace(max(float(p.min()), lowest), max(float(p.max()), 2 * lowest), 41)
+        # As wide as 40 bins need, where all predictions are one. Those of less are of the first.
+        low = max(float(p.min()), lowest)
+        edges = np.geomspace(low, max(float(p.max()), 2 * lowest, 1.05 * low), 41)
+        p = np.clip(p, edges[0], edges[-1])
     else:
         edges = np.linspace(0.0, 1.0, 51)
     mass, _ = np.histogram(p, bins=edges, weights=scores.weight)

@@ -197,7 +197,8 @@ def draw(
         )
         stats, style["class_id"] = classes.statistics, classes.column
         y_true, predicted = classes.y_true, classes.y_pred
-        names = [str(name) for name in options.class_names or range(stats.num_classes)]
+        given = options.class_names
+        names = [str(name) for name in (range(stats.num_classes) if given is None else given)]
         draw_recall(axes[5], classes, recall_by_class(classes, weight), names)
         what = _name_class(classes, names)
     before = stats if options.before is None else options.before

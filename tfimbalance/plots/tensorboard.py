@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -177,7 +178,11 @@ class TensorBoardReport(keras.callbacks.Callback):
             argument="validation_data",
             batch_size=self._options.batch_size,
         )
-        draw(figure, self.model, rows, self._options, epoch=epoch)
+        try:
+            draw(figure, self.model, rows, self._options, epoch=epoch)
+        except ValueError as error:  # A picture is no reason to end training.
+            warnings.warn(f"TensorBoardReport: no page of epoch {epoch + 1}. {error}", stacklevel=2)
+            return
         _write(self._writer, figure, self.name, epoch)
 
     def on_train_end(self, logs: Any = None) -> None:

@@ -104,6 +104,7 @@ def threshold_curves(
     best = points.best
     text = f"best F1 {points.f1[best]:.3f} from {points.threshold[best]:.3g} on"
     given = "" if threshold is None else _describe(points, threshold)
+    text = f"{text}\n{given}" if given and (label is not None or not first) else text
     ax.plot(
         _inside(points.threshold[best], is_logit),
         points.f1[best],
@@ -112,11 +113,11 @@ def threshold_curves(
         markeredgecolor="white",
         markersize=7,
         zorder=4,
-        label=text if label is None else f"{label}: {text}" + (f"\n{given}" if given else ""),
+        label=text if label is None else f"{label}: {text}",
     )
     if threshold is not None:
         at = float(_inside(np.asarray(float(threshold)), is_logit))
-        name = given if label is None else None
+        name = given if label is None and first else None
         reference(ax, "threshold", [at, at], [-1.0, 2.0], linestyle="-", label=name)
     ax.set_ylim(-0.02, 1.03)
     legend_below(ax, ncols=2, columnspacing=1.2)
@@ -145,7 +146,7 @@ def _draw_curves(
             linestyle=_STYLES[name],
             linewidth=1.5,
             drawstyle="steps-post",
-            label=name if label is None else None,
+            label=name if label is None and first else None,
             **({"color": colors["precision"]} if label is not None and colors else {}),
         )
         colors[name] = line.get_color()
