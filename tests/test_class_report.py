@@ -71,6 +71,16 @@ def test_labels_are_counted_each_for_itself():
     compare(report, history, y, said)
 
 
+def test_sequences_are_rows_of_their_steps():
+    x = RNG.normal(size=(40, 5, 3)).astype("float32")
+    y = RNG.integers(0, 3, (40, 5))
+    model = keras.Sequential([keras.Input((5, 3)), keras.layers.Dense(3)])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    report = tfi.callbacks.ClassReport((x, y), every=0)
+    history = model.fit(x, y, callbacks=[report], verbose=0).history
+    compare(report, history, y.ravel(), model.predict(x, verbose=0).argmax(axis=-1).ravel())
+
+
 def test_the_rarest_classes_are_logged():
     _, _, history = fitted((X, Y), max_logged=2, every=0)
     assert {k for k in history if k.startswith("val_recall_")} == {"val_recall_2", "val_recall_3"}

@@ -858,3 +858,19 @@ def test_callback_refuses_before_the_first_step(tmp_path):
     with pytest.raises(ValueError, match=r"`from_logits`"):
         model.fit(x, y, callbacks=[callback, counter], verbose=0)
     assert not steps
+
+
+@pytest.mark.parametrize("log", [None, True, False])
+def test_reliability_of_one_prediction_for_all(log):
+    """As of a model that says its prior: edges of a histogram may not fall together."""
+    y = np.random.default_rng(0).random(300) < 0.02
+    for p in np.geomspace(1e-7, 0.9, 40):
+        for spread in (0.0, 1e-16):
+            ax = plots.reliability(y, p * (1 + spread * np.arange(300)), log=log)
+            plt.close(ax.figure)
+
+
+def test_class_names_may_be_an_array():
+    ax = plots.class_balance({0: 5, 1: 5}, class_names=np.array(["no", "yes"]))
+    assert {"no", "yes"} <= {text.get_text() for text in ax.get_yticklabels()}
+    plt.close(ax.figure)

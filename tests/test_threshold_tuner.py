@@ -101,9 +101,8 @@ def test_weights_are_copies_of_rows():
     arguments = {"objective": "recall_at_precision", "precision": 0.7, "from_logits": True}
     one = tfi.callbacks.ThresholdTuner((x, y, weight), **arguments)
     other = tfi.callbacks.ThresholdTuner((x[copies], y[copies]), **arguments)
-    served = tfi.calibration.calibrated_model(bayes_model(), [])
-    one.tune(served)
-    other.tune(served)
+    one.tune(bayes_model())
+    other.tune(bayes_model())
     assert one.value == pytest.approx(other.value, rel=1e-9)
 
 
@@ -138,12 +137,64 @@ def test_the_wrapped_model_saves_and_exports_with_its_correction(tmp_path):
     np.testing.assert_array_equal(served.serve(x), said)
 
 
+def test_the_threshold_is_of_the_model_that_is_wrapped():
+    """Weights may have been restored since the last epoch."""
+    x, y = two_gaussians(20_000)
+    plan = tfi.Rebalance(y, class_weight={0: 1.0, 1: 19.0})
+    arguments = {"objective": "recall_at_flagged", "share": 0.02, "correct": plan.corrected}
+    tuner, model, _ = tuned((x, y), **arguments)
+    before = tuner.threshold
+    model.set_weights([w / 2 for w in model.get_weights()])
+    wrapped = tuner.wrap(model)
+    assert tuner.threshold != before
+    assert wrapped.predict(x, verbose=0).mean() == pytest.approx(0.02, abs=1e-3)
+    assert tuner.tune(model) == tuner.threshold
+    with pytest.raises(ValueError, match="already"):
+        tuner.tune(plan.corrected(model))
+
+
+def test_mistakes_show_before_the_first_step():
+    x, y = two_gaussians(500)
+    seen = keras.callbacks.LambdaCallback(on_train_batch_begin=lambda *_: pytest.fail("trained"))
+    for rows, model, match in (
+        ((x, y + 1), bayes_model(), "0 and 1"),
+        ((x, y), _pair(), "multi_label"),
+        ((x, y[:, None] * [1, 1]), bayes_model(), "rows"),
+    ):
+        model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
+        tuner = tfi.callbacks.ThresholdTuner(rows)
+        with pytest.raises(ValueError, match=match):
+            model.fit(x, np.zeros((500, model.output_shape[1])), callbacks=[tuner, seen], verbose=0)
+
+
+def test_ties_at_a_known_threshold_are_cut_as_they_are_served():
+    """All scores are .7, which is not the .7 of float64."""
+    x, y = np.ones((100, 1), "float32"), np.arange(100) < 21
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.set_weights([np.zeros((1, 1)), logit(np.array([0.7]))])
+    tuner = tfi.callbacks.ThresholdTuner((x, y), objective="cost", costs=[[0, 3], [7, 0]])
+    said = tuner.wrap(model).predict(x, verbose=0)[:, 0]
+    cost = (7 * ((said == 1) & ~y) + 3 * ((said == 0) & y)).mean()
+    assert cost == pytest.approx(tuner.value, rel=1e-6)
+
+
+def test_two_tuners_log_two_thresholds():
+    x, y = two_gaussians(2_000)
+    model = bayes_model()
+    model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
+    one = tfi.callbacks.ThresholdTuner((x, y))
+    other = tfi.callbacks.ThresholdTuner((x, y), objective="recall_at_flagged", share=0.1)
+    history = model.fit(x, y, callbacks=[one, other], verbose=0).history
+    assert history["val_threshold"] == [one.threshold]
+    assert history["val_threshold_recall_at_flagged"] == [other.threshold]
+
+
 def test_resampled_validation_data_warns():
     x, y = two_gaussians(4_000)
     batches = tfi.data.balanced_batches(x, y, batch_size=200)
     tuner = tfi.callbacks.ThresholdTuner(batches)
     with pytest.warns(UserWarning, match="natural rate"):
-        tuner.tune(tfi.calibration.calibrated_model(bayes_model(), []))
+        tuner.tune(bayes_model())
     half = np.concatenate([np.flatnonzero(y == 1), np.flatnonzero(y == 0)[: int(y.sum())]])
     with pytest.warns(UserWarning, match="class 1 is 0.5 of the rows"):
         tuned((x[half], y[half]), priors=tfi.class_statistics(y))
@@ -164,8 +215,10 @@ X, Y = two_gaussians(100, prior=0.4)
             "costs",
         ),
         (lambda: tfi.callbacks.ThresholdTuner(X), "validation_data"),
-        (lambda: tfi.callbacks.ThresholdTuner((X, Y)).wrap(bayes_model()), "found"),
         (lambda: tuned((X, np.zeros(100))), "both classes"),
+        (lambda: tfi.callbacks.ThresholdTuner((X, Y, Y == 0)).tune(bayes_model()), "both classes"),
+        (lambda: tfi.callbacks.ThresholdTuner((X, Y, Y * -1)).tune(bayes_model()), "weight"),
+        (lambda: tfi.callbacks.ThresholdTuner((X, Y, Y[:9])).tune(bayes_model()), "a weight a row"),
         (lambda: tuned((X, Y * 2)), "0 and 1"),
         (lambda: tuned((X, np.stack([Y, Y], 1)), _pair()), "multi_label"),
         (

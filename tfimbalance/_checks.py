@@ -91,7 +91,8 @@ def _from_mapping(argument: str, values: Mapping[Any, Any]) -> FloatArray:
             argument,
             expected=f"an entry for every class 0 to {max(size - 1, 0)}",
             received=f"no entry for {some_classes(missing) if values else 'any class'}",
-            remedy="Give each class its number; 1.0 leaves a class as it is, 0.0 leaves it out.",
+            remedy="Give each class its number. As a weight, 1.0 leaves a class as it is, and 0.0 "
+            "leaves it out.",
         )
     vector = _as_float_vector(argument, [values[key] for key in sorted(values)])
     _check_weights(argument, vector)
@@ -130,6 +131,20 @@ def check_same_length(argument: str, length: int, *, reference: str, expected: i
             received=f"{length} rows",
             remedy="Every array must describe the same rows in the same order.",
         )
+
+
+def check_sample_weight(weights: ArrayLike, *, rows: int) -> FloatArray:
+    """Return one finite weight of at least 0 a row, not all of them 0, or raise."""
+    array = np.asarray(weights, dtype=np.float64)
+    expected = f"one finite weight of at least 0 for each of {rows} rows, not all of them 0"
+    if array.size != rows:
+        raise bad_value("sample_weight", expected=expected, received=f"shape {array.shape}")
+    array = array.reshape(-1)
+    bad = np.flatnonzero(~np.isfinite(array) | (array < 0))
+    if bad.size or not array.any():
+        received = f"{array[bad[0]]} in row {bad[0]}" if bad.size else "a sum of 0"
+        raise bad_value("sample_weight", expected=expected, received=received)
+    return array
 
 
 def some_classes(items: ArrayLike | list[Any], limit: int = 5) -> str:

@@ -11,6 +11,9 @@ from tfimbalance._checks import bad_value
 # These hand on what they get, at least when the model predicts.
 _PASSING = ("Activation", "Dropout", "Flatten", "Identity", "Reshape", "ActivityRegularization")
 
+# Layers whose ``activation`` is the last thing that they do.
+_ENDING = ("Dense", "EinsumDense", "Conv", "DepthwiseConv", "SeparableConv", "Activation", "Cosine")
+
 
 def last_activation(model: keras.Model) -> str | None:
     """Return "sigmoid", "softmax" or "linear", None where the structure does not show it."""
@@ -38,9 +41,15 @@ def last_activation(model: keras.Model) -> str | None:
 
 def check_from_logits(model: keras.Model, from_logits: bool | None) -> bool:
     """Return whether a model's outputs are logits, or raise where that has to be said."""
-    if from_logits is not None:
-        return bool(from_logits)
     found = last_activation(model)
+    if from_logits is not None:
+        if found is not None and bool(from_logits) != (found == "linear"):
+            raise bad_value(
+                "from_logits",
+                expected=f"{found == 'linear'}, because the model ends in a {found} layer",
+                received=repr(from_logits),
+            )
+        return bool(from_logits)
     if found is None:
         raise bad_value(
             "from_logits",
@@ -69,6 +78,8 @@ def _activation(operation: Any) -> str | None:
     kind = type(operation).__name__
     if kind in ("Sigmoid", "Softmax"):  # Of keras.ops and keras.layers alike.
         return kind.lower()
+    if not kind.startswith(_ENDING):  # That of an LSTM, say, is not what it returns.
+        return None
     name = _name(getattr(operation, "activation", None))
     return name if name in ("sigmoid", "softmax", "linear") else None
 

@@ -66,6 +66,19 @@ def check_rows(data: Any, *, argument: str, output: str | None = None) -> None:
         )
 
 
+def head(data: Any, rows: int = 32) -> Any:
+    """Return the first rows, or the first batch, on which mistakes show before training does."""
+    if is_dataset(data):
+        return data.take(1)
+    return tuple(
+        # A list of numbers is one array, not a structure of as many.
+        part[:rows]
+        if isinstance(part, list) and not any(hasattr(item, "shape") for item in part)
+        else keras.tree.map_structure(lambda array: array[:rows], part)
+        for part in data
+    )
+
+
 def predicted_batches(
     model: keras.Model, data: Any, *, output: str | None = None, batch_size: int = 1024
 ) -> Iterator[Predicted]:
@@ -121,8 +134,24 @@ def _one_output(y: Any, y_pred: Any, weight: Any, output: str | None) -> Predict
         y_pred = dict(y_pred)[output]
         y = y[output] if isinstance(y, dict) else y
         weight = weight[output] if isinstance(weight, dict) else weight
-    weight = None if weight is None else np.asarray(weight).reshape(-1)
-    return Predicted(np.asarray(y), np.asarray(y_pred), weight)
+    y_pred = np.asarray(y_pred)
+    if weight is not None:
+        each = y_pred.shape[:-1] if y_pred.ndim > 1 else y_pred.shape
+        weight = np.asarray(weight)
+        # A weight a row of a sequence is that of all its steps.
+        weight = (
+            weight.reshape(-1)
+            if weight.size >= np.prod(each)
+            else np.repeat(weight.reshape(-1), int(np.prod(each[1:])))
+        )
+        if weight.size != np.prod(each):
+            raise bad_value(
+                "sample_weight",
+                expected=f"a weight a row, shape {each}",
+                received=f"{weight.size} numbers",
+                remedy="Labels of a row cannot weigh differently.",
+            )
+    return Predicted(np.asarray(y), y_pred, weight)
 
 
 def _described(data: Any) -> str:

@@ -112,3 +112,20 @@ def check_shapes(
             received=f"shape {tuple(y_true.shape)}",
             remedy="Integer ids go with the sparse losses, one-hot rows with the categorical ones.",
         )
+
+
+def operation_of(tensor: Tensor) -> Any:
+    """Return what made a TensorFlow graph tensor, looking through casts; None elsewhere."""
+    # An eager tensor raises AttributeError; mixed precision puts a cast behind the activation.
+    operation: Any = getattr(tensor, "op", None)
+    while getattr(operation, "type", None) == "Cast":
+        operation = operation.inputs[0].op
+    return operation
+
+
+def is_linear(y_pred: Tensor) -> bool:
+    """Tell the output of a linear layer: taken for probabilities, half of it is negative."""
+    operation = operation_of(y_pred)
+    kind = getattr(operation, "type", None)
+    inputs = [tensor.op.type for tensor in operation.inputs] if kind == "AddV2" else [kind]
+    return bool({"MatMul", "BatchMatMulV2", "BiasAdd"} & set(inputs))

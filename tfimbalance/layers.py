@@ -243,16 +243,27 @@ class Threshold(keras.layers.Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return 0 and 1."""
+        self._check_width(inputs)
         threshold = ops.convert_to_tensor(self.threshold, dtype=inputs.dtype)
         return ops.cast(inputs >= threshold, "int32")
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
         """Return the shape of the input, as int32."""
+        self._check_width(inputs)
         return keras.KerasTensor(inputs.shape, dtype="int32")
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments."""
         return {**super().get_config(), "threshold": self.threshold}
+
+    def _check_width(self, inputs: Tensor) -> None:
+        width = inputs.shape[-1] if len(inputs.shape) > 1 else 1
+        if isinstance(self.threshold, list) and width not in (None, len(self.threshold)):
+            raise bad_value(
+                "threshold",
+                expected=f"a number, or one for each of {width} outputs",
+                received=f"{len(self.threshold)} numbers",
+            )
 
 
 def _same_shape(one: Any, other: Any) -> bool:

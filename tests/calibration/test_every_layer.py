@@ -143,7 +143,14 @@ def test_a_compiled_step_sees_what_fit_finds(layer):
             "increasing",
         ),
         (lambda: cal.estimate_priors([0.1, 0.2], [0.5, 0.3, 0.2]), "1 outputs"),
-        (lambda: cal.estimate_priors([[0.1, 0.2]], 0.1), "train_priors"),
+        (lambda: cal.estimate_priors([[0.1, 0.9]], 0.1), "train_priors"),
+        (lambda: cal.estimate_priors([[0.1, 0.2]], [0.5, 0.5]), "add up to 1"),
+        (lambda: cal.posterior_from_loss(lambda y, z: (y - z) ** 2), "loss_from_logits"),
+        (lambda: cal.posterior_from_loss("sparse_categorical_crossentropy"), "target of 0 or 1"),
+        (lambda: cal.VectorScaling().fit([0, 1], [0.2, 0.3], sample_weight=[1, -1]), "weight"),
+        (lambda: cal.TemperatureScaling().fit([0, 1], [0.2, 0.3], sample_weight=[1]), "2 rows"),
+        (lambda: cal.calibrated_model(_end("sigmoid"), [], from_logits=True), "sigmoid layer"),
+        (lambda: cal.calibrated_model(_end("linear"), [], from_logits=False), "linear layer"),
     ],
 )
 def test_bad_input_is_refused(make_it, match):
@@ -162,3 +169,7 @@ def test_the_end_of_a_corrected_model_shows_what_it_is(cls, from_logits):
     assert (twice.predict(np.ones((3, 2)), verbose=0) <= 1).all()
     with pytest.raises(ValueError, match="probabilities"):
         cal.calibrated_model(once, cal.TemperatureScaling(from_logits=True))
+
+
+def _end(activation):
+    return keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, activation)])

@@ -208,6 +208,27 @@ def test_posterior_from_loss_is_where_the_expected_loss_is_least(loss):
         assert least == pytest.approx(logit_, abs=0.06)
 
 
+@pytest.mark.parametrize(
+    "loss",
+    ["mse", tfi.losses.BinaryFocalLoss(), "binary_crossentropy", "poisson"],
+    ids=lambda loss: getattr(loss, "name", loss),
+)
+def test_posterior_from_loss_tends_to_0_and_1(loss):
+    """Where a sigmoid of float32 is 1, and both slopes are 0."""
+    posterior = posterior_from_loss(loss)
+    z = np.array([-1e4, -100, -20, 20, 100, 1e4], "float32")
+    np.testing.assert_allclose(posterior(z[:, None])[:, 0], [0, 0, 0, 1, 1, 1], atol=1e-6)
+
+
+def test_posterior_from_a_loss_of_ones_own():
+    def weighted(y, z):  # Elementwise, of logits.
+        return (1 - y) * keras.ops.softplus(z) + 19 * y * keras.ops.softplus(-z)
+
+    z = np.array([-5.0, 0.0, 5.0])
+    posterior = posterior_from_loss(weighted, loss_from_logits=True)
+    np.testing.assert_allclose(posterior(z[:, None])[:, 0], expit(z - np.log(19)), rtol=1e-5)
+
+
 def test_posterior_from_loss_agrees_with_the_formulas():
     z = np.linspace(-12, 12, 49).astype("float32")
     focal = posterior_from_loss(tfi.losses.BinaryFocalLoss(gamma=2.0))
@@ -229,6 +250,7 @@ def test_posterior_from_loss_agrees_with_the_formulas():
         (tfi.losses.PairwiseAUCLoss(), "compares rows"),
         (tfi.losses.LDAMLoss([90, 10]), "classes"),
         (tfi.losses.ClassWeighted("binary_crossentropy", {0: 1.0, 1: 0.0}), "slope"),
+        (keras.losses.MeanAbsoluteError(), "slope"),
     ],
     ids=lambda part: getattr(part, "name", part),
 )
@@ -309,6 +331,30 @@ def test_estimated_priors_are_those_of_the_rows():
     np.testing.assert_allclose(labels, [found, found], atol=1e-9)
     fixed = prior_correction(expit(z), 0.05, found)
     assert fixed.mean() == pytest.approx(y.mean(), abs=4 * standard_error)
+
+
+def test_small_samples_without_a_class_are_not_called_uncalibrated():
+    """Ten classes, 50 rows: some do not come, and get half a row."""
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        ids = rng.integers(0, 10, 50)
+        z = rng.normal(size=(50, 10)) + 2 * np.eye(10)[ids]  # Posterior: softmax(2 z).
+        found = tfi.calibration.estimate_priors(2 * z, np.full(10, 0.1), from_logits=True)
+        assert found.sum() == pytest.approx(1)
+        assert (found >= 0.009).all()
+
+
+def test_masked_classes_stay_masked():
+    found = focal_calibration([[0.0, -np.inf, 1.0]], from_logits=True)
+    pair = focal_calibration([[0.0, 1.0]], from_logits=True)
+    np.testing.assert_allclose(found[0, [0, 2]], pair[0], rtol=1e-12)
+    assert found[0, 1] == -np.inf
+
+
+def test_one_number_stands_for_two_classes():
+    stats = tfi.ClassStatistics([99, 1])
+    np.testing.assert_allclose(prior_correction([0.5, 0.9], 0.5, stats), [0.01, 1 / 12], rtol=1e-3)
+    np.testing.assert_allclose(prior_correction([[0.5, 0.5]], [0.5, 0.5], 0.01)[0, 1], 0.01)
 
 
 def test_scores_that_are_not_calibrated_are_refused():

@@ -74,7 +74,7 @@ def test_per_class_recall_equals_scikit_learn():
     one = ragged(tfi.metrics.PerClassRecall(class_id=5, from_logits=True), ids, z).result()
     assert float(one) == pytest.approx(wanted[5], rel=1e-6)
     with pytest.raises(ValueError, match=r"`class_id`.*from 0 to 7.*Received: 8"):
-        tfi.metrics.PerClassRecall(class_id=8)(ids, z)
+        tfi.metrics.PerClassRecall(class_id=8, from_logits=True)(ids, z)
 
 
 def test_many_medium_few_is_the_mean_of_its_groups():
@@ -90,7 +90,7 @@ def test_many_medium_few_is_the_mean_of_its_groups():
         for group, values in wanted.items():
             assert float(found[group]) == pytest.approx(values.mean(), rel=1e-6)
     with pytest.raises(ValueError, match=r"`class_counts`.*8 counts.*Received: 3"):
-        tfi.metrics.ManyMediumFewRecall([5, 5, 5])(ids, z)
+        tfi.metrics.ManyMediumFewRecall([5, 5, 5], from_logits=True)(ids, z)
     with pytest.raises(ValueError, match="`few`"):
         tfi.metrics.ManyMediumFewRecall([5, 5, 5], many=10)
     with pytest.raises(ValueError, match=r'`group`.*"many"'):

@@ -4,6 +4,7 @@ What a metric takes is read off the names of its arguments.
 """
 
 import inspect
+import warnings
 
 import keras
 import numpy as np
@@ -379,3 +380,74 @@ def test_callbacks_know_its_direction(cls):
         assert metric._direction in ("up", "down")
         lower = ("NormalizedEntropy", "BrierScore", "ExpectedCalibrationError")
         assert (metric._direction == "down") == (cls.__name__ in lower)
+
+
+@pytest.mark.parametrize(
+    ("y", "p", "match"),
+    [
+        ([0, 1, 1], [-1.0, 0.5, 2.0], "from_logits=True"),
+        ([0, np.nan, 1], [0.1, 0.2, 0.3], "0 and 1"),
+        ([0, 2, 1], [0.1, 0.2, 0.3], "0 and 1"),
+        ([-1, 1, 1], [0.1, 0.2, 0.3], "0 and 1"),
+        ([0, 3, 1], np.full((3, 3), 1 / 3), "0 to 2"),
+        ([0, 1.5, 1], np.full((3, 3), 1 / 3), "0 to 2"),
+        (np.array([0, 2**32 + 1, 1]), np.full((3, 3), 1 / 3), "0 to 2"),
+        ([[1, 1, 0]] * 3, np.full((3, 3), 1 / 3), "multi_label"),
+        ([[0, 0, 0]] * 3, np.full((3, 3), 1 / 3), "multi_label"),
+    ],
+)
+@pytest.mark.parametrize(
+    "cls", [tfi.metrics.AUC, tfi.metrics.BrierScore, tfi.metrics.GeometricMean]
+)
+def test_what_would_pass_for_other_rows_is_refused(cls, y, p, match):
+    with pytest.raises(ValueError, match=match):
+        cls().update_state(y, p)
+    metric = cls()
+    tf.function(metric.update_state)(tf.constant(y), tf.constant(p))
+    assert np.isnan(metric.result())
+    cls().update_state(y, p, sample_weight=[0.0, 0.0, 0.0])  # What does not count may be anything.
+
+
+def test_soft_labels_mean_something_to_probabilities_alone():
+    y, p = [0.1, 0.7], [0.2, 0.6]
+    assert float(tfi.metrics.BrierScore()(y, p)) == pytest.approx(0.01, rel=1e-5)
+    for cls in (tfi.metrics.AUC, tfi.metrics.BalancedAccuracy):
+        with pytest.raises(ValueError, match="0 and 1"):
+            cls()(y, p)
+
+
+@pytest.mark.parametrize("weight", [[1.0, -1.0, 1.0], [1.0, 1.0], [1.0, 1.0, 1.0, 5.0]])
+def test_weights_that_are_none_are_refused(weight):
+    with pytest.raises(ValueError, match="sample_weight"):
+        tfi.metrics.AUC(exact=True)([0, 1, 1], [0.1, 0.2, 0.3], sample_weight=weight)
+    with pytest.raises(ValueError, match="sample_weight"):
+        tfi.metrics.BrierScore()([1], [0.5], sample_weight=[1.0, 1.0, 5.0])
+
+
+def test_a_forgotten_from_logits_warns_before_the_first_step():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    model.compile("sgd", loss, metrics=[tfi.metrics.AUC()])
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        model.evaluate(np.ones((4, 2)), np.array([0, 1, 0, 1]), verbose=0)
+    assert any("from_logits=True to the metric" in str(w.message) for w in found)
+
+
+def test_callbacks_infer_what_is_better():
+    for cls, name, better in (
+        (tfi.metrics.AUC, "auc", "more"),
+        (tfi.metrics.NormalizedEntropy, "normalized_entropy", "less"),
+        (tfi.metrics.BrierScore, "brier_score", "less"),
+        (tfi.metrics.BalancedAccuracy, "balanced_accuracy", "more"),
+    ):
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, "sigmoid")])
+        model.compile("sgd", "binary_crossentropy", metrics=[cls()])
+        stop = keras.callbacks.EarlyStopping(f"val_{name}")
+        x, y = np.ones((4, 2)), np.array([0, 1, 0, 1])
+        model.fit(x, y, validation_data=(x, y), callbacks=[stop], verbose=0)
+        assert bool(stop.monitor_op(1.0, 0.0)) == (better == "more")
+    model.compile("sgd", "binary_crossentropy", metrics=[tfi.metrics.CalibrationRatio()])
+    stop = keras.callbacks.EarlyStopping("val_calibration_ratio")
+    with pytest.raises(ValueError, match="mode"):  # Best is 1.
+        model.fit(x, y, validation_data=(x, y), callbacks=[stop], verbose=0)

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit, softmax
 
 import tfimbalance as tfi
+from tfimbalance.callbacks._rates import rate_z
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 STATS = tfi.ClassStatistics([950, 50])
@@ -64,7 +66,8 @@ def test_both_at_full_strength_warns_with_the_numbers():
     with pytest.warns(UserWarning, match=numbers):
         plan = tfi.Rebalance(STATS, class_shares="balanced", class_weight=tfi.class_weights(STATS))
     np.testing.assert_allclose(plan.effective_priors, [0.05, 0.95])
-    numbers = rf"sampling {TIMES} 19 and weights {TIMES} 19, would turn a prior of \.05 into \.95"
+    twice = rf"sampling {TIMES} 19 and weights {TIMES} 19, would turn a prior of \.05 into \.95"
+    numbers = rf"leaves nothing to weights.*{twice}"
     with pytest.warns(UserWarning, match=numbers):
         plan = tfi.Rebalance(STATS, class_shares="balanced", class_weight="balanced")
     np.testing.assert_allclose(plan.effective_priors, [0.5, 0.5])
@@ -136,6 +139,7 @@ def test_layers_undo_the_odds(tau, activation):
     )
 
 
+@pytest.mark.filterwarnings("ignore:Rebalance")
 def test_labels_are_undone_each_for_itself():
     plan = tfi.Rebalance(LABELS, class_weight=[2.0, 3.0, 4.0], tau=0.5)
     natural = np.random.default_rng(0).random((20, 3))
@@ -290,6 +294,58 @@ def test_resampled_validation_data_is_recognised():
             assert plan.check_validation(resampled) > 5
 
 
+@pytest.mark.parametrize(("exponent", "classes"), [(0, 2), (1, 100), (2, 1000)])
+def test_natural_long_tails_are_not_called_resampled(exponent, classes):
+    """Both counts are draws from one Zipf prior; the rarest classes come once, or never."""
+    rng = np.random.default_rng(0)
+    prior = np.arange(1.0, classes + 1) ** -exponent
+    for _ in range(30):
+        train, rows = (rng.multinomial(n, prior / prior.sum()) for n in (100_000, 2_000))
+        stats = tfi.ClassStatistics(np.maximum(train, 1))
+        z = rate_z(tfi.ClassStatistics(rows), stats.priors, stats.num_samples)
+        assert z.max() < 5
+
+
+def test_the_class_that_is_off_is_named():
+    plan = tfi.Rebalance(tfi.ClassStatistics([9_000, 990, 5, 5]))
+    rows = np.repeat([0, 1], 500)
+    with pytest.warns(UserWarning, match="class 1 is 0.5"):
+        plan.check_validation(rows)
+    x, y = two_gaussians(4_000)
+    three = tfi.Rebalance(tfi.ClassStatistics([3_600, 350, 50]))
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    model.compile("sgd", three.loss(from_logits=True))
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        model.fit(x, y, validation_data=(x[:1000], rows), callbacks=three.callbacks(), verbose=0)
+    assert any("validation_data of fit: class 1" in str(w.message) for w in found)
+
+
+def test_a_class_in_the_middle_may_be_balanced_twice():
+    with pytest.warns(UserWarning, match=r"turn a prior of \.09 into \.94 \(class 1\)"):
+        tfi.Rebalance(
+            tfi.ClassStatistics([900, 90, 10]),
+            class_shares=[0.3, 0.6, 0.1],
+            class_weight=[1, 10, 1],
+        )
+
+
+def test_two_outputs_are_corrected_one_after_the_other():
+    inputs = keras.Input((2,))
+    outputs = {"a": keras.layers.Dense(1)(inputs), "b": keras.layers.Dense(1)(inputs)}
+    model = keras.Model(inputs, outputs)
+    plan = tfi.Rebalance(STATS, class_shares="balanced")
+    once = plan.corrected(model, output="a", from_logits=True)
+    twice = plan.corrected(once, output="b", from_logits=True)
+    x = np.ones((3, 2))
+    for name in "ab":
+        np.testing.assert_allclose(
+            twice(x)[name], expit(model(x)[name].numpy() - np.log(19)), rtol=1e-5
+        )
+    with pytest.raises(ValueError, match="already"):
+        plan.corrected(twice, output="a", from_logits=False)
+
+
 def fitted(plan, x, y, validation_data, callbacks):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.Adam(0.05), plan.loss(from_logits=True))
@@ -334,6 +390,36 @@ def test_corrected_validation_measures_what_is_served(batched):
     assert logs["val_corrected_calibration_ratio"][-1] == pytest.approx(p.mean() / rate, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "loss", "fits"),
+    [
+        ({"focal_gamma": 2.0}, tfi.losses.BinaryFocalLoss(gamma=2.0, from_logits=True), True),
+        ({"focal_gamma": 2.0}, tfi.losses.BinaryFocalLoss(gamma=1.0, from_logits=True), False),
+        ({"focal_gamma": 2.0}, keras.losses.BinaryCrossentropy(from_logits=True), False),
+        ({"class_shares": "balanced"}, keras.losses.BinaryCrossentropy(from_logits=True), True),
+        ({}, "binary_crossentropy", True),
+        ({"class_shares": "balanced"}, tfi.losses.BinaryLogitAdjustedLoss(0.05), False),
+        ({"class_weight": {0: 1, 1: 2}}, keras.losses.BinaryCrossentropy(from_logits=True), False),
+        ({"tau": 1.0}, keras.losses.BinaryCrossentropy(from_logits=True), False),
+    ],
+)
+def test_another_loss_than_that_of_the_plan_warns(arguments, loss, fits):
+    x, y = two_gaussians(400)
+    plan = tfi.Rebalance(y, **arguments)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, "sigmoid")])
+    if not isinstance(loss, str):
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        loss = type(loss).from_config({**loss.get_config(), "from_logits": True})
+    model.compile("sgd", loss)
+    if fits:
+        model.fit(x, y, callbacks=plan.callbacks(), verbose=0)  # Warnings are errors here.
+    else:
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            model.fit(x, y, callbacks=plan.callbacks(), verbose=0)
+        assert any("not with the loss of the plan" in str(w.message) for w in found)
+
+
 def test_corrected_validation_of_resampled_rows_warns():
     x, y = two_gaussians(4_000)
     plan = tfi.Rebalance(y, class_shares="balanced")
@@ -358,10 +444,17 @@ def test_corrected_validation_of_resampled_rows_warns():
         (lambda: tfi.Rebalance(LABELS).dataset([0], [0]), "multi-label"),
         (lambda: tfi.Rebalance(TAIL).layers(target_priors=0.1), "4 priors"),
         (lambda: tfi.Rebalance(TAIL).layers(target_priors=[1, 0, 1, 1]), "class 1"),
+        (lambda: tfi.Rebalance(STATS).layers(target_priors=[0.2, 0.7]), "add up to 0.9"),
+        (lambda: tfi.Rebalance([[1, 1], [0, 1]]), "class_statistics"),
+        (lambda: tfi.Rebalance(STATS).dataset(np.zeros(4), [1, 1, 2, 2], 4), "3 classes"),
         (lambda: tfi.Rebalance(STATS).corrected(_model(2)), "softmax"),
         (lambda: tfi.Rebalance(TAIL).corrected(_model(3)), "4 outputs"),
         (lambda: tfi.Rebalance(STATS).callbacks((np.zeros(2),)), "validation_data"),
         (lambda: _twice(tfi.Rebalance(STATS, class_shares="balanced")), "already"),
+        (lambda: _nested_twice(tfi.Rebalance(STATS, class_shares="balanced")), "already"),
+        (lambda: tfi.Rebalance(STATS, focal_gamma=2.0).loss(gamma=3.0), "belongs to the plan"),
+        (lambda: tfi.Rebalance(STATS).loss(label_smoothing=0.1), "belongs to the plan"),
+        (lambda: tfi.layers.Threshold([0.1, 0.2])(np.zeros((3, 1))), "2 numbers"),
     ],
 )
 def test_bad_plans_are_refused(make, match):
@@ -371,6 +464,11 @@ def test_bad_plans_are_refused(make, match):
 
 def _model(units):
     return keras.Sequential([keras.Input((2,)), keras.layers.Dense(units)])
+
+
+def _nested_twice(plan):
+    inputs = keras.Input((2,))
+    return plan.corrected(keras.Model(inputs, plan.corrected(_model(1))(inputs)))
 
 
 def _twice(plan):

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from tfimbalance._checks import FloatArray, bad_value, check_same_length
+from tfimbalance._checks import FloatArray, bad_value, check_same_length, check_sample_weight
 from tfimbalance._labels import as_array, class_ids, zero_one
 from tfimbalance._tensors import logits_of
 
@@ -41,11 +41,10 @@ class HeldOut(NamedTuple):
         """Read labels of any shape beside their predictions, and refuse what cannot be fitted."""
         p = predictions(y_pred, from_logits=from_logits)
         softmax = not multi_label and p.shape[1] > 1
-        targets = _targets(y_true, p.shape[1], softmax)
+        targets = _targets(y_true, p.shape[1], softmax, rank=np.ndim(y_pred))
         check_same_length("y_true", len(targets), reference="y_pred", expected=len(p))
-        weight = np.ones(len(p)) if sample_weight is None else np.asarray(sample_weight, np.float64)
-        weight = weight.reshape(-1)
-        check_same_length("sample_weight", len(weight), reference="y_pred", expected=len(p))
+        given = np.ones(len(p)) if sample_weight is None else sample_weight
+        weight = check_sample_weight(given, rows=len(p))
         total = (weight[:, None] * targets).sum(axis=0)
         missing = (total == 0) | (total == weight.sum())
         if missing.any():
@@ -94,9 +93,10 @@ def predictions(y_pred: Any, *, from_logits: bool, argument: str = "y_pred") -> 
     return p if from_logits else np.clip(p, 0.0, 1.0)
 
 
-def _targets(y_true: Any, width: int, softmax: bool) -> NDArray[np.float64]:
+def _targets(y_true: Any, width: int, softmax: bool, *, rank: int) -> NDArray[np.float64]:
     labels = as_array(ops.convert_to_numpy(y_true) if ops.is_tensor(y_true) else y_true)
     if softmax:
+        labels = labels.ravel() if labels.ndim == rank - 1 else labels  # Sequences of ids.
         ids, _ = class_ids(labels, num_classes=width)
         return np.asarray(np.eye(width)[ids.ravel()])
     rows = labels.reshape(-1, width)

@@ -121,4 +121,7 @@ def _of_softmax(z: Tensor, gamma: float) -> Tensor:
     near_one = -ops.log1p(-ops.minimum(rest, 0.999999)) / ops.maximum(rest, tiny(z))
     of_top = ops.where(rest > 0.0, near_one, 1.0)
     ratio = ops.where(top, of_top, -log_p / ops.exp(ops.where(top, 0.0, log_rest)))
-    return log_p - gamma * log_rest - ops.log1p(gamma * p * ratio)
+    # A class that is masked out, with a logit of -inf, has p = 0 and an infinite ratio.
+    seen = p > 0.0
+    share = ops.where(seen, p * ops.where(seen, ratio, 0.0), 0.0)
+    return log_p - gamma * log_rest - ops.log1p(gamma * share)

@@ -19,13 +19,17 @@ Tensor = Any
 _LOGITS = np.linspace(-12.0, 12.0, 601)
 
 
-def posterior_from_loss(loss: Any) -> LossCalibration:
+def posterior_from_loss(
+    loss: Any, *, from_logits: bool = True, loss_from_logits: bool | None = None
+) -> LossCalibration:
     """Return the layer that turns logits trained under a binary loss into probabilities.
 
     As `LossCalibration`, which it makes; it can be called on arrays, and put behind a model.
 
     Args:
         loss: a Keras loss or its name.
+        from_logits: whether the layer is given logits, or the probabilities of a sigmoid.
+        loss_from_logits: as `LossCalibration`; needed for losses of your own.
 
     Raises:
         ValueError: for a loss that cannot be inverted.
@@ -38,7 +42,7 @@ def posterior_from_loss(loss: Any) -> LossCalibration:
         >>> round(float(posterior(np.array([[0.0]]))[0, 0]), 3)
         0.05
     """
-    return LossCalibration(loss)
+    return LossCalibration(loss, from_logits=from_logits, loss_from_logits=loss_from_logits)
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
@@ -57,6 +61,8 @@ class LossCalibration(CalibrationLayer):
             alone.
         from_logits: whether logits come, instead of the probabilities of a sigmoid.
             *Probabilities leave in any case.*
+        loss_from_logits: whether the loss itself compares logits; needed for losses of your own.
+            None: losses with an argument ``from_logits`` take them, others of Keras do not.
         **kwargs: as `keras.layers.Layer`.
 
     Shapes:
@@ -82,11 +88,19 @@ class LossCalibration(CalibrationLayer):
 
     gives_probabilities = True
 
-    def __init__(self, loss: Any, *, from_logits: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        loss: Any,
+        *,
+        from_logits: bool = True,
+        loss_from_logits: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
         kwargs.pop("multi_label", None)
         super().__init__(from_logits=from_logits, multi_label=True, **kwargs)
         self.loss = keras.losses.get(loss)
-        self._of_logits, self._takes_logits = _of_logits(self.loss)
+        self.loss_from_logits = loss_from_logits
+        self._of_logits, self._takes_logits = _of_logits(self.loss, loss_from_logits)
         self._dtype = getattr(self._of_logits, "dtype", None) or self.compute_dtype
         self._check()
 
@@ -106,7 +120,11 @@ class LossCalibration(CalibrationLayer):
         """Return the constructor arguments."""
         config = super().get_config()
         config.pop("multi_label")
-        return {**config, "loss": keras.saving.serialize_keras_object(self.loss)}
+        return {
+            **config,
+            "loss": keras.saving.serialize_keras_object(self.loss),
+            "loss_from_logits": self.loss_from_logits,
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> LossCalibration:
@@ -116,15 +134,27 @@ class LossCalibration(CalibrationLayer):
 
     def _posterior(self, z: Tensor) -> Tensor:
         negative, positive = (self._slope(z, ops.full_like(z, target)) for target in (0.0, 1.0))
+        # Where both slopes have faded out, the logit alone says which it is.
+        total = negative - positive
+        none = total == 0.0
+        sure = ops.cast(z > 0.0, z.dtype)
+        posterior = ops.where(none, sure, negative / ops.where(none, 1.0, total))
         # Where labels are smoothed no probability learns a logit beyond those of 0 and 1.
-        return ops.clip(ops.divide_no_nan(negative, negative - positive), 0.0, 1.0)
+        return ops.clip(posterior, 0.0, 1.0)
 
     def _slope(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the slopes at logits, for the targets y; those in p for a loss of probabilities.
+
+        From the slopes in p the factor p (1 - p) is missing, which would cancel, but fades to 0.
+        """
         column, targets = (ops.reshape(t, (-1, 1)) for t in (z, y))
+        # Adding 0 takes the logits off the tensor, that Keras' losses would find on it.
+        given = column if self._takes_logits else ops.sigmoid(column) + 0.0
 
         def values(given: Tensor) -> Tensor:
-            call = getattr(self._of_logits, "call", self._of_logits)
-            found = call(targets, given if self._takes_logits else ops.sigmoid(given))
+            found = getattr(self._of_logits, "call", self._of_logits)(targets, given)
+            if len(found.shape) == 2 and found.shape[-1] == 1:
+                found = ops.squeeze(found, -1)
             if len(found.shape) != 1:
                 raise bad_value(
                     "loss",
@@ -134,7 +164,7 @@ class LossCalibration(CalibrationLayer):
                 )
             return found
 
-        return ops.reshape(slopes(values, column), ops.shape(z))
+        return ops.reshape(slopes(values, given), ops.shape(z))
 
     def _check(self) -> None:
         """Try the loss out, and say where it cannot be inverted."""
@@ -145,11 +175,11 @@ class LossCalibration(CalibrationLayer):
                 np.asarray(ops.convert_to_numpy(self._slope(z, y)), np.float64)
                 for y in (ops.zeros_like(z), ops.ones_like(z), mixed)
             )
-        except ValueError as error:
+        except Exception as error:  # Whatever a loss raises that is given what it does not take.
             raise bad_value(
                 "loss",
                 expected="a loss of one logit and a target of 0 or 1",
-                received=f"{_name(self.loss)}: {error}",
+                received=f"{_name(self.loss)}: {str(error)[:300]}",
                 remedy="Losses of several classes have FocalCalibration and PriorCorrection.",
             ) from error
         apart = np.where(ops.convert_to_numpy(mixed) == 1, positive, negative)
@@ -176,23 +206,29 @@ class LossCalibration(CalibrationLayer):
                 f"and 1 have slopes {negative[at]:.3g} and {positive[at]:.3g}, "
                 + ("and tell nothing" if flat.any() else "as at another logit"),
                 remedy="Calibrate on held-out rows instead: VectorScaling or IsotonicCalibration. "
-                "AsymmetricLoss needs margin=0.",
+                "AsymmetricLoss needs margin=0; losses of several classes have FocalCalibration "
+                "and PriorCorrection.",
             )
 
 
-def _of_logits(loss: Any) -> tuple[Any, bool]:
+def _of_logits(loss: Any, said: bool | None) -> tuple[Any, bool]:
     """Return the loss made to take logits where it can, and whether it does."""
-    if not isinstance(loss, keras.losses.Loss):
-        return loss, False
-    config = loss.get_config()
+    config = loss.get_config() if isinstance(loss, keras.losses.Loss) else {}
     if "from_logits" in config:
         return type(loss).from_config({**config, "from_logits": True}), True
-    if "loss" in config:  # A loss around another.
-        inner, takes_logits = _of_logits(loss.loss)
-        if takes_logits:
-            stored = keras.saving.serialize_keras_object(inner)
-            return type(loss).from_config({**config, "loss": stored}), True
-    return loss, "logit" in str(getattr(loss, "name", "")) and "from_logits" not in config
+    if isinstance(config.get("loss"), dict):  # A loss around another.
+        inner, takes_logits = _of_logits(loss.loss, said)
+        stored = keras.saving.serialize_keras_object(inner)
+        return type(loss).from_config({**config, "loss": stored}), takes_logits
+    own = not str(getattr(loss, "__module__", "")).startswith(("keras.", "tfimbalance."))
+    if said is None and (own and type(loss).__module__.split(".")[0] not in ("keras",)):
+        raise bad_value(
+            "loss_from_logits",
+            expected="True or False for a loss that does not say what it compares",
+            received=f"None, for {_name(loss)}",
+            remedy="True if it takes logits, False if it takes probabilities.",
+        )
+    return loss, bool(said)
 
 
 def _name(loss: Any) -> str:

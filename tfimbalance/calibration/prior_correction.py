@@ -89,7 +89,8 @@ class PriorCorrection(CalibrationLayer):
         multi_label: bool = False,
         **kwargs: Any,
     ) -> None:
-        given = (train_priors, target_priors)
+        given = _alike(train_priors, target_priors)
+        train_priors, target_priors = given
         multi_label = multi_label or any(
             isinstance(p, ClassStatistics) and p.multi_label for p in given
         )
@@ -129,6 +130,19 @@ class PriorCorrection(CalibrationLayer):
             "train_priors": self.train_priors,
             "target_priors": self.target_priors,
         }
+
+
+def _alike(train: Any, target: Any) -> tuple[Any, Any]:
+    """Write one number as the priors of two classes, where the other prior is of those."""
+    of_labels = [is_per_label(p) for p in (train, target)]
+    if sum(of_labels) == 1:
+        number, other = (train, target) if of_labels[0] else (target, train)
+        size = other.num_classes if isinstance(other, ClassStatistics) else len(other)
+        if size == 2 and not isinstance(number, ClassStatistics):
+            rate = float(positive_priors(number))
+            pair = [1.0 - rate, rate]
+            return (pair, target) if of_labels[0] else (train, pair)
+    return train, target
 
 
 def _as_list(priors: Any, multi_label: bool) -> Any:

@@ -18,6 +18,8 @@ _CALIBRATE = (
 # Without labels a larger change of the odds is a sign of scores that are not calibrated, not of
 # another population: focal outputs at 5% positives lead to 97%, odds of 600 times as much.
 _MOST_SHIFT = 100.0
+# Rows of a class that have to be expected before their absence says anything.
+_EXPECTED = 20.0
 # A sum of residuals this many standard errors from 0, and a tenth of the rate: not calibrated.
 _MOST_Z, _MOST_SHARE = 5.0, 0.1
 
@@ -36,7 +38,8 @@ def estimate_priors(
 
     Use it when a model meets another population (another country, next month), and hand the result
     to `PriorCorrection` as ``target_priors``. It assumes that rows *within* a class look as they
-    did in training, and needs calibrated predictions: raw outputs of focal loss or of re-balanced
+    did in training (where they do not, expect a rare class to be off by a factor), and needs
+    calibrated predictions: raw outputs of focal loss or of re-balanced
     training lead it away. An estimate that leaves for 0 or 1, or that moves the odds of a class by
     more than 100, is refused; a smaller error cannot be seen without labels, so give ``held_out``
     rows of the population that ``train_priors`` are of. With them, any shift is allowed.
@@ -55,15 +58,16 @@ def estimate_priors(
 
     Returns:
         The priors: ``(num_classes,)``; ``()`` beside one number; ``(num_labels,)`` with
-        ``multi_label=True``. It holds 32 bytes an output of the predictions in memory.
+        ``multi_label=True``. A class of which there is no sign gets half a row, not 0. It holds 32
+        bytes an output of the predictions in memory.
 
     Shapes:
         y_pred: ``(rows, num_classes)``, ``(rows, 1)``, ``(rows,)``.
 
     Raises:
-        ValueError: for predictions that are not calibrated (a class whose estimate leaves for 0
-            or whose odds move by more than 100, or held-out rows that contradict the predictions),
-            and for those that do not converge.
+        ValueError: for predictions that are not calibrated (a class of which 20 rows or more are
+            to be expected and whose estimate leaves for 0, or whose odds move by more than 100, or
+            held-out rows that contradict the predictions), and for those that do not converge.
 
     Example:
         >>> import numpy as np
@@ -85,6 +89,10 @@ def estimate_priors(
         isinstance(train_priors, ClassStatistics) and train_priors.multi_label
     )
     if held_out is not None:
+        if not isinstance(held_out, (tuple, list)) or len(held_out) != 2:
+            raise bad_value(
+                "held_out", expected="(y_true, y_pred)", received=type(held_out).__name__
+            )
         _check_calibrated(*held_out, from_logits=from_logits, multi_label=multi_label)
     p = _probabilities(y_pred, from_logits=from_logits, multi_label=multi_label)
     per_label = multi_label or is_per_label(train_priors)
@@ -92,7 +100,7 @@ def estimate_priors(
 
     def estimate(p: FloatArray, train: FloatArray) -> FloatArray:
         found = _estimate(p, train, tolerance, max_iterations)
-        _check_shift(found, train, most_shift)
+        _check_shift(found, train, most_shift, len(p))
         return found
 
     if not per_label:
@@ -115,22 +123,23 @@ def estimate_priors(
 
 
 def _estimate(p: FloatArray, train: FloatArray, tolerance: float, most: int) -> FloatArray:
-    ratio, priors = p / train, train
+    ratio, priors, rows = p / train, train, len(p)
+    least = min(0.5 / rows, float(train.min()))
     for _ in range(most):
         ahead = priors * (ratio / (ratio @ priors)[:, None]).mean(axis=0)
-        # Less than half a row of a class: the likelihood has its maximum at 0.
-        gone = np.flatnonzero(ahead * len(p) < 0.5)
+        ahead = np.maximum(ahead, least)
+        ahead = ahead / ahead.sum()
+        gone = np.flatnonzero((ahead * rows < 0.75) & (train * rows >= _EXPECTED))
         if gone.size:
             raise bad_value(
                 "y_pred",
-                expected="predictions that are calibrated for `train_priors`, of rows of every "
-                "class",
-                received=f"{len(p)} rows from which the estimate of {some_classes(gone)} runs away "
-                "to 0",
+                expected="predictions that are calibrated for `train_priors`",
+                received=f"{rows} rows from which the estimate of {some_classes(gone)} runs away "
+                f"to 0, where {train[gone[0]] * rows:.0f} were to be expected",
                 remedy=f"{_CALIBRATE} If the class may be absent here, leave it out.",
             )
         if (np.abs(ahead - priors) <= tolerance * ahead).all():
-            return np.asarray(ahead / ahead.sum())
+            return np.asarray(ahead)
         priors = ahead
     raise bad_value(
         "y_pred",
@@ -141,8 +150,10 @@ def _estimate(p: FloatArray, train: FloatArray, tolerance: float, most: int) -> 
     )
 
 
-def _check_shift(found: FloatArray, train: FloatArray, most: float) -> None:
-    factor = found / (1.0 - found) * (1.0 - train) / train
+def _check_shift(found: FloatArray, train: FloatArray, most: float, rows: int) -> None:
+    # Of classes that are expected in a few rows, chance alone may say anything.
+    known = np.maximum(found, train) * rows >= _EXPECTED
+    factor = np.where(known, found / (1.0 - found) * (1.0 - train) / train, 1.0)
     far = int(np.argmax(np.abs(np.log(factor))))
     if not 1.0 / most <= factor[far] <= most:
         raise bad_value(
@@ -180,6 +191,14 @@ def _check_calibrated(y_true: Any, y_pred: Any, *, from_logits: bool, multi_labe
 def _probabilities(y_pred: Any, *, from_logits: bool, multi_label: bool) -> FloatArray:
     z = predictions(y_pred, from_logits=from_logits)
     if not from_logits:
+        total = z.sum(axis=1)
+        if not multi_label and z.shape[1] > 1 and (np.abs(total - 1.0) > 1e-2).any():
+            raise bad_value(
+                "y_pred",
+                expected="probabilities of classes, which add up to 1",
+                received=f"a sum of {total[np.argmax(np.abs(total - 1.0))]:g}",
+                remedy="Labels that do not exclude one another: multi_label=True.",
+            )
         return z
     if multi_label or z.shape[1] == 1:
         return np.asarray(0.5 * (1.0 + np.tanh(0.5 * z)))

@@ -118,17 +118,16 @@ class VectorScaling(CalibrationLayer):
             from_logits=self.from_logits,
             multi_label=self.multi_label,
         )
-        width = data.logits.shape[1]
-        # Logits of unit size make the problem round, whatever scale they come in.
-        size = np.maximum(np.abs(data.logits).mean(axis=0), 1e-12)
-        unit = data.logits / size
+        # Logits around 0 and of unit size make the problem round, whatever scale they come in.
+        center, size = data.logits.mean(axis=0), np.maximum(data.logits.std(axis=0), 1e-12)
+        unit = (data.logits - center) / size
 
         def nats(parameters: FloatArray) -> tuple[float, FloatArray]:
             scale, bias = np.split(parameters, 2)
             value, slope = mean_nats(scale * unit + bias, data)
             return value, np.concatenate([(slope * unit).sum(axis=0), slope.sum(axis=0)])
 
-        start = np.concatenate([size, np.zeros(width)])
+        start = np.concatenate([size, center])
         options = {"maxiter": 2_000, "ftol": 1e-14, "gtol": 1e-9}
         found = minimize(nats, start, jac=True, method="L-BFGS-B", options=options)
         scale, bias = np.split(found.x, 2)
@@ -147,7 +146,7 @@ class VectorScaling(CalibrationLayer):
         self.build(data.logits.shape)
         check_width("scale", self.scale.shape[0], data.logits)
         self.scale.assign(scale / size)
-        self.bias.assign(bias)
+        self.bias.assign(bias - scale * center / size)
         return self
 
     def get_config(self) -> dict[str, Any]:

@@ -17,32 +17,50 @@ from tfimbalance.statistics import ClassStatistics, class_statistics
 _MOST = 5.0
 
 
-def rate_z(stats: ClassStatistics, priors: FloatArray, num_samples: int | None = None) -> float:
-    """Return by how many standard errors the rates of some rows differ from the priors at most.
+def rate_z(
+    stats: ClassStatistics, priors: FloatArray, num_samples: int | None = None
+) -> FloatArray:
+    """Return by how many standard errors the rate of each class differs from its prior.
 
-    ``num_samples`` is how many rows the priors are of; None takes them as exact.
+    In square roots of counts, whose spread is 1/2 however few they are: the binomial's own standard
+    error calls one row of a class chance gave .01 a wonder, which in a long tail happens always.
+
+    Args:
+        stats: of the rows in question.
+        priors: of the natural rate.
+        num_samples: how many rows the priors are of; None takes them as exact.
     """
-    each = 1.0 / stats.num_samples + (1.0 / num_samples if num_samples else 0.0)
-    spread = np.sqrt(np.maximum(priors * (1.0 - priors) * each, 1e-300))
-    return float((np.abs(stats.priors - priors) / spread).max())
+    rows = stats.num_samples
+    # Of a frequent class, the rows of the others: both have the same error.
+    flipped = priors > 0.5
+    counts = np.where(flipped, rows - stats.counts, stats.counts)
+    expected = np.where(flipped, 1.0 - priors, priors) * rows
+    ratio = rows / num_samples if num_samples else 0.0
+    # The prior's own count is as uncertain: 3/8 makes its root as steady (Anscombe).
+    found, wanted = np.sqrt(counts + 0.375), np.sqrt(expected + 0.375 * max(ratio, 1.0))
+    return np.asarray(2.0 * np.abs(found - wanted) / np.sqrt(1.0 + ratio))
 
 
 def warn_of_rates(
-    stats: ClassStatistics, priors: FloatArray, num_samples: int | None, *, where: str
+    stats: ClassStatistics,
+    priors: FloatArray,
+    num_samples: int | None,
+    *,
+    where: str,
+    advice: str = "Re-sampled rows say nothing of probabilities, thresholds or precision: validate "
+    "at the natural rate. If it is another population, take its priors: target_priors.",
 ) -> float:
     """Warn if the classes are not as frequent as the priors say; return the distance."""
     z = rate_z(stats, priors, num_samples)
-    if z > _MOST:
-        ratio = np.maximum(stats.priors, 1e-300) / priors
-        off = int(np.argmax(np.abs(np.log(ratio))))
+    # Of two classes with the same distance, the rarer.
+    off = int(np.lexsort((priors, -z.round(6)))[0])
+    if z[off] > _MOST:
         warnings.warn(
             f"{where}: class {off} is {stats.priors[off]:.3g} of the rows, and {priors[off]:.3g} "
-            f"of the data that the priors are of, {z:.0f} standard errors apart. Re-sampled rows "
-            "say nothing of probabilities, thresholds or precision: validate at the natural rate. "
-            "If it is another population, take its priors: target_priors.",
+            f"of the data that the priors are of, {z[off]:.0f} standard errors apart. {advice}",
             stacklevel=3,
         )
-    return z
+    return float(z[off])
 
 
 def resampled(data: Any) -> ClassStatistics | None:

@@ -21,11 +21,14 @@ def served_model(
     output: str | None,
     from_logits: bool | None,
     multi_label: bool,
+    decides: bool = False,
 ) -> keras.Model:
     """Return the corrected model, or the model itself made to end in probabilities."""
     if correct is not None:
         return correct(model)
-    softmax = False if multi_label else None
+    # One output, several labels: the end of a subclassed model does not say which.
+    symbolic = bool(getattr(model, "inputs", None))
+    softmax = False if multi_label or (decides and not symbolic) else None
     return calibrated_model(model, [], output=output, from_logits=from_logits, softmax=softmax)
 
 
@@ -39,5 +42,12 @@ def as_columns(y_pred: Any) -> FloatArray:
             expected="finite predictions",
             received=f"{p[~np.isfinite(p)][0]}",
             remedy="Training has diverged: lower the learning rate, or clip gradients.",
+        )
+    if ((p < -1e-3) | (p > 1.0 + 1e-3)).any():
+        raise bad_value(
+            "model",
+            expected="a model of probabilities, in [0, 1]",
+            received=f"{p[(p < -1e-3) | (p > 1.0 + 1e-3)][0]:g}",
+            remedy="For a model of logits, from_logits=True.",
         )
     return p

@@ -55,7 +55,8 @@ class Cuts(NamedTuple):
     def threshold(self, cut: int) -> float:
         """Return a threshold that makes a cut, in float32 too: midway between two levels."""
         if cut == 0:
-            return float(np.nextafter(np.float32(self.levels[0]), np.float32(np.inf)))
+            highest = np.float32(max(self.levels[0], 1.0))  # Nothing is flagged elsewhere either.
+            return float(np.nextafter(highest, np.float32(np.inf)))
         lowest = float(self.levels[cut - 1])
         if cut == len(self.levels):
             return lowest
@@ -150,11 +151,11 @@ def choose(objective: Objective, cuts: Cuts) -> tuple[float, float]:
     value = float(values[best])
     if objective.calibrated is None or objective.gains is None:
         return cuts.threshold(best), value
-    known = objective.calibrated(value)
+    known = float(np.float32(objective.calibrated(value)))  # As the layer will compare it.
     cut = cuts.at(known)
     of_hit, of_alarm = objective.gains(cuts, best, value)
     hits, alarms = (abs(of[best] - of[cut]) for of in (cuts.hits, cuts.alarms))
     error = np.sqrt(cuts.row_weight * (hits * of_hit**2 + alarms * of_alarm**2))
     if value - values[cut] <= 3 * error:
-        return float(known), float(values[cut])
+        return known, float(values[cut])
     return cuts.threshold(best), value

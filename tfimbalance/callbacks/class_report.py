@@ -9,9 +9,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfimbalance._checks import FloatArray, bad_value, check_integer, check_number
+from tfimbalance._checks import (
+    FloatArray,
+    bad_value,
+    check_integer,
+    check_number,
+    check_same_length,
+)
 from tfimbalance._labels import as_array, class_ids, zero_one
-from tfimbalance._predictions import check_rows, predicted_batches
+from tfimbalance._predictions import Predicted, check_rows, head, predicted_batches
 from tfimbalance.callbacks._rates import check_natural
 from tfimbalance.callbacks._served import Correct, as_columns, served_model
 
@@ -106,7 +112,7 @@ class ClassReport(keras.callbacks.Callback):
         self._looked = False
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Correct the model: the result shares its weights, and follows them."""
+        """Correct the model (the result follows its weights), and try both out on a few rows."""
         self._served = served_model(
             self.model,
             self.correct,
@@ -114,6 +120,11 @@ class ClassReport(keras.callbacks.Callback):
             from_logits=self.from_logits,
             multi_label=self.multi_label,
         )
+        for rows in predicted_batches(
+            self._served, head(self.validation_data), output=self.output, batch_size=self.batch_size
+        ):
+            counts, _ = self._counted(rows)
+            self._names(counts.shape[1])
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Count, log and print."""
@@ -123,7 +134,7 @@ class ClassReport(keras.callbacks.Callback):
         )
         labels = []
         for rows in batches:
-            found, truth = self._counted(rows.y_true, as_columns(rows.y_pred), rows.sample_weight)
+            found, truth = self._counted(rows)
             counts = found if counts is None else counts + found
             if not self._looked and self.priors is not None:
                 labels.append(truth)
@@ -150,11 +161,21 @@ class ClassReport(keras.callbacks.Callback):
             for line in table
         )
 
-    def _counted(self, y_true: Any, p: FloatArray, weight: Any) -> tuple[FloatArray, Any]:
+    def _counted(self, rows: Predicted) -> tuple[FloatArray, Any]:
         """Return the weight of the rows of each class, of those said to be, and of the hits."""
+        p = as_columns(rows.y_pred)
         width = p.shape[1]
+        if len(self.threshold) not in (1, width):
+            raise bad_value(
+                "threshold",
+                expected=f"a number, or one for each of {width} labels",
+                received=f"{len(self.threshold)} numbers",
+            )
+        weight = rows.sample_weight
         each = np.ones(len(p)) if weight is None else np.asarray(weight, np.float64)
-        labels = as_array(y_true)
+        labels = as_array(rows.y_true)
+        if labels.ndim > 1 and labels.ndim == rows.y_pred.ndim - 1:
+            labels = labels.ravel()  # Sequences of ids.
         if self.multi_label:
             truth = zero_one(labels.reshape(p.shape), kind="multi-label", remedy="Threshold them.")
             said = p >= self.threshold
@@ -162,6 +183,7 @@ class ClassReport(keras.callbacks.Callback):
             return np.stack([(each[:, None] * part).sum(axis=0) for part in parts]), truth
         ids, _ = class_ids(labels, num_classes=max(width, 2))
         ids = ids.ravel()
+        check_same_length("y", len(ids), reference="predictions", expected=len(p))
         if width == 1:
             decided = (p[:, 0] >= self.threshold[0]).astype(np.int64)
         else:
@@ -174,13 +196,7 @@ class ClassReport(keras.callbacks.Callback):
         return np.stack([of_truth, of_said, hits]), ids
 
     def _report(self, counts: FloatArray) -> None:
-        names = self.class_names or [str(k) for k in range(counts.shape[1])]
-        if len(names) != counts.shape[1]:
-            raise bad_value(
-                "class_names",
-                expected=f"{counts.shape[1]} names, one a class",
-                received=f"{len(names)}",
-            )
+        names = self._names(counts.shape[1])
         with np.errstate(invalid="ignore"):
             recall, precision = counts[2] / counts[0], counts[2] / counts[1]
         self.rows = [
@@ -192,6 +208,14 @@ class ClassReport(keras.callbacks.Callback):
             }
             for k in np.argsort(-counts[0], kind="stable")
         ]
+
+    def _names(self, size: int) -> list[str]:
+        names = self.class_names or [str(k) for k in range(size)]
+        if len(names) != size:
+            raise bad_value(
+                "class_names", expected=f"{size} names, one a class", received=f"{len(names)}"
+            )
+        return names
 
     def _logs(self) -> dict[str, float]:
         recalls = np.array([row["recall"] for row in self.rows])

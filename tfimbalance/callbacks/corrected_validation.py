@@ -85,7 +85,8 @@ class CorrectedValidation(keras.callbacks.Callback):
             for metric in metrics:
                 metric.update_state(rows.y_true, rows.y_pred, rows.sample_weight)
             if not self._looked and self.priors is not None:
-                labels.append(rows.y_true)
+                sequence = rows.y_true.ndim == rows.y_pred.ndim - 1
+                labels.append(rows.y_true.ravel() if sequence else rows.y_true)
         if self.metrics is None:
             raise bad_value(
                 "validation_data", expected="at least one batch", received="an empty dataset"

@@ -61,8 +61,11 @@ class NaturalRate(keras.callbacks.Callback):
         if not isinstance(arrays, tuple) or len(arrays) < 2 or isinstance(arrays[1], dict):
             return None
         try:
+            labels = np.asarray(arrays[1])
+            if not self.multi_label and labels.ndim > 1 and labels.shape[-1] != len(self.priors):
+                labels = labels.ravel()  # Sequences of ids.
             return class_statistics(
-                np.asarray(arrays[1]), num_classes=None, multi_label=self.multi_label
+                labels, num_classes=len(self.priors), multi_label=self.multi_label
             )
         except (ValueError, TypeError):  # Labels of a kind that has no classes.
             return None

@@ -7,9 +7,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfimbalance._checks import bad_value, check_choice, check_number
-from tfimbalance._labels import zero_one
-from tfimbalance._predictions import check_rows, predict
+from tfimbalance._checks import (
+    bad_value,
+    check_choice,
+    check_number,
+    check_same_length,
+    check_sample_weight,
+)
+from tfimbalance._labels import as_array, zero_one
+from tfimbalance._predictions import check_rows, head, predict
 from tfimbalance.callbacks._rates import check_natural
 from tfimbalance.callbacks._served import Correct, as_columns, served_model
 from tfimbalance.callbacks._thresholds import (
@@ -62,11 +68,13 @@ class ThresholdTuner(keras.callbacks.Callback):
         batch_size: rows of arrays that are predicted at once.
 
     Attributes:
-        threshold: of the last epoch: a probability, or one a label; None before.
+        threshold: of the last epoch, or of the last model that was tuned or wrapped: a
+            probability, or one a label; None before.
         value: of the objective there.
 
     Logs:
-        ``val_threshold`` (of labels ``val_threshold_<k>``, up to ten) and ``val_tuned_<objective>``
+        ``val_threshold`` (of a second tuner ``val_threshold_<objective>``, of labels
+        ``val_threshold_<k>``, up to ten) and ``val_tuned_<objective>``
         (of labels their mean), which `keras.callbacks.EarlyStopping` behind it can monitor
         (``mode="max"``; ``"min"`` for the cost).
 
@@ -131,25 +139,33 @@ class ThresholdTuner(keras.callbacks.Callback):
         self._looked = False
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Correct the model: the result shares its weights, and follows them."""
+        """Correct the model (the result follows its weights), and try both out on a few rows."""
         self._served = self._probabilities(self.model)
+        self._read(self._served, head(self.validation_data))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Find the threshold for the model as it is now."""
-        self.tune(self._served)
+        self._tune(self._served)
         if logs is not None:
-            logs[f"val_tuned_{self._objective.name}"] = float(np.mean(self.value))
+            name = self._objective.name
+            logs[f"val_tuned_{name}"] = float(np.mean(self.value))
             if np.ndim(self.threshold) == 0:
-                logs["val_threshold"] = self.threshold
+                # Of a second tuner, whose threshold is another one.
+                key = f"val_threshold_{name}" if "val_threshold" in logs else "val_threshold"
+                logs[key] = self.threshold
             else:
                 for k, threshold in enumerate(self.threshold[: self._MOST_LOGGED]):
                     logs[f"val_threshold_{k}"] = float(threshold)
 
-    def tune(self, served: keras.Model) -> Any:
-        """Find the threshold of a model of probabilities, without training; return it."""
+    def tune(self, model: keras.Model) -> Any:
+        """Find the threshold of a trained model, corrected as in training; return it."""
+        return self._tune(self._probabilities(model))
+
+    def _read(self, served: keras.Model, data: Any) -> tuple[Any, Any, Any]:
+        """Return labels, probabilities and weights, checked."""
         rows = predict(
             served,
-            self.validation_data,
+            data,
             argument="validation_data",
             output=self.output,
             batch_size=self.batch_size,
@@ -162,15 +178,22 @@ class ThresholdTuner(keras.callbacks.Callback):
                 received=f"False for {p.shape[1]} outputs",
                 remedy="A softmax of several classes decides by the largest probability.",
             )
+        labels = as_array(rows.y_true)
+        check_same_length("y", labels.size, reference="predictions", expected=p.size)
         hit = zero_one(
-            np.asarray(rows.y_true).reshape(p.shape),
+            labels.reshape(p.shape),
             kind="binary",
             remedy="Labels of 0 and 1 are needed: y == the class in question.",
         )
+        return hit, p, rows.sample_weight
+
+    def _tune(self, served: keras.Model | None) -> Any:
+        assert served is not None  # Made at the start of training.
+        hit, p, weight = self._read(served, self.validation_data)
         if not self._looked:
             self._looked = True
             check_natural(hit if self.multi_label else hit[:, 0], self.validation_data, self.priors)
-        weight = np.ones(len(p)) if rows.sample_weight is None else rows.sample_weight
+        weight = check_sample_weight(np.ones(len(p)) if weight is None else weight, rows=len(p))
         found = [self._chosen(hit[:, k], p[:, k], weight, k) for k in range(p.shape[1])]
         thresholds, values = (np.array(column) for column in zip(*found, strict=True))
         one = not self.multi_label
@@ -179,19 +202,16 @@ class ThresholdTuner(keras.callbacks.Callback):
         return self.threshold
 
     def wrap(self, model: keras.Model) -> keras.Model:
-        """Return the model with the threshold behind it: it returns 0 and 1, int32.
+        """Return the model with its threshold behind it: it returns 0 and 1, int32.
+
+        The threshold is found once more, for the model as it is: `EarlyStopping` may have restored
+        the weights of an earlier epoch.
 
         It saves, loads (after ``import tfimbalance``) and exports as any Keras model, and shares
         the weights of ``model``. With ``correct``, the correction is in it.
         """
-        if self.threshold is None:
-            raise bad_value(
-                "threshold",
-                expected="a threshold that has been found",
-                received="none",
-                remedy="Pass the callback to fit, or call tune(model of probabilities).",
-            )
         served = self._probabilities(model)
+        self._tune(served)
         layer = Threshold(np.asarray(self.threshold).tolist())
         if self.output is not None:
             decided = {**served.output, self.output: layer(served.output[self.output])}
@@ -207,14 +227,16 @@ class ThresholdTuner(keras.callbacks.Callback):
             output=self.output,
             from_logits=self.from_logits,
             multi_label=self.multi_label,
+            decides=True,
         )
 
     def _chosen(self, hit: Any, p: Any, weight: Any, label: int) -> tuple[float, float]:
-        if hit.all() or not hit.any():
+        counted = hit[weight > 0]
+        if counted.all() or not counted.any():
             raise bad_value(
                 "validation_data",
-                expected="rows of both classes",
-                received=f"{len(hit)} rows, all {int(hit[0])}"
+                expected="rows of both classes that weigh something",
+                received=f"{len(counted)} rows, all {int(counted[0])}"
                 + (f" for label {label}" if self.multi_label else ""),
                 remedy="Hold out more rows, or stratify the split.",
             )

@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import ops
 
-from tfimbalance._tensors import logits_of
+from tfimbalance._tensors import is_linear, logits_of, operation_of
 
 Tensor = Any
 
@@ -30,7 +30,7 @@ def to_logits(y_pred: Tensor, *, from_logits: bool, activation: str, dtype: str)
         return ops.cast(y_pred, dtype)
     if found is not None:
         return ops.cast(found, dtype)
-    if _is_linear(y_pred):
+    if is_linear(y_pred):
         _warn(
             "looks like the output of a linear layer",
             "probabilities",
@@ -44,7 +44,7 @@ def _recovered(y_pred: Tensor, activation: str) -> Tensor | None:
 
     A TensorFlow graph tells which activation it was. Elsewhere Keras' mark is all there is.
     """
-    operation = _operation(y_pred)
+    operation = operation_of(y_pred)
     kind = getattr(operation, "type", None)
     if kind == activation and len(operation.inputs) == 1:
         return operation.inputs[0]
@@ -56,23 +56,6 @@ def _recovered(y_pred: Tensor, activation: str) -> Tensor | None:
         )
         return None
     return getattr(y_pred, "_keras_logits", None)
-
-
-def _operation(tensor: Tensor) -> Any:
-    """Return what made a TensorFlow graph tensor, looking through casts; None elsewhere."""
-    # An eager tensor raises AttributeError; mixed precision puts a cast behind the activation.
-    operation: Any = getattr(tensor, "op", None)
-    while getattr(operation, "type", None) == "Cast":
-        operation = operation.inputs[0].op
-    return operation
-
-
-def _is_linear(y_pred: Tensor) -> bool:
-    """Tell the output of a linear layer: taken for probabilities, half of it is negative."""
-    operation = _operation(y_pred)
-    kind = getattr(operation, "type", None)
-    inputs = [tensor.op.type for tensor in operation.inputs] if kind == "AddV2" else [kind]
-    return bool({"MatMul", "BatchMatMulV2", "BiasAdd"} & set(inputs))
 
 
 def _warn(what: str, taken_for: str, remedy: str) -> None:

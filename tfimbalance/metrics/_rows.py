@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from tfimbalance._checks import bad_value
-from tfimbalance._tensors import align, as_float, is_sparse, logits_of, sparse_ids
+from tfimbalance._tensors import align, as_float, is_linear, is_sparse, logits_of, sparse_ids
 
 Tensor = Any
 
@@ -90,6 +91,13 @@ class Rows:
         dtype: str,
     ) -> Rows:
         """Read a batch; its kind follows from static shapes and flags, never from values."""
+        if not from_logits and is_linear(y_pred):
+            warnings.warn(
+                "y_pred looks like the output of a linear layer, but the metric takes it for "
+                "probabilities. Pass from_logits=True to the metric, or change the end of the "
+                "model.",
+                stacklevel=2,
+            )
         mask = getattr(y_pred, "_keras_mask", None)
         y_pred = as_float(y_pred)
         y_true = y_true if ops.is_tensor(y_true) else ops.convert_to_tensor(y_true)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -96,6 +96,8 @@ class TensorBoardReport(keras.callbacks.Callback):
             batches of these, at the natural rate.
         log_dir: directory of the run. That of ``keras.callbacks.TensorBoard`` will do, which writes
             into folders of its own below it.
+        correct: a function of the model that returns the one to draw, such as
+            `tfimbalance.Rebalance.corrected`; None: the model as it is.
         every: epochs from one page to the next.
         name: tag of the pictures.
         before: as for `report`.
@@ -125,6 +127,7 @@ class TensorBoardReport(keras.callbacks.Callback):
         validation_data: Any,
         log_dir: Any,
         *,
+        correct: Callable[[keras.Model], keras.Model] | None = None,
         every: int = 1,
         name: str = "report",
         before: Any = None,
@@ -142,6 +145,7 @@ class TensorBoardReport(keras.callbacks.Callback):
         check_rows(validation_data, argument="validation_data")
         self.validation_data = validation_data
         self.log_dir = str(log_dir)
+        self.correct = correct
         self.every = check_integer("every", every, minimum=1)
         self.name = name
         self._options = Options(
@@ -156,12 +160,14 @@ class TensorBoardReport(keras.callbacks.Callback):
             title,
         )
         self._writer: Any = None
+        self._drawn: Any = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Refuse a model that the page cannot be made of, and open the file."""
         import tensorflow as tf
 
-        check_model(self.model, self._options)
+        self._drawn = self.model if self.correct is None else self.correct(self.model)
+        check_model(self._drawn, self._options)
         self._writer = tf.summary.create_file_writer(self.log_dir)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -173,13 +179,13 @@ class TensorBoardReport(keras.callbacks.Callback):
         # Not pyplot's: no window opens, and nothing keeps the figure alive afterwards.
         figure = Figure(figsize=SIZE, layout="constrained")
         rows = predict(
-            self.model,
+            self._drawn,
             self.validation_data,
             argument="validation_data",
             batch_size=self._options.batch_size,
         )
         try:
-            draw(figure, self.model, rows, self._options, epoch=epoch)
+            draw(figure, self._drawn, rows, self._options, epoch=epoch)
         except ValueError as error:  # A picture is no reason to end training.
             warnings.warn(f"TensorBoardReport: no page of epoch {epoch + 1}. {error}", stacklevel=2)
             return

@@ -22,12 +22,15 @@ def warn_of_double_correction(odds: Odds, *, from_scheme: bool) -> None:
         odds: of the plan.
         from_scheme: whether class weights follow from what is sampled.
     """
-    rare = int(np.argmin(odds.priors))
     top = int(np.argmax(odds.priors))
-    goal = odds.even()[rare]
-    prior, effective = odds.priors[rare], odds.effective()[rare]
-    if prior >= goal:
+    goal, effective = odds.even(), odds.effective()
+    below = odds.priors < goal
+    if not below.any():
         return
+    # The class that ends furthest above its even share, and else the rarest.
+    over = np.where(below, effective / goal, 0.0)
+    rare = int(np.argmax(over)) if over.max() > _OVERSHOT else int(np.argmin(odds.priors))
+    prior = odds.priors[rare]
     factors = {
         _SHORT.get(s.name, s.name): float(s.factor[rare])
         if odds.multi_label
@@ -36,10 +39,10 @@ def warn_of_double_correction(odds: Odds, *, from_scheme: bool) -> None:
     }
     raising = {name: factor for name, factor in factors.items() if factor > 1 + 1e-6}
     text = f"a prior of {decimal(prior)} into"
-    if len(raising) > 1 and effective > _OVERSHOT * goal:
+    if len(raising) > 1 and over.max() > _OVERSHOT:
         product = " and ".join(f"{name} {_TIMES} {f:.3g}" for name, f in raising.items())
         _warn(
-            f"{product} turn {text} {decimal(effective)} (class {rare}). One of them at full "
+            f"{product} turn {text} {decimal(effective[rare])} (class {rare}). One of them at full "
             "strength is enough; class_weight as a scheme and tau refer to what is sampled. "
             "`corrected` undoes it all the same, but the model is trained for a world as far off "
             "as the first one."
@@ -49,7 +52,7 @@ def warn_of_double_correction(odds: Odds, *, from_scheme: bool) -> None:
         (name, once), rest = next(iter(raising.items())), " and ".join(idle)
         twice = prior / (1 - prior) * once**2
         _warn(
-            f"{rest} of what is sampled change nothing: the sampling balances the classes already. "
+            f"what is sampled leaves nothing to {rest}: the sampling balances the classes already. "
             f"Both at full strength, {name} {_TIMES} {once:.3g} and {rest} {_TIMES} {once:.3g}, "
             f"would turn {text} {decimal(twice / (1 + twice))}."
         )

@@ -15,6 +15,7 @@ from tfimbalance._checks import (
     some_classes,
 )
 from tfimbalance.data._shares import resolve_shares
+from tfimbalance.offsets import class_priors, positive_priors
 from tfimbalance.rebalance.audit import Strategy
 from tfimbalance.statistics import ClassStatistics
 from tfimbalance.weights import SCHEMES, class_weights
@@ -108,22 +109,16 @@ class Odds:
                 )
             several = np.full_like(self.priors, rate)
             target = several if self.multi_label else np.array([1.0 - rate, rate])
+        elif self.multi_label:
+            target = positive_priors(target_priors, argument="target_priors")
         else:
-            target = per_class("target_priors", target_priors)
-            target = target if self.multi_label else target / max(target.sum(), 1e-300)
+            target = class_priors(target_priors, argument="target_priors")
         if len(target) != len(self.priors):
             raise bad_value(
                 "target_priors",
                 expected=f"{len(self.priors)} priors, one a class",
                 received=f"{len(target)}",
             )
-        _check(
-            "target_priors",
-            (target <= 0) | (target >= 1),
-            expected="priors between 0 and 1, none of them 0",
-            received="another for",
-            remedy="A class that cannot come is left out of the output instead.",
-        )
         return target
 
     def _sampled(self, statistics: ClassStatistics, class_shares: Any) -> FloatArray:

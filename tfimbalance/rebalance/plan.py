@@ -17,6 +17,7 @@ from tfimbalance.callbacks._rates import resampled, warn_of_rates
 from tfimbalance.data import balanced_batches, balanced_stream, class_sampling
 from tfimbalance.losses import BinaryFocalLoss, BinaryLogitAdjustedLoss, LogitAdjustedLoss
 from tfimbalance.rebalance._double import warn_of_double_correction
+from tfimbalance.rebalance._loss import PlanLoss
 from tfimbalance.rebalance._odds import Odds
 from tfimbalance.rebalance.audit import Audit
 from tfimbalance.statistics import ClassStatistics, class_statistics
@@ -85,7 +86,7 @@ class Rebalance:
         focal_gamma: float = 0.0,
         activation: str | None = None,
     ) -> None:
-        self.statistics = stats if isinstance(stats, ClassStatistics) else class_statistics(stats)
+        self.statistics = stats if isinstance(stats, ClassStatistics) else _counted(stats)
         self.class_shares = class_shares
         self.tau = check_number("tau", tau)
         self.focal_gamma = check_number("focal_gamma", focal_gamma, minimum=0.0)
@@ -105,7 +106,9 @@ class Rebalance:
                 which goes to `balanced_stream`.
             y: labels; None beside a dataset.
             batch_size: rows a batch.
-            **kwargs: to those two: ``seed``, ``sample_weight``, ``labels`` and so on.
+            **kwargs: to those two: ``seed``, ``sample_weight``, ``labels`` and so on. Sample
+                weights that differ between classes are class weights of which the plan knows
+                nothing. Rates of streams, and of ``in_graph=True``, are not compared with the plan.
 
         Returns:
             A `tf.data.Dataset` for ``fit``.
@@ -131,8 +134,21 @@ class Rebalance:
         batches = balanced_batches(x, y, batch_size=batch_size, class_shares=shares, **kwargs)
         if not kwargs.get("in_graph"):
             read = class_sampling(batches).read
-            if read.num_classes == self.statistics.num_classes:
-                self._compare(read, "the rows of dataset()")
+            if read.num_classes != self.statistics.num_classes:
+                raise bad_value(
+                    "y",
+                    expected=f"the {self.statistics.num_classes} classes of the plan",
+                    received=f"labels of {read.num_classes} classes, counts {read.counts.tolist()}",
+                    remedy="Labels are class ids 0, 1, 2, ...; the plan is made of the same ones.",
+                )
+            warn_of_rates(
+                read,
+                self.priors,
+                self.statistics.num_samples,
+                where="the rows of dataset()",
+                advice="The plan corrects for the rates that it was made of: make it of the labels "
+                "of these rows.",
+            )
         return batches
 
     def loss(self, *, from_logits: bool = False, **kwargs: Any) -> keras.losses.Loss:
@@ -147,6 +163,15 @@ class Rebalance:
             `LogitAdjustedLoss` for a softmax (class ids or one-hot rows), `BinaryLogitAdjustedLoss`
             or `BinaryFocalLoss` for sigmoids; strategies that are not in the plan have strength 0.
         """
+        unknown = sorted(set(kwargs) - {"reduction", "name", "dtype", "ignore_class"})
+        if unknown:
+            raise bad_value(
+                unknown[0],
+                expected="reduction, name, dtype or ignore_class",
+                received=f"{unknown[0]}={kwargs[unknown[0]]!r}",
+                remedy="What changes the odds belongs to the plan, which undoes it: "
+                "Rebalance(..., class_weight=..., tau=..., focal_gamma=...).",
+            )
         kwargs = {"from_logits": from_logits, "gamma": self.focal_gamma, **kwargs}
         if self.activation == "softmax":
             return LogitAdjustedLoss(
@@ -190,11 +215,15 @@ class Rebalance:
             batch_size: rows of arrays that are predicted at once.
 
         Returns:
-            `NaturalRate`, and with ``validation_data`` `CorrectedValidation`, which logs
+            `NaturalRate`, one that warns if the compiled loss is not that of the plan, and with
+            ``validation_data`` `CorrectedValidation`, which logs
             ``val_corrected_normalized_entropy`` for `keras.callbacks.EarlyStopping`
             (``mode="min"``).
         """
-        watch: list[keras.callbacks.Callback] = [NaturalRate(self.statistics)]
+        watch: list[keras.callbacks.Callback] = [
+            NaturalRate(self.statistics),
+            PlanLoss(self.loss(), output=output),
+        ]
         if validation_data is None:
             return watch
 
@@ -232,21 +261,29 @@ class Rebalance:
             )
         return self._compare(found, "validation data")
 
-    def layers(self, *, from_logits: bool = False, target_priors: Any = None) -> list[Any]:
+    def layers(
+        self, *, from_logits: bool = False, target_priors: Any = None, prefix: str = ""
+    ) -> list[Any]:
         """Return the corrections in their order: adjustment, focal loss, weights and sampling.
 
         Args:
             from_logits: whether logits come (and leave).
             target_priors: the prior where the model is used; None: that of the data.
+            prefix: of the names of the layers.
         """
-        odds, kind = self._odds, {"from_logits": from_logits, "multi_label": self._odds.multi_label}
+        odds = self._odds
+        kind = {"from_logits": from_logits, "multi_label": odds.multi_label}
+        adjustment, focal, prior = (
+            f"{prefix}{name}"
+            for name in ("logit_adjustment", "focal_calibration", "prior_correction")
+        )
         layers: list[Any] = []
         if self.tau:
-            layers.append(_correction("logit_adjustment", odds.even(), odds.adjustment(), kind))
+            layers.append(_correction(adjustment, odds.even(), odds.adjustment(), kind))
         if self.focal_gamma:
-            layers.append(FocalCalibration(self.focal_gamma, name="focal_calibration", **kind))
+            layers.append(FocalCalibration(self.focal_gamma, name=focal, **kind))
         learned, target = odds.effective(adjusted=False), odds.target(target_priors)
-        layers.append(_correction("prior_correction", learned, target, kind))
+        layers.append(_correction(prior, learned, target, kind))
         return [layer for layer in layers if layer is not None]
 
     def corrected(
@@ -273,14 +310,21 @@ class Rebalance:
             ValueError: for a model of another number of outputs than the plan, one whose end does
                 not show whether it gives logits, or one that is corrected already.
         """
+        if output is None and isinstance(getattr(model, "output_shape", None), dict):
+            raise bad_value(
+                "output",
+                expected=f"one of the outputs {list(model.output_shape)}",
+                received=None,
+            )
         logits = from_logits if output is not None else check_from_logits(model, from_logits)
         if logits is None:
             raise bad_value("from_logits", expected=f"True or False of {output!r}", received=None)
         self._check_width(model, output)
-        _check_not_corrected(model)
+        prefix = "" if output is None else f"{output}_"
+        _check_not_corrected(model, prefix)
         return calibrated_model(
             model,
-            self.layers(from_logits=logits, target_priors=target_priors),
+            self.layers(from_logits=logits, target_priors=target_priors, prefix=prefix),
             output=output,
             from_logits=logits,
             softmax=self.activation == "softmax",
@@ -341,10 +385,21 @@ class Rebalance:
             )
 
 
-def _check_not_corrected(model: keras.Model) -> None:
-    """Refuse to undo twice what was done once."""
+def _counted(labels: Any) -> ClassStatistics:
+    try:
+        return class_statistics(labels)
+    except ValueError as error:
+        hint = "Labels that do not exclude one another: tfi.class_statistics(y, multi_label=True)."
+        raise ValueError(f"Rebalance: {error} {hint}") from error
+
+
+def _check_not_corrected(model: keras.Model, prefix: str) -> None:
+    """Refuse to undo twice what was done once, to this output."""
     for layer in getattr(model, "layers", []):
-        if isinstance(layer, (PriorCorrection, FocalCalibration)):
+        if isinstance(layer, keras.Model):
+            _check_not_corrected(layer, prefix)
+        is_ours = isinstance(layer, (PriorCorrection, FocalCalibration))
+        if is_ours and layer.name.startswith(prefix):
             raise bad_value(
                 "model",
                 expected="the model as it was trained",
