@@ -867,6 +867,11 @@ def test_reliability_of_one_prediction_for_all(log):
     for p in np.geomspace(1e-7, 0.9, 40):
         for spread in (0.0, 1e-16):
             ax = plots.reliability(y, p * (1 + spread * np.arange(300)), log=log)
+            heights, edges, _ = next(
+                patch.get_data() for patch in ax.patches if hasattr(patch, "get_data")
+            )
+            assert (np.diff(edges) > 0).all()
+            assert np.count_nonzero(heights) >= 1
             plt.close(ax.figure)
 
 

@@ -12,7 +12,7 @@ from tfimbalance._checks import bad_value
 _PASSING = ("Activation", "Dropout", "Flatten", "Identity", "Reshape", "ActivityRegularization")
 
 # Layers whose ``activation`` is the last thing that they do.
-_ENDING = ("Dense", "EinsumDense", "Conv", "DepthwiseConv", "SeparableConv", "Activation", "Cosine")
+_ENDING = ("Dense", "EinsumDense", "Conv", "DepthwiseConv", "SeparableConv", "Activation")
 
 
 def last_activation(model: keras.Model) -> str | None:

@@ -90,12 +90,17 @@ def is_sparse(y_true: Tensor, y_pred: Tensor) -> bool:
     return true_rank == pred_rank - 1 or (true_rank == pred_rank and y_true.shape[-1] == 1)
 
 
-def sparse_ids(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Give class ids the shape of the prediction without its class axis, as integers."""
+def sparse_targets(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """Give class ids the shape of the prediction without its class axis, in their own dtype."""
     if len(y_true.shape) == len(y_pred.shape) and y_true.shape[-1] == 1:
         y_true = ops.squeeze(y_true, -1)
     check_shapes(tuple(y_true.shape), tuple(y_pred.shape[:-1]), y_true, y_pred)
-    return ops.cast(y_true, "int32")
+    return y_true
+
+
+def sparse_ids(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """Give class ids the shape of the prediction without its class axis, as integers."""
+    return ops.cast(sparse_targets(y_true, y_pred), "int32")
 
 
 def check_shapes(

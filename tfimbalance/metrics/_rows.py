@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from tfimbalance._checks import bad_value
-from tfimbalance._tensors import align, as_float, is_linear, is_sparse, logits_of, sparse_ids
+from tfimbalance._tensors import align, as_float, is_linear, is_sparse, logits_of, sparse_targets
 
 Tensor = Any
 
@@ -105,7 +105,7 @@ class Rows:
         width = _width(y_pred, multi_label)
         kind = "labels" if multi_label else "binary" if width == 1 else "classes"
         sparse = kind == "classes" and is_sparse(y_true, y_pred)
-        target = _sparse(y_true, y_pred) if sparse else align(y_true, y_pred)
+        target = sparse_targets(y_true, y_pred) if sparse else align(y_true, y_pred)
         target = ops.reshape(target, (-1,) if sparse else (-1, width))
         weight = _row_weights(sample_weight, mask, y_pred)
         weight = refuse(
@@ -183,13 +183,6 @@ class Rows:
         if not self.from_logits:
             return logits_of(self.given, softmax=False, dtype=self.dtype)
         return _one_versus_rest(self.given) if self.kind == "classes" else self.given
-
-
-def _sparse(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Return class ids in the shape of the rows, in their own dtype."""
-    sparse_ids(y_true, y_pred)  # Checks the shape.
-    same_rank = len(y_true.shape) == len(y_pred.shape)
-    return ops.squeeze(y_true, -1) if same_rank and y_true.shape[-1] == 1 else y_true
 
 
 def _refuse_labels(target: Tensor, weight: Tensor, kind: str, width: int, *, soft: bool) -> Tensor:

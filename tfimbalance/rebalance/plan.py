@@ -259,7 +259,9 @@ class Rebalance:
                 num_classes=self.statistics.num_classes,
                 multi_label=self.statistics.multi_label,
             )
-        return self._compare(found, "validation data")
+        return warn_of_rates(
+            found, self.priors, self.statistics.num_samples, where="validation data"
+        )
 
     def layers(
         self, *, from_logits: bool = False, target_priors: Any = None, prefix: str = ""
@@ -362,9 +364,6 @@ class Rebalance:
                 received=repr(activation),
             )
         return activation
-
-    def _compare(self, found: ClassStatistics, where: str) -> float:
-        return warn_of_rates(found, self.priors, self.statistics.num_samples, where=where)
 
     def _check_width(self, model: keras.Model, output: str | None) -> None:
         shape = getattr(model, "output_shape", None)
