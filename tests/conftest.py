@@ -6,6 +6,13 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import keras
 import pytest
 import tensorflow as tf
+from hypothesis import settings
+
+# The same examples in every run, so that a change is judged by what it changed; to look for new
+# ones: pytest --hypothesis-profile=hunt
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.register_profile("hunt", max_examples=10_000, deadline=None)
+settings.load_profile("steady")
 
 # Two devices, so that a distribution strategy has something to distribute over.
 tf.config.set_logical_device_configuration(

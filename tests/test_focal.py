@@ -115,7 +115,7 @@ def test_alpha_weighs_the_positives():
     z=st.floats(-30, 30),
     gamma=st.sampled_from([1.0, 1.5, 2.0, 5.0]),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_soft_targets_give_quality_focal_loss(y, z, gamma):
     p = 1 / (1 + np.exp(-z))
     # log(p) and log(1 - p) without losing the small one.

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -80,7 +80,6 @@ def test_multi_label(as_dataset):
     hnp.arrays(np.int64, st.integers(1, 60), elements=st.integers(0, 4)),
     st.lists(st.integers(0, 60), max_size=4),
 )
-@settings(deadline=None)
 def test_shards_add_up(labels, cuts):
     whole = tfi.class_statistics(labels, num_classes=5)
     shards = np.split(labels, sorted(min(c, len(labels)) for c in cuts))

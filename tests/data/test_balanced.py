@@ -31,7 +31,7 @@ def rows_of(dataset, epochs=1):
     steps=st.integers(1, 9),
     seed=st.integers(0, 5),
 )
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_quotas_are_exact_and_nothing_is_starved(counts, extra, steps, seed):
     x, y = data(*counts)
     k, batch_size = len(counts), len(counts) + extra

@@ -3,7 +3,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tfimbalance as tfi
@@ -17,7 +17,8 @@ def pairs(users=50, items=40, rows=600, seed=0):
 
 
 @given(st.lists(st.floats(0, 10), min_size=1, max_size=60).filter(lambda v: sum(v) > 1e-6))
-@settings(deadline=None, max_examples=200)
+# Two sums that are equal but for their rounding: the alias of a whole bucket went to another item.
+@example([0.0, 7.640972359204385, 0.6180339887498949, 0.0, 1.640972359204385, 6.618033988749895])
 def test_an_alias_table_has_exactly_its_probabilities(weights):
     p = np.array(weights) / sum(weights)
     table, n = AliasTable(p), len(p)

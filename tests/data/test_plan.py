@@ -69,7 +69,7 @@ def test_an_order_does_not_remember_the_one_before():
     run=st.sampled_from([1, 1, 4, 100]),
     first=st.integers(0, 10**9),
 )
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_a_graph_gives_the_same_rows(counts, extra, shares, run, first):
     ids = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
     batch_size = len(counts) + extra
@@ -89,7 +89,7 @@ def test_a_graph_gives_the_same_rows(counts, extra, shares, run, first):
     run=st.integers(1, 40),
     windows=st.integers(1, 5),
 )
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_runs_in_windows_have_every_row_once(counts, run, windows):
     order = Order(counts, run, run * windows)
     for k, count in enumerate(counts):

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tfimbalance.data._ops import NumPyOps
@@ -22,7 +22,6 @@ def problems(draw):
 
 
 @given(problems(), st.integers(0, 500))
-@settings(deadline=None, max_examples=200)
 def test_quotas(problem, first):
     counts, batch_size, class_shares = problem
     shares = resolve_shares(class_shares, counts)

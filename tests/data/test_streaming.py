@@ -30,7 +30,7 @@ def read(dataset):
     extra=st.integers(0, 40),
     seed=st.integers(0, 5),
 )
-@settings(deadline=None, max_examples=6)
+@settings(max_examples=6)
 def test_every_batch_has_its_quota(priors, extra, seed):
     k, batch_size = len(priors), len(priors) + extra
     p = np.array(priors) / sum(priors)

@@ -29,7 +29,8 @@ class AliasTable:
             # What the light ones lack, taken from the heavy ones in turn; a heavy one that has
             # given too much lacks the rest itself, and the next one fills that up.
             lacking, excess = np.cumsum(1 - share[light]), np.cumsum(share[heavy] - 1)
-            giver = np.searchsorted(excess, lacking - (1 - share[light]), side="right")
+            # Both searches must compare the same sums: another rounding moves a whole bucket.
+            giver = np.searchsorted(excess, np.append(0.0, lacking[:-1]), side="right")
             self.alias[light] = heavy[np.minimum(giver, len(heavy) - 1)]
             last = np.searchsorted(lacking, excess)
             spent = last < len(lacking)
