@@ -23,8 +23,8 @@ class AliasTable:
     def __init__(self, probabilities: NDArray[np.float64]) -> None:
         size = len(probabilities)
         share = probabilities * size
-        light, heavy = np.flatnonzero(share < 1), np.flatnonzero(share >= 1)
-        self.alias, self.own = np.arange(size), np.minimum(share, 1.0)
+        light, heavy = np.flatnonzero(share < 1), np.flatnonzero(share > 1)
+        self.alias, self.own = np.arange(size), np.minimum(share, 1.0)  # One that has 1 is done.
         if light.size and heavy.size:
             # What the light ones lack, taken from the heavy ones in turn; a heavy one that has
             # given too much lacks the rest itself, and the next one fills that up.
