@@ -58,6 +58,22 @@ def test_constant_predictions():
     assert float(tfi.metrics.MatthewsCorrelation()(0 * y, p)) == 0.0
 
 
+def test_constant_predictions_of_fractional_weights():
+    # Sums of the same weights in another order differ in the last place.
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        metric = tfi.metrics.MatthewsCorrelation()
+        metric.update_state(rng.integers(0, 2, 39), np.full(39, 0.1), rng.random(39))
+        assert float(metric.result()) == 0.0
+
+
+@pytest.mark.parametrize(("dtype", "width"), [("uint8", 256), ("uint8", 300), ("int8", 200)])
+def test_class_ids_of_few_bits(dtype, width):
+    ids = np.array([3, 0, 100], dtype)
+    p = np.eye(width, dtype="float32")[[3, 1, 100]]
+    assert float(tfi.metrics.BalancedAccuracy()(ids, p)) == pytest.approx(2 / 3)
+
+
 def test_classes_without_rows_are_left_out():
     p = np.eye(4)[[0, 1, 1, 3]]
     for cls in (tfi.metrics.BalancedAccuracy, tfi.metrics.GeometricMean):

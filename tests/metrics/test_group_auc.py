@@ -76,6 +76,14 @@ def test_one_group_is_the_auc():
     )
 
 
+@pytest.mark.parametrize("exact", [False, True])
+def test_ids_of_few_bits_beside_many_groups(exact):
+    metric = tfi.metrics.GroupAUC(1_000, exact=exact)
+    groups = np.array([0, 0, 1, 1], "int8")
+    metric.update_state([0, 1, 1, 0], [0.1, 0.2, 0.3, 0.4], groups=groups)
+    assert float(metric.result()) == pytest.approx(0.5, abs=1e-3)
+
+
 def test_second_output_of_the_same_scores_in_fit():
     y, z, user = impressions(600, 0.3, users=20)
     x = keras.Input((1,))

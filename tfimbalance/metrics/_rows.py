@@ -187,8 +187,8 @@ class Rows:
 
 def _refuse_labels(target: Tensor, weight: Tensor, kind: str, width: int, *, soft: bool) -> Tensor:
     """Refuse labels that would be read as others: NaN, ids that are none, several in one row."""
-    if "bool" in keras.backend.standardize_dtype(target.dtype):
-        target = ops.cast(target, "int32")
+    # A bound that a small integer cannot hold would wrap around: 256 is 0 in uint8.
+    target = widened(target)
     if len(target.shape) == 1:
         bad = ops.logical_not(ops.logical_and(target >= 0, target < width))
         if "float" in keras.backend.standardize_dtype(target.dtype):
@@ -206,6 +206,12 @@ def _refuse_labels(target: Tensor, weight: Tensor, kind: str, width: int, *, sof
         expected = "one-hot rows" + (", or probabilities that add up to 1" if soft else "")
         remedy = "Rows that may carry several labels: multi_label=True."
     return refuse(bad, weight, argument="y_true", expected=expected, given=target, remedy=remedy)
+
+
+def widened(ids: Tensor) -> Tensor:
+    """Return flags and integers of few bits as int32, in which they compare with any number."""
+    small = ("bool", "int8", "uint8", "int16", "uint16")
+    return ops.cast(ids, "int32") if keras.backend.standardize_dtype(ids.dtype) in small else ids
 
 
 def _width(y_pred: Tensor, multi_label: bool) -> int:

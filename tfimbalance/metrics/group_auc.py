@@ -11,7 +11,7 @@ from tfimbalance._checks import bad_value, check_integer
 from tfimbalance.metrics._base import RowMetric, mean_where, ratio
 from tfimbalance.metrics._buffer import RowBuffer, signed, starts, unsigned
 from tfimbalance.metrics._grid import sums_over
-from tfimbalance.metrics._rows import Rows, refuse, sum_dtype
+from tfimbalance.metrics._rows import Rows, refuse, sum_dtype, widened
 from tfimbalance.metrics._scores import split
 from tfimbalance.metrics.auc import pairs_ranked_right
 
@@ -173,7 +173,7 @@ class GroupAUC(RowMetric):
             self._histogram = self._sums("histogram", (2, self.num_groups, self.num_bins))
 
     def _accumulate(self, rows: Rows, *more: Tensor) -> None:
-        (groups,) = more
+        groups = widened(more[0])
         # "Not inside" rather than "outside": so it finds NaN too.
         inside = ops.logical_and(groups >= 0, groups < self.num_groups)
         if "float" in keras.backend.standardize_dtype(groups.dtype):

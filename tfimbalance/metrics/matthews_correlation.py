@@ -55,7 +55,9 @@ class MatthewsCorrelation(ConfusionMetric):
     def score(self, correct: Tensor, actual: Tensor, predicted: Tensor) -> Tensor:
         """Return the correlation."""
         total = ops.sum(actual, axis=-1, keepdims=True)
-        c, t, p = (ratio(sums, total) for sums in (correct, actual, predicted))
+        c, t = ratio(correct, total), ratio(actual, total)
+        # By its own sum, which may differ in the last place: a share above 1 has no spread.
+        p = ratio(predicted, ops.sum(predicted, axis=-1, keepdims=True))
         # sum t (1 - t) rather than 1 - sum t**2, which cancels when one class is nearly all.
         spread = ops.sum(t * (1.0 - t), axis=-1) * ops.sum(p * (1.0 - p), axis=-1)
         found = ops.sum(c - p * t, axis=-1) / ops.sqrt(ops.where(spread == 0.0, np.inf, spread))
