@@ -18,6 +18,8 @@ from sklearn.calibration import calibration_curve
 import tfimbalance as tfi
 from tfimbalance import plots
 from tfimbalance.plots import _style
+from tfimbalance.plots._bins import equal_mass_bins
+from tfimbalance.plots._scores import read_scores
 
 CURVES = [
     plots.precision_recall,
@@ -358,8 +360,8 @@ def test_bins_of_predicted_positives_hold_as_many_each():
     )
     predicted, observed = xy(models(plots.reliability(y, p, bins="positives", log=False))[0])
     order = np.argsort(p)
-    total = np.cumsum(p[order]) - p[order]
-    place = np.floor(total / p.sum() * 15).astype(int)
+    middle = np.cumsum(p[order]) - p[order] / 2
+    place = np.floor(middle / p.sum() * 15).astype(int)
     np.testing.assert_allclose(predicted, [p[order][place == k].mean() for k in range(15)])
     np.testing.assert_allclose(observed, [y[order][place == k].mean() for k in range(15)])
 
@@ -879,3 +881,31 @@ def test_class_names_may_be_an_array():
     ax = plots.class_balance({0: 5, 1: 5}, class_names=np.array(["no", "yes"]))
     assert {"no", "yes"} <= {text.get_text() for text in ax.get_yticklabels()}
     plt.close(ax.figure)
+
+
+def test_bands_of_weights_that_undo_what_was_kept_cover():
+    rng = np.random.default_rng(0)
+    inside, bins = 0, 0
+    for _ in range(40):
+        p = rng.beta(2, 18, 20_000)
+        y = rng.random(20_000) < p  # Calibrated.
+        kept = ~y | (rng.random(20_000) < 0.2)
+        weight = np.where(y, 5.0, 1.0)[kept]
+        scores = read_scores(
+            y[kept], p[kept], sample_weight=weight, from_logits=False, class_id=None
+        )
+        found = equal_mass_bins(scores, mass="rows", num_bins=10, confidence=0.95)
+        inside += ((found.low <= found.predicted) & (found.predicted <= found.high)).sum()
+        bins += len(found.low)
+    # 400 intervals: the standard error of their coverage is about .011.
+    assert 0.91 < inside / bins < 0.985
+
+
+def test_predictions_far_apart_do_not_share_a_point():
+    p = np.where(np.arange(10_000) < 200, 0.6, 1e-4)
+    y = np.arange(10_000) < 40
+    scores = read_scores(y, p, sample_weight=None, from_logits=False, class_id=None)
+    for mass in ("rows", "positives"):
+        found = equal_mass_bins(scores, mass=mass, num_bins=10, confidence=0.95)
+        np.testing.assert_allclose(found.predicted, [1e-4, 0.6])
+        np.testing.assert_allclose(found.observed, [0.0, 0.2])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfimbalance.plots._scores import FloatArray, Scores
 
@@ -32,21 +33,34 @@ def equal_mass_bins(scores: Scores, *, mass: str, num_bins: int, confidence: flo
     share = weight * p[order] if mass == "positives" else weight
     if not share.any():
         share = weight  # Predictions that are all 0.
-    before = np.concatenate([[0.0], np.cumsum(share)[:-1]])
     ordered = scores.score[order]
-    starts = np.concatenate([[True], ordered[1:] != ordered[:-1]])
-    # A run of equal predictions goes where its first row goes.
-    before = before[starts][np.cumsum(starts) - 1]
-    # The small number: 0.1 + 0.2 is above 0.3, and a row must not fall into the bin before its own.
-    place = np.minimum((before / share.sum() * num_bins + 1e-9).astype(int), num_bins - 1)
+    run = np.cumsum(np.concatenate([[False], ordered[1:] != ordered[:-1]]))
+    mass_of_run = np.bincount(run, share)
+    # A run of equal predictions goes where its middle is: a long one leaves the bin of those below.
+    middle = (np.cumsum(mass_of_run) - mass_of_run / 2)[run]
+    place = np.minimum((middle / share.sum() * num_bins).astype(int), num_bins - 1)
     _, group = np.unique(place, return_inverse=True)
     rows = np.bincount(group, weight)
     predicted = np.bincount(group, weight * p[order]) / rows
     observed = np.bincount(group, weight * scores.positive[order]) / rows
-    # Kish's effective size: rows of unequal weight tell less than as many equal ones.
-    size = rows**2 / np.bincount(group, weight**2)
+    size = _effective_size(weight, scores.positive[order], observed, group)
     low, high = wilson(observed, size, confidence)
     return Bins(predicted, observed, low, high)
+
+
+def _effective_size(
+    weight: FloatArray, positive: NDArray[np.bool_], rate: FloatArray, group: NDArray[np.int64]
+) -> FloatArray:
+    """Return how many rows of equal weight would tell as much about the rate of each bin.
+
+    The variance of a weighted rate is ``sum w^2 (y - r)^2 / (sum w)^2``, which is another one where
+    weights go with labels, as after keeping rows of one class with a probability. Without both
+    labels, it is Kish's size, ``(sum w)^2 / sum w^2``.
+    """
+    total, squares = np.bincount(group, weight) ** 2, np.bincount(group, weight**2)
+    spread = np.bincount(group, weight**2 * (positive - rate[group]) ** 2)
+    both = (rate > 0) & (rate < 1) & (spread > 0)
+    return np.where(both, rate * (1 - rate) * total / np.where(both, spread, 1), total / squares)
 
 
 def wilson(rate: FloatArray, size: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:
