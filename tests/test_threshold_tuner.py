@@ -6,6 +6,7 @@ from scipy.special import expit, logit
 from sklearn.metrics import f1_score, fbeta_score, precision_score, recall_score
 
 import tfimbalance as tfi
+from tfimbalance.callbacks._thresholds import Cuts, choose, f_beta, recall_at_precision
 
 
 def two_gaussians(rows, prior=0.05, seed=0):
@@ -240,3 +241,35 @@ def test_bad_input_is_refused(make, match):
 
 def _pair():
     return keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+
+
+def raw_posterior(rows, rate, distance, seed):
+    """Scores of two Gaussians as balanced training leaves them: far above the rate."""
+    rng = np.random.default_rng(seed)
+    y = rng.random(rows) < rate
+    x = rng.normal(size=rows) + distance * y
+    return y, 1 / (1 + np.exp(-distance * (x - distance / 2)))
+
+
+@pytest.mark.parametrize(("rows", "rate", "distance"), [(1_000, 0.02, 3), (3_000, 0.003, 5)])
+def test_scores_that_are_not_calibrated_get_the_threshold_of_their_own(rows, rate, distance):
+    def f1(y, flagged):
+        return 2 * (y & flagged).sum() / (y.sum() + flagged.sum())
+
+    found, argmax = [], []
+    for seed in range(20):
+        y, p = raw_posterior(rows, rate, distance, seed)
+        fresh_y, fresh_p = raw_posterior(100_000, rate, distance, seed + 100)
+        cuts = Cuts.of(y, p, np.ones(rows))
+        found.append(f1(fresh_y, fresh_p >= choose(f_beta(1.0), cuts)[0]))
+        best = max(np.unique(p), key=lambda t: f1(y, p >= t))
+        argmax.append(f1(fresh_y, fresh_p >= best))
+    # Until it looked at both ends, half of what the maximum reaches.
+    assert np.mean(found) > np.mean(argmax) - 0.01
+
+
+def test_equal_weights_change_no_threshold():
+    y, p = np.array([1, 1, 1, 1, 0], bool), np.array([0.9, 0.7, 0.6, 0.5, 0.55])
+    for weight in (1.0, 0.1, 0.3, 0.7):
+        cuts = Cuts.of(y, p, np.full(5, weight))
+        assert choose(recall_at_precision(0.8), cuts)[1] == 1.0

@@ -70,12 +70,13 @@ def head(data: Any, rows: int = 32) -> Any:
     """Return the first rows, or the first batch, on which mistakes show before training does."""
     if is_dataset(data):
         return data.take(1)
+    given = (part for part in data if part is not None)
     return tuple(
         # A list of numbers is one array, not a structure of as many.
         part[:rows]
         if isinstance(part, list) and not any(hasattr(item, "shape") for item in part)
         else keras.tree.map_structure(lambda array: array[:rows], part)
-        for part in data
+        for part in given
     )
 
 

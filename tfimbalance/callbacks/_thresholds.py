@@ -123,7 +123,7 @@ def recall_at_precision(least: float) -> Objective:
     """Return recall where precision is at least that, and -1 elsewhere."""
 
     def values(cuts: Cuts) -> FloatArray:
-        return np.where(precision(cuts) >= least, cuts.hits / cuts.positives, -1.0)
+        return np.where(precision(cuts) >= least * (1 - 1e-12), cuts.hits / cuts.positives, -1.0)
 
     return Objective("recall_at_precision", values)
 
@@ -153,9 +153,13 @@ def choose(objective: Objective, cuts: Cuts) -> tuple[float, float]:
         return cuts.threshold(best), value
     known = float(np.float32(objective.calibrated(value)))  # As the layer will compare it.
     cut = cuts.at(known)
-    of_hit, of_alarm = objective.gains(cuts, best, value)
     hits, alarms = (abs(of[best] - of[cut]) for of in (cuts.hits, cuts.alarms))
-    error = np.sqrt(cuts.row_weight * (hits * of_hit**2 + alarms * of_alarm**2))
+    # F is steep where little is flagged and flat where much is: neither end may excuse the other.
+    gains = (objective.gains(cuts, at, float(values[at])) for at in (best, cut))
+    error = min(
+        np.sqrt(cuts.row_weight * (hits * of_hit**2 + alarms * of_alarm**2))
+        for of_hit, of_alarm in gains
+    )
     if value - values[cut] <= 3 * error:
         return known, float(values[cut])
     return cuts.threshold(best), value

@@ -266,6 +266,8 @@ def _objective(name: str, given: dict[str, Any]) -> Objective:
         beta = 1.0 if uses is None else given["beta"]
         return f_beta(check_number("beta", beta, minimum=0.0, exclusive=True))
     value = check_number(str(uses), given[str(uses)], minimum=0.0, maximum=1.0)
+    if value == 0.0:
+        raise bad_value(str(uses), expected="a number in (0, 1]", received=repr(given[str(uses)]))
     return recall_at_precision(value) if uses == "precision" else recall_at_flagged(value)
 
 

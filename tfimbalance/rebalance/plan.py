@@ -22,6 +22,9 @@ from tfimbalance.rebalance._odds import Odds
 from tfimbalance.rebalance.audit import Audit
 from tfimbalance.statistics import ClassStatistics, class_statistics
 
+# What undoes a plan, in that order.
+_CORRECTIONS = ("logit_adjustment", "focal_calibration", "prior_correction")
+
 
 class Rebalance:
     """A plan: which strategies against imbalance are combined, and what that does to the odds.
@@ -275,10 +278,7 @@ class Rebalance:
         """
         odds = self._odds
         kind = {"from_logits": from_logits, "multi_label": odds.multi_label}
-        adjustment, focal, prior = (
-            f"{prefix}{name}"
-            for name in ("logit_adjustment", "focal_calibration", "prior_correction")
-        )
+        adjustment, focal, prior = (prefix + name for name in _CORRECTIONS)
         layers: list[Any] = []
         if self.tau:
             layers.append(_correction(adjustment, odds.even(), odds.adjustment(), kind))
@@ -398,7 +398,7 @@ def _check_not_corrected(model: keras.Model, prefix: str) -> None:
         if isinstance(layer, keras.Model):
             _check_not_corrected(layer, prefix)
         is_ours = isinstance(layer, (PriorCorrection, FocalCalibration))
-        if is_ours and layer.name.startswith(prefix):
+        if is_ours and (not prefix or layer.name in {prefix + name for name in _CORRECTIONS}):
             raise bad_value(
                 "model",
                 expected="the model as it was trained",
