@@ -33,6 +33,7 @@ each = pytest.mark.parametrize("draw", CURVES, ids=lambda draw: draw.__name__)
 
 @pytest.fixture(autouse=True)
 def _no_figure_stays_open():
+    plt.close("all")  # What another module left in this process.
     yield
     plt.close("all")
 
