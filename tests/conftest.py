@@ -10,7 +10,7 @@ from hypothesis import settings
 
 # The same examples in every run, so that a change is judged by what it changed; to look for new
 # ones: pytest --hypothesis-profile=hunt
-settings.register_profile("steady", derandomize=True, deadline=None)
+settings.register_profile("steady", derandomize=True, max_examples=200, deadline=None)
 settings.register_profile("hunt", max_examples=10_000, deadline=None)
 settings.load_profile("steady")
 

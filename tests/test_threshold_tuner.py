@@ -26,7 +26,7 @@ def tuned(rows, model=None, **arguments):
     tuner = tfi.callbacks.ThresholdTuner(rows, **arguments)
     model = bayes_model() if model is None else model
     model.compile(keras.optimizers.SGD(0.0), keras.losses.BinaryCrossentropy(from_logits=True))
-    x, y = rows
+    x, y = rows[:2]
     history = model.fit(x[:64], y[:64], callbacks=[tuner], verbose=0).history
     return tuner, model, history
 
@@ -215,6 +215,10 @@ X, Y = two_gaussians(100, prior=0.4)
             lambda: tfi.callbacks.ThresholdTuner((X, Y), objective="cost", costs=[[0, 0], [1, 0]]),
             "costs",
         ),
+        (
+            lambda: tfi.callbacks.ThresholdTuner((X, Y), objective="recall_at_flagged", share=0),
+            r"\(0, 1\]",
+        ),
         (lambda: tfi.callbacks.ThresholdTuner(X), "validation_data"),
         (lambda: tuned((X, np.zeros(100))), "both classes"),
         (lambda: tfi.callbacks.ThresholdTuner((X, Y, Y == 0)).tune(bayes_model()), "both classes"),
@@ -273,3 +277,8 @@ def test_equal_weights_change_no_threshold():
     for weight in (1.0, 0.1, 0.3, 0.7):
         cuts = Cuts.of(y, p, np.full(5, weight))
         assert choose(recall_at_precision(0.8), cuts)[1] == 1.0
+
+
+def test_weights_may_be_none():
+    with_none, model, _ = tuned((X, Y, None))
+    assert with_none.threshold == tfi.callbacks.ThresholdTuner((X, Y)).tune(model)

@@ -44,6 +44,14 @@ def check_number(
     return number
 
 
+def check_share(argument: str, value: object) -> float:
+    """Return ``value`` as a float, or raise if it is not in (0, 1]."""
+    number = check_number(argument, value, minimum=0.0, maximum=1.0)
+    if number == 0.0:
+        raise bad_value(argument, expected="a number in (0, 1]", received=repr(value))
+    return number
+
+
 def check_integer(argument: str, value: object, *, minimum: int) -> int:
     """Return ``value`` as an int, or raise if it is not a whole number of at least ``minimum``."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < minimum:

@@ -16,7 +16,7 @@ def pairs(users=50, items=40, rows=600, seed=0):
     return rng.integers(0, users, rows), rng.choice(items, rows, p=popularity / popularity.sum())
 
 
-# Whole numbers, and their thirds and sevenths: sums that are equal but for their rounding.
+# Whole numbers, and fractions of them: sums that are equal but for their rounding.
 TIES = st.builds(
     lambda w, scale: [x * scale for x in w],
     st.lists(st.integers(0, 5), max_size=30),

@@ -330,20 +330,21 @@ def test_a_class_in_the_middle_may_be_balanced_twice():
         )
 
 
-def test_two_outputs_are_corrected_one_after_the_other():
+@pytest.mark.parametrize(("first", "second"), [("a", "b"), ("click_buy", "click")])
+def test_two_outputs_are_corrected_one_after_the_other(first, second):
     inputs = keras.Input((2,))
-    outputs = {"a": keras.layers.Dense(1)(inputs), "b": keras.layers.Dense(1)(inputs)}
+    outputs = {name: keras.layers.Dense(1)(inputs) for name in (first, second)}
     model = keras.Model(inputs, outputs)
     plan = tfi.Rebalance(STATS, class_shares="balanced")
-    once = plan.corrected(model, output="a", from_logits=True)
-    twice = plan.corrected(once, output="b", from_logits=True)
+    once = plan.corrected(model, output=first, from_logits=True)
+    twice = plan.corrected(once, output=second, from_logits=True)
     x = np.ones((3, 2))
-    for name in "ab":
+    for name in (first, second):
         np.testing.assert_allclose(
             twice(x)[name], expit(model(x)[name].numpy() - np.log(19)), rtol=1e-5
         )
     with pytest.raises(ValueError, match="already"):
-        plan.corrected(twice, output="a", from_logits=False)
+        plan.corrected(twice, output=first, from_logits=False)
 
 
 def fitted(plan, x, y, validation_data, callbacks):

@@ -13,6 +13,7 @@ from tfimbalance._checks import (
     check_number,
     check_same_length,
     check_sample_weight,
+    check_share,
 )
 from tfimbalance._labels import as_array, zero_one
 from tfimbalance._predictions import check_rows, head, predict
@@ -265,9 +266,7 @@ def _objective(name: str, given: dict[str, Any]) -> Objective:
     if name in ("f1", "fbeta"):
         beta = 1.0 if uses is None else given["beta"]
         return f_beta(check_number("beta", beta, minimum=0.0, exclusive=True))
-    value = check_number(str(uses), given[str(uses)], minimum=0.0, maximum=1.0)
-    if value == 0.0:
-        raise bad_value(str(uses), expected="a number in (0, 1]", received=repr(given[str(uses)]))
+    value = check_share(str(uses), given[str(uses)])
     return recall_at_precision(value) if uses == "precision" else recall_at_flagged(value)
 
 

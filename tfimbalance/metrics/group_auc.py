@@ -173,7 +173,7 @@ class GroupAUC(RowMetric):
             self._histogram = self._sums("histogram", (2, self.num_groups, self.num_bins))
 
     def _accumulate(self, rows: Rows, *more: Tensor) -> None:
-        groups = widened(more[0])
+        (groups,) = map(widened, more)
         # "Not inside" rather than "outside": so it finds NaN too.
         inside = ops.logical_and(groups >= 0, groups < self.num_groups)
         if "float" in keras.backend.standardize_dtype(groups.dtype):

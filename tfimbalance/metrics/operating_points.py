@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfimbalance._checks import bad_value, check_number
+from tfimbalance._checks import check_share
 from tfimbalance.metrics._scores import RankingMetric
 
 Tensor = Any
@@ -62,7 +62,7 @@ class RecallAtPrecision(RankingMetric):
             name=name,
             dtype=dtype,
         )
-        self.precision = _share("precision", precision)
+        self.precision = check_share("precision", precision)
 
     def curve(self, positive: Tensor, negative: Tensor) -> Tensor:
         """Return the highest recall."""
@@ -126,7 +126,7 @@ class RecallAtFlagged(RankingMetric):
             name=name,
             dtype=dtype,
         )
-        self.share = _share("share", share)
+        self.share = check_share("share", share)
 
     def curve(self, positive: Tensor, negative: Tensor) -> Tensor:
         """Return the recall of what is flagged."""
@@ -171,10 +171,3 @@ class Lift(RecallAtFlagged):
     def curve(self, positive: Tensor, negative: Tensor) -> Tensor:
         """Return the lift."""
         return super().curve(positive, negative) / self.share
-
-
-def _share(argument: str, value: float) -> float:
-    number = check_number(argument, value, minimum=0.0, maximum=1.0)
-    if number == 0.0:
-        raise bad_value(argument, expected="a number in (0, 1]", received=repr(value))
-    return number

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,13 +44,17 @@ def equal_mass_bins(scores: Scores, *, mass: str, num_bins: int, confidence: flo
     rows = np.bincount(group, weight)
     predicted = np.bincount(group, weight * p[order]) / rows
     observed = np.bincount(group, weight * scores.positive[order]) / rows
-    size = _effective_size(weight, scores.positive[order], observed, group)
+    size = _effective_size(weight, scores.positive[order], observed, rows, group)
     low, high = wilson(observed, size, confidence)
     return Bins(predicted, observed, low, high)
 
 
 def _effective_size(
-    weight: FloatArray, positive: NDArray[np.bool_], rate: FloatArray, group: NDArray[np.int64]
+    weight: FloatArray,
+    positive: NDArray[np.bool_],
+    rate: FloatArray,
+    total: NDArray[Any],
+    group: NDArray[np.int64],
 ) -> FloatArray:
     """Return how many rows of equal weight would tell as much about the rate of each bin.
 
@@ -57,10 +62,10 @@ def _effective_size(
     weights go with labels, as after keeping rows of one class with a probability. Without both
     labels, it is Kish's size, ``(sum w)^2 / sum w^2``.
     """
-    total, squares = np.bincount(group, weight) ** 2, np.bincount(group, weight**2)
+    kish = total**2 / np.bincount(group, weight**2)
     spread = np.bincount(group, weight**2 * (positive - rate[group]) ** 2)
     both = (rate > 0) & (rate < 1) & (spread > 0)
-    return np.where(both, rate * (1 - rate) * total / np.where(both, spread, 1), total / squares)
+    return np.where(both, rate * (1 - rate) * total**2 / np.where(both, spread, 1), kish)
 
 
 def wilson(rate: FloatArray, size: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:

@@ -71,8 +71,8 @@ def reliability(
         confidence: of the intervals, within ``(0, 1)``.
         log: whether both axes are logarithmic. None decides by the base rate, below 10% they
             are; on axes that already have a curve, it keeps their scales.
-        sample_weight: what each row counts. Intervals then go by the number of
-            equal rows that would tell as much.
+        sample_weight: what each row counts. Intervals then go by the number
+            of equal rows that would tell as much.
         from_logits: whether ``y_pred`` are logits.
         class_id: the class drawn against the rest, where ``y_pred`` has several columns.
         label: name of the model in the legend.
