@@ -67,6 +67,101 @@ def test_the_frequent_class_is_thinned_and_every_rare_row_comes():
     np.testing.assert_allclose(rates, [drawn / (y == 0).sum(), drawn / (y == 1).sum()])
 
 
+@given(
+    priors=st.lists(st.integers(1, 40), min_size=2, max_size=4),
+    share=st.sampled_from([None, "natural", 0.25]),
+    batch_size=st.integers(5, 400),
+    rate=st.sampled_from([0.03, 0.1, 0.5, 1.0, 1.7]),
+    source=st.sampled_from([1, 7, 32, 100, 700]),
+    seed=st.integers(0, 5),
+)
+@settings(max_examples=12)
+def test_no_row_comes_twice_before_all_have_come(priors, share, batch_size, rate, source, seed):
+    """Of a class that is thinned none comes twice; of one that is reused each comes, and evenly."""
+    k, rows = len(priors), 3_000
+    y = np.random.default_rng(seed).choice(k, rows, p=np.array(priors) / sum(priors))
+    y[:k] = np.arange(k)
+    shares = {None: "balanced", "natural": "natural"}.get(share, {0: share})
+    batches = stream_of(np.arange(rows), y).batch(source)
+    dataset = tfi.data.balanced_stream(
+        batches,
+        batch_size=batch_size,
+        class_shares=shares,
+        num_classes=k,
+        batched=True,
+        rate=rate,
+        buffer_size=k * rows,  # Room for all, so that nothing is lost.
+        seed=seed,
+    )
+    drawn = np.concatenate([x for x, _ in read(dataset)])
+    assert len(drawn) == -(-round(rate * rows) // batch_size) * batch_size
+    assert tfi.data.class_sampling(dataset).lost == 0
+    groups = {None: y, "natural": np.zeros(rows, int), 0.25: np.minimum(y, 1)}[share]
+    batch = np.arange(len(drawn)) // batch_size
+    for group in range(groups.max() + 1):
+        own = np.flatnonzero(groups == group)
+        order, when = (part[groups[drawn] == group] for part in (drawn, batch))
+        first = np.full(rows, batch[-1] + 1)
+        np.minimum.at(first, order, when)
+        read_by = np.maximum.accumulate(order)
+        again = np.flatnonzero(~np.isin(np.arange(len(order)), np.unique(order, True)[1]))
+        for place in again[:1]:  # The first row that comes again: all that were read have come.
+            assert first[own[own <= read_by[place]]].max() <= when[place]
+        if len(order) < 0.8 * len(own) and len(order) > 5 * batch_size:
+            # Thinned: once each, but for the batch that is made of what was left at the end.
+            assert len(again) <= batch_size
+
+
+def test_batches_that_wait_for_more_rows_lose_none():
+    """Fewer rows a chunk than a batch has, in each of the ways in which that happens."""
+    x, y = rare(8192 + 200, 0.02)
+    y[-1] = 1
+    cases = {
+        "small batches": (stream_of(x, y).batch(32), {"batched": True}),
+        "a low rate": (stream_of(x, y), {"rate": 0.1, "batch_size": 512}),
+        "a tail": (stream_of(x, y), {}),
+    }
+    for name, (source, arguments) in cases.items():
+        dataset = tfi.data.balanced_stream(source, **arguments)
+        rows = np.concatenate([rows for rows, _ in read(dataset)])
+        times = np.bincount(rows, minlength=len(x))
+        assert times[y == 1].min() >= 1, name
+        # But for the batch that is made of what was left at the end.
+        assert (times[y == 0] > 1).sum() <= 256, name
+
+
+def test_a_natural_stream_is_thinned_evenly_whatever_its_batches():
+    """Every tenth row, also where five chunks make a batch."""
+    x = np.arange(60_000)
+    rows = stream_of(x, np.zeros(len(x), int))
+    for source, batch_size in ((rows, 4096), (rows.batch(256), 256)):
+        dataset = tfi.data.balanced_stream(
+            source,
+            class_shares="natural",
+            rate=0.1,
+            batch_size=batch_size,
+            batched=batch_size == 256,
+        )
+        drawn = np.concatenate([rows for rows, _ in read(dataset)])[:6_000]
+        of_stretch = np.bincount(drawn // 256, minlength=len(x) // 256)[:200]
+        assert of_stretch.min() >= 24
+        assert of_stretch.max() <= 28
+
+
+def test_what_is_owed_comes_in_the_end_and_what_is_lost_is_said():
+    """A class that comes last: as many batches as rows, but of what the buffer holds."""
+    y = np.repeat([0, 1], [40_000, 400])
+    dataset = tfi.data.balanced_stream(stream_of(np.arange(len(y)), y), batch_size=50)
+    with pytest.warns(UserWarning, match=r"30,720 of the first 40,400 rows .* Shuffle the source"):
+        batches = read(dataset)
+    assert len(batches) == len(dataset) == 808
+    assert all(labels.sum() == 25 for _, labels in batches)
+    lost = tfi.data.class_sampling(dataset).lost
+    frequent = np.concatenate([rows[labels == 0] for rows, labels in batches])
+    assert lost == 30_720
+    assert len(np.unique(frequent)) <= 40_000 - lost
+
+
 def test_rare_rows_take_turns():
     """A full buffer that goes on through `repeat` reuses its rows equally often."""
     x, y = rare(4_000)
@@ -96,7 +191,8 @@ def test_shares_of_the_rest_keep_their_proportions():
     labels = np.stack([labels for _, labels in read(dataset)])
     assert ((labels == 3).sum(axis=1) == 10).all()
     rest = np.bincount(labels[labels < 3], minlength=3) / (labels < 3).sum()
-    np.testing.assert_allclose(rest, np.array([0.6, 0.3, 0.09]) / 0.99, atol=0.005)
+    read_of_rest = np.bincount(y[y < 3]) / (y < 3).sum()
+    np.testing.assert_allclose(rest, read_of_rest, atol=0.005)
     without = tfi.data.balanced_stream(
         stream_of(np.arange(len(y)), y), batch_size=40, class_shares=[0.5, 0.5, 0, 0]
     )
@@ -126,15 +222,6 @@ def test_what_was_read_adds_up_over_iterators():
     list(dataset)
     after = tfi.data.class_sampling(dataset)
     assert after.drawn.num_samples == thrice.drawn.num_samples + once.drawn.num_samples
-
-
-def test_what_is_owed_comes_in_the_end():
-    """A class that comes last: as many batches as rows, but of what the buffer holds."""
-    y = np.repeat([0, 1], [40_000, 400])
-    dataset = tfi.data.balanced_stream(stream_of(np.arange(len(y)), y), batch_size=50)
-    batches = read(dataset)
-    assert len(batches) == len(dataset) == 808
-    assert all(labels.sum() == 25 for _, labels in batches)
 
 
 def test_parts_of_different_lengths_are_refused():

@@ -25,6 +25,7 @@ class ClassSampling:
     Args:
         read: rows of each class in the data, as they come.
         drawn: rows of each class in the batches.
+        lost: rows of a stream that went by unused before all of its classes had come.
 
     Example:
         >>> import tfimbalance as tfi
@@ -41,6 +42,7 @@ class ClassSampling:
 
     read: ClassStatistics
     drawn: ClassStatistics
+    lost: int = 0
 
     @property
     def rates(self) -> NDArray[np.float64]:
@@ -49,7 +51,9 @@ class ClassSampling:
             return np.asarray(self.drawn.counts / self.read.counts, np.float64)
 
     def __add__(self, other: ClassSampling) -> ClassSampling:
-        return ClassSampling(self.read + other.read, self.drawn + other.drawn)
+        return ClassSampling(
+            self.read + other.read, self.drawn + other.drawn, self.lost + other.lost
+        )
 
 
 def class_sampling(dataset: tf.data.Dataset) -> ClassSampling:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import secrets
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -24,6 +25,8 @@ from tfimbalance.data._structures import no_rows, stacked, taken
 from tfimbalance.statistics import ClassStatistics
 
 _MEMORY = len(Memory._fields)
+# Share of the rows (or of `max_warmup`, where their number is unknown) that is worth a warning.
+_MOST_LOST = 0.05
 
 
 def balanced_stream(
@@ -47,11 +50,12 @@ def balanced_stream(
     Use it for what does not fit in memory or has no row numbers: TFRecord files, generators, logs.
     For arrays, also on disk, `balanced_batches` is faster and draws every row equally often.
 
-    Every batch has its exact quota. A class that brings more rows than are due is thinned evenly;
-    of a class that brings fewer, each new row is handed out at once, and the rows kept in a buffer
-    take turns after it. Rows are mixed as far as ``dataset`` mixes them, and ``shuffle_size``.
-    Never sort a source by class: while a class has not come at all nothing is handed out, and rows
-    beyond the buffer are lost.
+    Every batch has its exact quota. A class that brings more rows than are due is thinned evenly.
+    A class that brings fewer hands out each new row once, and then the rows in a buffer in turns:
+    no row comes twice while the buffer holds one that has not come. Rows are mixed as far as
+    ``dataset`` mixes them, and ``shuffle_size``. Never sort a source by class: while a class has
+    not come at all nothing is handed out, and rows beyond the buffer are lost. If those are more
+    than 5% of the rows, a warning says so; `class_sampling` says how many they are.
 
     What the model learns are probabilities for the sampled shares: after reading,
     ``sampling = class_sampling(dataset)`` says what was read and handed out, and `ClassSampling`
@@ -205,8 +209,8 @@ class _Stream(Pipeline):
         self._patience = patience
         # Rows of each class, read and handed out: by iterators that ended, and by the others.
         nothing = np.zeros(plan.num_classes, np.int64)
-        self._finished: tuple[Any, ...] = (nothing, nothing)
-        self._seen: dict[int, tuple[Any, Any]] = {}
+        self._finished: tuple[Any, ...] = (nothing, nothing, 0)
+        self._seen: dict[int, tuple[Any, ...]] = {}
 
     def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
         # Each iterator has a number of its own, under which it notes what it has read.
@@ -245,7 +249,7 @@ class _Stream(Pipeline):
                 element = tf.nest.map_structure(lambda part: taken(part, order), element)
             memory, choice = plan.choose(memory, classes, offset, phase)
             if token is not None:
-                seen = [epoch, token, memory.read, memory.drawn, phase == LAST]
+                seen = [epoch, token, memory.read, memory.drawn, memory.lost, phase == LAST]
                 noted = tf.numpy_function(weak(self._note), seen, tf.int32, stateful=False)
                 # A sum, not a control dependency: that would be optimised away.
                 handed_out = choice.handed_out + tf.ensure_shape(noted, [])
@@ -285,9 +289,12 @@ class _Stream(Pipeline):
     def _new_token(self, index: Any) -> Any:
         return index * 0 + secrets.randbits(62)
 
-    def _note(self, epoch: Any, token: Any, read: Any, drawn: Any, last: Any) -> Any:
+    def _note(self, epoch: Any, token: Any, read: Any, drawn: Any, lost: Any, last: Any) -> Any:
         """Note what an iterator has read so far, and its end."""
-        self._seen[int(token)] = (read.copy(), drawn.copy())
+        has_begun = int(token) in self._seen and self._seen[int(token)][1].any()
+        self._seen[int(token)] = (read.copy(), drawn.copy(), int(lost))
+        if drawn.any() and not has_begun:
+            self._warn_of_lost(int(lost), int(read.sum()))
         if last:
             done = self._seen.pop(int(token))
             self._finished = tuple(a + b for a, b in zip(self._finished, done, strict=True))
@@ -297,8 +304,8 @@ class _Stream(Pipeline):
 
     def class_sampling(self) -> ClassSampling:
         """Return what iterators have read and handed out so far."""
-        seen = [self._finished, *self._seen.values()]
-        read, drawn = (ClassStatistics(sum(counts)) for counts in zip(*seen, strict=True))
+        reads, draws, lost = zip(self._finished, *self._seen.values(), strict=True)
+        read, drawn = ClassStatistics(sum(reads)), ClassStatistics(sum(draws))
         if not read.num_samples:
             raise bad_value(
                 "dataset",
@@ -306,4 +313,13 @@ class _Stream(Pipeline):
                 received="one that is unread",
                 remedy="Ask after fit.",
             )
-        return ClassSampling(read, drawn)
+        return ClassSampling(read, drawn, sum(lost))
+
+    def _warn_of_lost(self, lost: int, read: int) -> None:
+        if lost > _MOST_LOST * (self._reader.num_rows or self._patience):
+            warnings.warn(
+                f"balanced_stream: {lost:,} of the first {read:,} rows went by unused, until every "
+                "class had come. Shuffle the source, or the files that it is read from, so that "
+                "all classes come from the start; or raise buffer_size.",
+                stacklevel=2,
+            )
