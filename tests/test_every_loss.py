@@ -176,18 +176,26 @@ def test_ignored_targets_leave_the_mean(cls):
 
 @each_case
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_confident_mistake_keeps_its_gradient(cls, kind, dtype):
-    """From probabilities too, where the logits are out of reach, down to p = 0 exactly."""
+def test_probabilities_of_0_and_1_are_finite_and_a_mistake_keeps_its_gradient(cls, kind, dtype):
+    """Where the logits are out of reach, down to p = 0 exactly: eager, in a graph and under XLA."""
     loss = make(cls, dtype=dtype)
-    wrong = [0.0, 1e-6, 1e-3] if dtype != "float16" else [0.0, 1e-3, 1e-2]
-    for p in wrong:
-        y = {"binary": [[1.0], [0.0]], "one_hot": [[0.0, 1.0], [1.0, 0.0]], "sparse": [1, 0]}[kind]
-        rows = [[p], [0.5]] if kind == "binary" else [[1.0 - p, p], [0.5, 0.5]]
-        value, slope = value_and_gradient(loss, y, tf.constant(rows, dtype))
-        of_mistake = slope.numpy().astype("float64")[0, -1]
-        assert np.isfinite(float(value))
-        assert np.isfinite(of_mistake)
-        assert of_mistake < 0
+    small = [0.0, 1e-6, 1e-3] if dtype != "float16" else [0.0, 1e-3, 1e-2]
+    ways = [
+        lambda y, p: value_and_gradient(loss, y, p),
+        tf.function(lambda y, p: value_and_gradient(loss, y, p)),
+        tf.function(lambda y, p: value_and_gradient(loss, y, p), jit_compile=True),
+    ]
+    for p in small:
+        # A mistake, a toss, and rows that are right: surely so at p = 0.
+        ids, of_one = np.array([1, 0, 0, 1]), np.array([p, 0.5, p, 1.0 - p])
+        y = {"binary": ids[:, None], "one_hot": np.eye(2)[ids], "sparse": ids}[kind]
+        rows = of_one[:, None] if kind == "binary" else np.stack([1.0 - of_one, of_one], axis=1)
+        for way in ways:
+            value, slope = way(tf.constant(y, "float32"), tf.constant(rows, dtype))
+            slope = slope.numpy().astype("float64")
+            assert np.isfinite(float(value))
+            assert np.isfinite(slope).all()
+            assert slope[0, -1] < 0
 
 
 @each_case

@@ -53,7 +53,8 @@ def logits_of(probabilities: Tensor, *, softmax: bool, dtype: str) -> Tensor:
     floor = max(tiny(probabilities), tiny(p)) ** 0.5
     if softmax:
         return ops.log(p + floor)
-    return ops.log(p + floor) - ops.log((1.0 - p) + floor)
+    # `maximum` changes no value: without it compilers add the constants up, and 1 + floor is 1.
+    return ops.log(p + floor) - ops.log(ops.maximum(1.0 - p, -floor) + floor)
 
 
 def align(y_true: Tensor, y_pred: Tensor) -> Tensor:

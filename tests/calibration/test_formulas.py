@@ -374,3 +374,12 @@ def test_scores_that_are_not_calibrated_are_refused():
     again = focal_calibration(raw, from_logits=True)
     found = tfi.calibration.estimate_priors(again, 0.05, held_out=(y, again), from_logits=True)
     assert found == pytest.approx(y.mean(), abs=0.004)
+
+
+def test_a_probability_of_1_is_one_in_a_graph_too():
+    """Compilers add constants up: (1 - p) + floor became (1 + floor) - p, which is 0."""
+    p = np.array([[0.0], [0.5], [1.0]], "float32")
+    for jit_compile in (False, True):
+        layer = tf.function(tfi.calibration.FocalCalibration(2.0), jit_compile=jit_compile)
+        found = layer(tf.constant(p))
+        np.testing.assert_allclose(found, p, atol=1e-6)
