@@ -19,7 +19,7 @@ import tfimbalance as tfi
 from tfimbalance import plots
 from tfimbalance.plots import _style
 from tfimbalance.plots._bins import equal_mass_bins
-from tfimbalance.plots._scores import read_scores
+from tfimbalance.plots._one_class import read_scores
 
 CURVES = [
     plots.precision_recall,
@@ -742,7 +742,7 @@ class Shown(keras.Model):
     ],
 )
 def test_the_end_of_a_model_is_seen_in_its_structure(make, expected):
-    from tfimbalance._models import last_activation
+    from tfimbalance._evaluation.ending import last_activation
 
     assert last_activation(make()) == expected
 

@@ -6,7 +6,8 @@ from scipy.special import expit, logit
 from sklearn.metrics import f1_score, fbeta_score, precision_score, recall_score
 
 import tfimbalance as tfi
-from tfimbalance.callbacks._thresholds import Cuts, choose, f_beta, recall_at_precision
+from tfimbalance._evaluation.cuts import Cuts
+from tfimbalance.callbacks._objectives import choose, f_beta, recall_at_precision
 
 
 def two_gaussians(rows, prior=0.05, seed=0):

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tfimbalance as tfi
-from tfimbalance.data._alias import AliasTable
+from tfimbalance.data._order.items import AliasTable
 
 
 def pairs(users=50, items=40, rows=600, seed=0):

@@ -8,11 +8,11 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfimbalance.data._ops import GraphOps, NumPyOps
-from tfimbalance.data._order import Order
-from tfimbalance.data._plan import BalancedPlan
-from tfimbalance.data._random import Sizes, shuffled, words
-from tfimbalance.data._shares import resolve_shares
+from tfimbalance.data._order.arrays import GraphOps, NumPyOps
+from tfimbalance.data._order.plan import BalancedPlan
+from tfimbalance.data._order.shuffle import Order, Sizes, shuffled
+from tfimbalance.data._order.words import words
+from tfimbalance.shares import resolve_shares
 
 
 def orders(n, count, at=None):

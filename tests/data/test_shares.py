@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfimbalance.data._ops import NumPyOps
-from tfimbalance.data._shares import Quota, Turns, floor_sum, resolve_shares
+from tfimbalance.data._order.arrays import NumPyOps
+from tfimbalance.data._order.quota import Quota, Turns, floor_sum
+from tfimbalance.shares import resolve_shares
 
 
 @st.composite

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit, softmax
 
 import tfimbalance as tfi
-from tfimbalance.callbacks._rates import rate_z
+from tfimbalance.callbacks.natural_rate import rate_z
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 STATS = tfi.ClassStatistics([950, 50])

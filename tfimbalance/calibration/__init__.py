@@ -1,9 +1,9 @@
 """Probabilities that hold after re-balancing: corrections as functions and as Keras layers."""
 
+from tfimbalance.calibration.calibrated_model import calibrated_model
 from tfimbalance.calibration.focal import FocalCalibration, focal_calibration
 from tfimbalance.calibration.isotonic import IsotonicCalibration, isotonic_calibration
 from tfimbalance.calibration.loss_inversion import LossCalibration, posterior_from_loss
-from tfimbalance.calibration.model import calibrated_model
 from tfimbalance.calibration.prior_correction import PriorCorrection, prior_correction
 from tfimbalance.calibration.prior_estimation import estimate_priors
 from tfimbalance.calibration.temperature import TemperatureScaling, temperature_scaling

@@ -100,7 +100,7 @@ class CalibrationLayer(keras.layers.Layer):
         }
 
 
-def check_width(argument: str, size: int, z: Tensor) -> None:
+def check_output_count(argument: str, size: int, z: Tensor) -> None:
     """Raise unless there is one number for each output of ``z``."""
     width = width_of(z.shape)
     if width not in (None, size):

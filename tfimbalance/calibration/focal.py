@@ -88,7 +88,9 @@ class FocalCalibration(CalibrationLayer):
             return z
         if is_softmax(z.shape, self.multi_label):
             return _of_softmax(z, self.gamma)
-        faded = ops.log1p(self.gamma * _ratio(z)) - ops.log1p(self.gamma * _ratio(-z))
+        faded = ops.log1p(self.gamma * _softplus_ratio(z)) - ops.log1p(
+            self.gamma * _softplus_ratio(-z)
+        )
         return (self.gamma + 1.0) * z + faded
 
     def get_config(self) -> dict[str, Any]:
@@ -96,7 +98,7 @@ class FocalCalibration(CalibrationLayer):
         return {**super().get_config(), "gamma": self.gamma}
 
 
-def _ratio(z: Tensor) -> Tensor:
+def _softplus_ratio(z: Tensor) -> Tensor:
     """``log(1 + exp(z)) * exp(-z)``, which tends to 1 below and to 0 above.
 
     Each side sees only its own half (an infinity that is not selected still has a gradient), and

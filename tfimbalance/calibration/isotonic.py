@@ -17,7 +17,7 @@ from tfimbalance.calibration._base import (
     is_softmax,
     width_of,
 )
-from tfimbalance.calibration._held_out import HeldOut, predictions
+from tfimbalance.calibration._fit import HeldOut, predictions
 
 Tensor = Any
 

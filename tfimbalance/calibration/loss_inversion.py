@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -11,10 +12,8 @@ from keras import ops
 from tfimbalance._checks import FloatArray, bad_value
 from tfimbalance._tensors import logits_of
 from tfimbalance.calibration._base import CalibrationLayer
-from tfimbalance.calibration._slopes import slopes
 
 Tensor = Any
-
 # Where a loss is tried out.
 _LOGITS = np.linspace(-12.0, 12.0, 601)
 
@@ -159,7 +158,7 @@ class LossCalibration(CalibrationLayer):
                 raise bad_value(
                     "loss",
                     expected="a binary loss that gives each row its own value",
-                    received=f"{_name(self.loss)}, which gives shape {tuple(found.shape)}",
+                    received=f"{_loss_name(self.loss)}, which gives shape {tuple(found.shape)}",
                     remedy="A loss of pairs or of the whole batch learns no probability.",
                 )
             return found
@@ -179,7 +178,7 @@ class LossCalibration(CalibrationLayer):
             raise bad_value(
                 "loss",
                 expected="a loss of one logit and a target of 0 or 1",
-                received=f"{_name(self.loss)}: {str(error)[:300]}",
+                received=f"{_loss_name(self.loss)}: {str(error)[:300]}",
                 remedy="Losses of several classes have FocalCalibration and PriorCorrection.",
             ) from error
         apart = np.where(ops.convert_to_numpy(mixed) == 1, positive, negative)
@@ -187,7 +186,7 @@ class LossCalibration(CalibrationLayer):
             raise bad_value(
                 "loss",
                 expected="a loss whose value for a row depends on that row alone",
-                received=f"{_name(self.loss)}, which compares rows",
+                received=f"{_loss_name(self.loss)}, which compares rows",
                 remedy="A loss of pairs learns an order: fit VectorScaling on held-out rows.",
             )
         self._check_slopes(negative, positive)
@@ -202,8 +201,8 @@ class LossCalibration(CalibrationLayer):
             raise bad_value(
                 "loss",
                 expected="a loss that can be inverted",
-                received=f"{_name(self.loss)}: at a logit of {_LOGITS[at]:.2f} its values for 0 "
-                f"and 1 have slopes {negative[at]:.3g} and {positive[at]:.3g}, "
+                received=f"{_loss_name(self.loss)}: at a logit of {_LOGITS[at]:.2f} its values for "
+                f"0 and 1 have slopes {negative[at]:.3g} and {positive[at]:.3g}, "
                 + ("and tell nothing" if flat.any() else "as at another logit"),
                 remedy="Calibrate on held-out rows instead: VectorScaling or IsotonicCalibration. "
                 "AsymmetricLoss needs margin=0; losses of several classes have FocalCalibration "
@@ -225,11 +224,34 @@ def _of_logits(loss: Any, said: bool | None) -> tuple[Any, bool]:
         raise bad_value(
             "loss_from_logits",
             expected="True or False for a loss that does not say what it compares",
-            received=f"None, for {_name(loss)}",
+            received=f"None, for {_loss_name(loss)}",
             remedy="True if it takes logits, False if it takes probabilities.",
         )
     return loss, bool(said)
 
 
-def _name(loss: Any) -> str:
+def _loss_name(loss: Any) -> str:
     return repr(getattr(loss, "name", None) or getattr(loss, "__name__", loss))
+
+
+def slopes(values: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+    """Return the derivative of ``values(z)``, each of which depends on its own ``z`` alone."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            total = tf.reduce_sum(values(z))
+        return tape.gradient(total, z, unconnected_gradients="zero")
+    if backend == "jax":
+        import jax
+
+        return jax.grad(lambda given: values(given).sum())(z)
+    if backend == "torch":
+        import torch
+
+        with torch.enable_grad():
+            given = z.detach().requires_grad_()
+            return torch.autograd.grad(values(given).sum(), given)[0]
+    raise NotImplementedError(f"No derivative of a loss on the {backend!r} backend.")

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value
-from tfimbalance.calibration._base import CalibrationLayer, calibrated, check_width, width_of
+from tfimbalance.calibration._base import CalibrationLayer, calibrated, check_output_count, width_of
 from tfimbalance.offsets import is_per_label, log_odds, positive_priors, prior_shift
 from tfimbalance.statistics import ClassStatistics
 
@@ -101,7 +101,7 @@ class PriorCorrection(CalibrationLayer):
             if self.multi_label
             else prior_shift(train_priors, target_priors)
         )
-        self.train_priors, self.target_priors = (_as_list(p, self.multi_label) for p in given)
+        self.train_priors, self.target_priors = (_prior_list(p, self.multi_label) for p in given)
 
     def change(self, z: Tensor) -> Tensor:
         """Return ``z`` with the difference of the log priors added."""
@@ -120,7 +120,7 @@ class PriorCorrection(CalibrationLayer):
             return offset
         if width == 1 and offset.size == 2 and not self.multi_label:
             return np.asarray(offset[1] - offset[0])
-        check_width("train_priors", offset.size, z)
+        check_output_count("train_priors", offset.size, z)
         return offset
 
     def get_config(self) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def _alike(train: Any, target: Any) -> tuple[Any, Any]:
     return train, target
 
 
-def _as_list(priors: Any, multi_label: bool) -> Any:
+def _prior_list(priors: Any, multi_label: bool) -> Any:
     """Return priors as they may stand in a config."""
     if multi_label or is_per_label(priors):
         return positive_priors(priors).tolist()

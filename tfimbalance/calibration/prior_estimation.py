@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfimbalance._checks import FloatArray, bad_value, check_integer, check_number, some_classes
-from tfimbalance.calibration._held_out import HeldOut, predictions
+from tfimbalance.calibration._fit import HeldOut, predictions
 from tfimbalance.offsets import class_priors, is_per_label, positive_priors
 from tfimbalance.statistics import ClassStatistics
 
@@ -94,7 +94,7 @@ def estimate_priors(
                 "held_out", expected="(y_true, y_pred)", received=type(held_out).__name__
             )
         _check_calibrated(*held_out, from_logits=from_logits, multi_label=multi_label)
-    p = _probabilities(y_pred, from_logits=from_logits, multi_label=multi_label)
+    p = _read_probabilities(y_pred, from_logits=from_logits, multi_label=multi_label)
     per_label = multi_label or is_per_label(train_priors)
     most_shift = _MOST_SHIFT if held_out is None else np.inf
 
@@ -169,7 +169,7 @@ def _check_shift(found: FloatArray, train: FloatArray, most: float, rows: int) -
 def _check_calibrated(y_true: Any, y_pred: Any, *, from_logits: bool, multi_label: bool) -> None:
     """Refuse predictions whose sum, or whose upper half's sum, is not that of the labels."""
     data = HeldOut.read(y_true, y_pred, from_logits=from_logits, multi_label=multi_label)
-    p = _probabilities(y_pred, from_logits=from_logits, multi_label=multi_label)
+    p = _read_probabilities(y_pred, from_logits=from_logits, multi_label=multi_label)
     for k, (of_label, of_model) in enumerate(zip(data.targets.T, p.T, strict=True)):
         # The half of the predicted positives that has the highest predictions, and all.
         order = np.argsort(of_model)
@@ -188,7 +188,7 @@ def _check_calibrated(y_true: Any, y_pred: Any, *, from_logits: bool, multi_labe
                 )
 
 
-def _probabilities(y_pred: Any, *, from_logits: bool, multi_label: bool) -> FloatArray:
+def _read_probabilities(y_pred: Any, *, from_logits: bool, multi_label: bool) -> FloatArray:
     z = predictions(y_pred, from_logits=from_logits)
     if not from_logits:
         total = z.sum(axis=1)

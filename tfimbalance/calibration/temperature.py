@@ -10,7 +10,7 @@ from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value, check_number
 from tfimbalance.calibration._base import CalibrationLayer, calibrated
-from tfimbalance.calibration._held_out import HeldOut, mean_nats
+from tfimbalance.calibration._fit import HeldOut, mean_nats
 
 Tensor = Any
 

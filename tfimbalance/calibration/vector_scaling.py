@@ -9,8 +9,8 @@ import numpy as np
 from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value
-from tfimbalance.calibration._base import CalibrationLayer, calibrated, check_width, width_of
-from tfimbalance.calibration._held_out import HeldOut, mean_nats
+from tfimbalance.calibration._base import CalibrationLayer, calibrated, check_output_count, width_of
+from tfimbalance.calibration._fit import HeldOut, mean_nats
 
 Tensor = Any
 
@@ -97,7 +97,7 @@ class VectorScaling(CalibrationLayer):
     def change(self, z: Tensor) -> Tensor:
         """Return ``scale * z + bias``."""
         self.build(z.shape)
-        check_width("scale", self.scale.shape[0], z)
+        check_output_count("scale", self.scale.shape[0], z)
         scale, bias = (ops.cast(ops.convert_to_tensor(v), z.dtype) for v in (self.scale, self.bias))
         return scale * z + bias
 
@@ -144,7 +144,7 @@ class VectorScaling(CalibrationLayer):
                 "TemperatureScaling needs fewer.",
             )
         self.build(data.logits.shape)
-        check_width("scale", self.scale.shape[0], data.logits)
+        check_output_count("scale", self.scale.shape[0], data.logits)
         self.scale.assign(scale / size)
         self.bias.assign(bias - scale * center / size)
         return self

@@ -16,10 +16,10 @@ from tfimbalance._checks import (
     check_number,
     check_same_length,
 )
+from tfimbalance._evaluation.predictions import Predicted, check_rows, head, predicted_batches
 from tfimbalance._labels import as_array, class_ids, zero_one
-from tfimbalance._predictions import Predicted, check_rows, head, predicted_batches
-from tfimbalance.callbacks._rates import check_natural
-from tfimbalance.callbacks._served import Correct, as_columns, served_model
+from tfimbalance.callbacks.natural_rate import check_natural
+from tfimbalance.callbacks.validation import Correct, as_columns, served_model
 
 
 class ClassReport(keras.callbacks.Callback):

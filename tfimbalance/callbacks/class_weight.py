@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from tfimbalance._checks import bad_value, check_integer
-from tfimbalance.callbacks._compiled import (
+from tfimbalance.callbacks._driven import (
     compile_again,
     compiled_losses,
     loss_name,
@@ -117,7 +117,7 @@ class ClassWeight(keras.callbacks.Callback):
                 "loss",
                 expected="a compiled loss that takes class weights",
                 received=str(given),
-                remedy=_remedy(next(iter(found.values()), "binary_crossentropy")),
+                remedy=_loss_remedy(next(iter(found.values()), "binary_crossentropy")),
             )
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -147,7 +147,7 @@ class ClassWeight(keras.callbacks.Callback):
         return {k: w for k, w in self._current.items() if k < self._MOST_LOGGED}
 
 
-def _remedy(loss: Any) -> str:
+def _loss_remedy(loss: Any) -> str:
     if isinstance(loss, ImbalanceLoss):
         return "In a mean over pairs of classes, class weights cancel: leave the callback out."
     return (

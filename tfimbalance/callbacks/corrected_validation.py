@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from tfimbalance._checks import bad_value
-from tfimbalance._predictions import check_rows, predicted_batches
-from tfimbalance.callbacks._rates import check_natural
+from tfimbalance._evaluation.predictions import check_rows, predicted_batches
+from tfimbalance.callbacks.natural_rate import check_natural
 from tfimbalance.metrics import CalibrationRatio, NormalizedEntropy
 from tfimbalance.statistics import ClassStatistics
 

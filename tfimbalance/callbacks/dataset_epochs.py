@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfimbalance._checks import bad_value
-from tfimbalance.data._pipeline import Pipeline, owners
+from tfimbalance.data._epochs.pipeline import Pipeline, owners
 
 
 class DatasetEpochs(keras.callbacks.Callback):

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from tfimbalance._checks import bad_value, check_number
-from tfimbalance.callbacks._compiled import (
+from tfimbalance.callbacks._driven import (
     compile_again,
     compiled_losses,
     loss_name,

@@ -15,12 +15,10 @@ from tfimbalance._checks import (
     check_sample_weight,
     check_share,
 )
+from tfimbalance._evaluation.cuts import Cuts
+from tfimbalance._evaluation.predictions import check_rows, head, predict
 from tfimbalance._labels import as_array, zero_one
-from tfimbalance._predictions import check_rows, head, predict
-from tfimbalance.callbacks._rates import check_natural
-from tfimbalance.callbacks._served import Correct, as_columns, served_model
-from tfimbalance.callbacks._thresholds import (
-    Cuts,
+from tfimbalance.callbacks._objectives import (
     Objective,
     choose,
     cost,
@@ -28,7 +26,9 @@ from tfimbalance.callbacks._thresholds import (
     recall_at_flagged,
     recall_at_precision,
 )
-from tfimbalance.layers import Threshold
+from tfimbalance.callbacks.natural_rate import check_natural
+from tfimbalance.callbacks.validation import Correct, as_columns, served_model
+from tfimbalance.layers.threshold import Threshold
 
 OBJECTIVES = ("f1", "fbeta", "cost", "recall_at_precision", "recall_at_flagged")
 

@@ -1,11 +1,12 @@
 """Balanced `tf.data` datasets for ``model.fit``."""
 
-from tfimbalance.data._class_sampling import ClassSampling, class_sampling
+from tfimbalance.data._order.sampling import ClassSampling
 from tfimbalance.data.augmentation import augment
 from tfimbalance.data.balanced import balanced_batches
 from tfimbalance.data.mixup import smote_mixup
 from tfimbalance.data.negatives import with_negatives
-from tfimbalance.data.resample import resampled_batches
+from tfimbalance.data.resampling import resampled_batches
+from tfimbalance.data.sampling import class_sampling
 from tfimbalance.data.smote import smote_batches
 from tfimbalance.data.streaming import balanced_stream
 from tfimbalance.data.undersampling import weighted_undersampling

@@ -10,8 +10,8 @@ import keras
 import tensorflow as tf
 
 from tfimbalance._checks import bad_value
-from tfimbalance.data._stages import Chosen, staged, with_rows
-from tfimbalance.data._structures import taken
+from tfimbalance.data._epochs.stage import Chosen, staged
+from tfimbalance.data._rows.tensors import taken, with_rows
 
 
 def augment(

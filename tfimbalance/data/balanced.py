@@ -10,13 +10,15 @@ import numpy as np
 import tensorflow as tf
 
 from tfimbalance._checks import check_integer
-from tfimbalance.data._batches import BYTES_PER_READ, PlannedBatches
-from tfimbalance.data._class_sampling import ClassSampling
-from tfimbalance.data._pipeline import check_shards, options, plain
-from tfimbalance.data._plan import BalancedPlan
-from tfimbalance.data._row_classes import row_classes
-from tfimbalance.data._shares import check_batch_size, resolve_shares
-from tfimbalance.data._sources import Rows
+from tfimbalance.data._epochs.batches import BYTES_PER_READ, PlannedBatches
+from tfimbalance.data._epochs.pipeline import options
+from tfimbalance.data._epochs.schedule import check_shards
+from tfimbalance.data._order.plan import BalancedPlan
+from tfimbalance.data._order.sampling import ClassSampling
+from tfimbalance.data._rows.calls import plain
+from tfimbalance.data._rows.labels import row_classes
+from tfimbalance.data._rows.rows import Rows
+from tfimbalance.shares import check_batch_size, resolve_shares
 
 _ENDLESS = 2**62
 

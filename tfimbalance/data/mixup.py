@@ -8,9 +8,10 @@ from typing import Any
 import tensorflow as tf
 
 from tfimbalance._checks import bad_value, check_choice, check_integer, check_number
-from tfimbalance.data._ops import GraphOps
-from tfimbalance.data._random import words
-from tfimbalance.data._stages import Chosen, staged, with_rows
+from tfimbalance.data._epochs.stage import Chosen, staged
+from tfimbalance.data._order.arrays import GraphOps
+from tfimbalance.data._order.words import words
+from tfimbalance.data._rows.tensors import with_rows
 
 
 def smote_mixup(
@@ -91,7 +92,7 @@ def smote_mixup(
         other, found = _neighbors(
             [tf.gather(leaf, numbers) for leaf in mixed], ids, word, neighbors
         )
-        far, hit = _uniform(word, 1, numbers), _uniform(word, 2, numbers) < fraction
+        far, hit = _uniform_of_rows(word, 1, numbers), _uniform_of_rows(word, 2, numbers) < fraction
         far = tf.where(hit & found, far, 0.0)
 
         def mix(part: Any) -> Any:
@@ -130,12 +131,12 @@ def _neighbors(parts: list[Any], ids: Any, word: Any, k: int) -> tuple[Any, Any]
     most = tf.minimum(k, tf.size(ids))
     _, nearest = tf.math.top_k(-distance, most)
     count = tf.minimum(tf.reduce_sum(tf.cast(same, tf.int64), axis=1), tf.cast(most, tf.int64))
-    which = tf.cast(_uniform(word, 3, ids) * tf.cast(count, tf.float32), tf.int64)
+    which = tf.cast(_uniform_of_rows(word, 3, ids) * tf.cast(count, tf.float32), tf.int64)
     which = tf.minimum(which, tf.maximum(count - 1, 0))
     return tf.gather(nearest, which[:, None], batch_dims=1)[:, 0], count > 0
 
 
-def _uniform(word: Any, number: int, like: Any) -> Any:
+def _uniform_of_rows(word: Any, number: int, like: Any) -> Any:
     """Return a number in [0, 1) for each row."""
     own = words(GraphOps, word, GraphOps.array([number], unsigned=True))
     drawn = words(GraphOps, own, GraphOps.unsigned(tf.range(tf.size(like, tf.int64))))

@@ -11,13 +11,14 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value, check_integer, check_number, per_class
-from tfimbalance.data._batches import PlannedBatches
-from tfimbalance.data._files import is_arrow_table
-from tfimbalance.data._negative_draws import Draws, Known
-from tfimbalance.data._pipeline import check_shards, weak
-from tfimbalance.data._plan import BalancedPlan
-from tfimbalance.data._sources import Rows
-from tfimbalance.data._structures import taken
+from tfimbalance.data._epochs.batches import PlannedBatches
+from tfimbalance.data._epochs.schedule import check_shards
+from tfimbalance.data._order.items import Known, NegativeDraws
+from tfimbalance.data._order.plan import BalancedPlan
+from tfimbalance.data._rows.calls import weak
+from tfimbalance.data._rows.files import is_arrow_table
+from tfimbalance.data._rows.rows import Rows
+from tfimbalance.data._rows.tensors import taken
 
 _POPULARITY_POWER = 0.75
 
@@ -109,7 +110,7 @@ def with_negatives(
     columns = _columns(positives)
     in_dictionary = isinstance(columns, dict)
     item_key = item if item is not None else ("item" if in_dictionary else 1)
-    items = _ids(_column("items", columns, item_key), item_key, num_items)
+    items = _ids(_named_column("items", columns, item_key), item_key, num_items)
     if in_dictionary and "draw_probability" in columns:
         raise bad_value(
             "positives",
@@ -117,11 +118,11 @@ def with_negatives(
             received=f"columns {sorted(columns)}",
         )
     rows = Rows({"x": columns, "y": items})
-    probabilities = _probabilities(distribution, power, items, num_items)
+    probabilities = _draw_probabilities(distribution, power, items, num_items)
     known = None
     if exclude_positives:
         user_key = user if user is not None else ("user" if in_dictionary else 0)
-        known = Known(_column("users", columns, user_key), items, probabilities)
+        known = Known(_named_column("users", columns, user_key), items, probabilities)
     elif user is not None:
         raise bad_value(
             "user", expected="None, as only exclude_positives=True looks at users", received=user
@@ -130,7 +131,7 @@ def with_negatives(
     if steps_per_epoch is not None:
         steps = check_integer("steps_per_epoch", steps_per_epoch, minimum=1)
     plan = BalancedPlan(np.zeros(rows.num_rows, np.uint8), 1, [Fraction(1)], batch_size, seed)
-    draws = Draws(probabilities, items, num_negatives, known, seed)
+    draws = NegativeDraws(probabilities, items, num_negatives, known, seed)
     return _WithNegatives(
         plan, rows, steps, initial_epoch, shards, draws, item_key, as_lists
     ).dataset()
@@ -153,7 +154,7 @@ def _columns(positives: Any) -> Any:
     )
 
 
-def _column(name: str, columns: Any, key: Any) -> NDArray[Any]:
+def _named_column(name: str, columns: Any, key: Any) -> NDArray[Any]:
     try:
         column = np.asarray(columns[key])
     except (KeyError, IndexError, TypeError):
@@ -192,7 +193,7 @@ def _ids(items: NDArray[Any], key: Any, num_items: int) -> NDArray[Any]:
     return items
 
 
-def _probabilities(
+def _draw_probabilities(
     distribution: Any, power: float | None, items: NDArray[Any], num_items: int
 ) -> NDArray[np.float64]:
     if isinstance(distribution, str) and distribution == "popularity":
@@ -238,7 +239,7 @@ class _WithNegatives(PlannedBatches):
         steps: int,
         initial_epoch: int,
         shards: tuple[int, int],
-        draws: Draws,
+        draws: NegativeDraws,
         item_key: Any,
         as_lists: bool,
     ) -> None:

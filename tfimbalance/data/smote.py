@@ -11,16 +11,17 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value, check_integer, check_same_length
-from tfimbalance.data._batches import PlannedBatches
-from tfimbalance.data._class_sampling import ClassSampling
-from tfimbalance.data._interpolation import some_columns
-from tfimbalance.data._leaves import Leaf
-from tfimbalance.data._neighbors import Neighbors
-from tfimbalance.data._pipeline import check_shards, weak
-from tfimbalance.data._plan import BalancedPlan
-from tfimbalance.data._row_classes import row_classes
-from tfimbalance.data._shares import check_batch_size, resolve_shares
-from tfimbalance.data._sources import Rows
+from tfimbalance.data._epochs.batches import PlannedBatches
+from tfimbalance.data._epochs.schedule import check_shards
+from tfimbalance.data._order.plan import BalancedPlan
+from tfimbalance.data._order.sampling import ClassSampling
+from tfimbalance.data._rows.calls import weak
+from tfimbalance.data._rows.labels import row_classes
+from tfimbalance.data._rows.leaf import Leaf
+from tfimbalance.data._rows.rows import Rows
+from tfimbalance.data._samplers.columns import some_columns
+from tfimbalance.data._samplers.neighbors import Neighbors
+from tfimbalance.shares import check_batch_size, resolve_shares
 
 _ROWS_AT_ONCE = 65_536
 

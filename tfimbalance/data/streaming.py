@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import numbers
-import secrets
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -14,19 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfimbalance._checks import bad_value, check_integer, check_number
-from tfimbalance.data._class_sampling import ClassSampling
-from tfimbalance.data._ops import GraphOps
-from tfimbalance.data._pipeline import Pipeline, call, options, plain, weak
-from tfimbalance.data._random import seed_word, words
-from tfimbalance.data._shares import check_batch_size, resolve_shares
-from tfimbalance.data._stream_plan import COMING, LAST, OWED, Choice, Memory, StreamPlan
-from tfimbalance.data._stream_source import StreamSource, mixed_rows
-from tfimbalance.data._structures import no_rows, stacked, taken
-from tfimbalance.statistics import ClassStatistics
-
-_MEMORY = len(Memory._fields)
-# Share of the rows (or of `max_warmup`, where their number is unknown) that is worth a warning.
-_MOST_LOST = 0.05
+from tfimbalance.data._epochs.pipeline import options
+from tfimbalance.data._stream.plan import StreamPlan
+from tfimbalance.data._stream.source import StreamSource
+from tfimbalance.data._stream.stream import Stream
+from tfimbalance.shares import check_batch_size, resolve_shares
 
 
 def balanced_stream(
@@ -145,7 +135,7 @@ def balanced_stream(
     steps = None
     if reader.num_rows is not None:
         steps = math.ceil(reader.num_rows * fraction / batch_size)
-    stream = _Stream(plan, reader, steps, initial_epoch, seed, patience)
+    stream = Stream(plan, reader, steps, initial_epoch, seed, patience)
     if not in_graph:
         return stream.dataset()
     batches = stream.stateless()
@@ -182,144 +172,3 @@ def _groups(class_shares: Any, classes: int) -> tuple[list[int], list[Fraction]]
         group_of[k] = len(own)
     together = [sum((shares[k] for k in rest), Fraction(0))] if rest else []
     return group_of, [shares[k] for k in own] + together
-
-
-class _Stream(Pipeline):
-    """Chunks of rows, what is kept between them, and the batches that come out."""
-
-    knows_classes = False  # Before it is read.
-
-    def __init__(
-        self,
-        plan: StreamPlan,
-        reader: StreamSource,
-        steps: int | None,
-        initial_epoch: int,
-        seed: int,
-        patience: int,
-    ) -> None:
-        super().__init__(steps, initial_epoch)
-        if reader.is_endless:
-            self.cardinality = tf.data.INFINITE_CARDINALITY
-        self._plan, self._reader, self._seed = plan, reader, seed
-        self._stackable = all(
-            isinstance(s, tf.TensorSpec) and 0 not in (s.shape.as_list() or [])
-            for s in tf.nest.flatten(reader.spec)
-        )
-        self._patience = patience
-        # Rows of each class, read and handed out: by iterators that ended, and by the others.
-        nothing = np.zeros(plan.num_classes, np.int64)
-        self._finished: tuple[Any, ...] = (nothing, nothing, 0)
-        self._seen: dict[int, tuple[Any, ...]] = {}
-
-    def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
-        # Each iterator has a number of its own, under which it notes what it has read.
-        tokens = tf.data.Dataset.range(1).map(call(self._new_token, tf.int64))
-        return tokens.flat_map(plain(lambda token: self._batches(epoch, token)))
-
-    def stateless(self) -> tf.data.Dataset:
-        """Return the batches of the next epoch, without a call into Python."""
-        return self._batches(self.epoch, None)
-
-    def _batches(self, epoch: int | tf.Tensor, token: tf.Tensor | None) -> tf.data.Dataset:
-        reader, plan = self._reader, self._plan
-
-        def with_classes(*element: Any) -> Any:
-            return tf.constant(COMING), reader.classes(element), element
-
-        spec = reader.spec
-        chunks = reader.chunks(epoch).map(plain(with_classes))
-        if not reader.is_endless:
-            # What is owed at the end comes in parts, so that memory stays bounded.
-            parts = math.ceil(self._patience / reader.rows_per_chunk) + 1
-            phases = tf.data.Dataset.from_tensor_slices([*[OWED] * parts, LAST])
-            nothing = (tf.zeros([0], tf.int64), no_rows(spec))
-            chunks = chunks.concatenate(phases.map(plain(lambda phase: (phase, *nothing))))
-        number = GraphOps.unsigned(tf.reshape(epoch, [1]))
-        word = words(GraphOps, np.uint64(seed_word(self._seed)), number)
-
-        def step(state: Any, chunk: Any) -> Any:
-            memory, kept = Memory(*state[:_MEMORY]), state[_MEMORY:]
-            phase, classes, element = chunk
-            chosen = words(GraphOps, word, GraphOps.unsigned(tf.reduce_sum(memory.read)[None]))
-            offset = tf.cast(GraphOps.shift(chosen[0], 11), tf.float64) * 2.0**-53
-            if reader.shuffle_size:
-                order = mixed_rows(tf.size(classes, tf.int64), reader.shuffle_size, chosen)
-                classes = tf.gather(classes, order)
-                element = tf.nest.map_structure(lambda part: taken(part, order), element)
-            memory, choice = plan.choose(memory, classes, offset, phase)
-            if token is not None:
-                seen = [epoch, token, memory.read, memory.drawn, memory.lost, phase == LAST]
-                noted = tf.numpy_function(weak(self._note), seen, tf.int32, stateful=False)
-                # A sum, not a control dependency: that would be optimised away.
-                handed_out = choice.handed_out + tf.ensure_shape(noted, [])
-                choice = Choice(handed_out, choice.kept)
-            before = tf.nest.pack_sequence_as(spec, kept, expand_composites=True)
-            pool = [
-                stacked(old, new)
-                for old, new in zip(tf.nest.flatten(before), tf.nest.flatten(element), strict=True)
-            ]
-            kept = tf.nest.flatten([taken(p, choice.kept) for p in pool], expand_composites=True)
-            out = tf.nest.pack_sequence_as(spec, [taken(p, choice.handed_out) for p in pool])
-            return (*memory, *kept), (tf.size(choice.handed_out), out)
-
-        empty = tf.nest.flatten(no_rows(spec), expand_composites=True)
-        scanned = chunks.scan((*plan.start(), *empty), plain(step))
-        return self._cut(scanned)
-
-    def _cut(self, scanned: tf.data.Dataset) -> tf.data.Dataset:
-        size = self._plan.batch_size
-
-        def stack(rows: Any, element: Any) -> Any:
-            return tf.nest.map_structure(
-                lambda part: tf.reshape(part, [rows // size, size, *part.shape[1:]]), element
-            )
-
-        def cut(rows: Any, element: Any) -> tf.data.Dataset:
-            def batch(number: Any) -> Any:
-                index = number * size + tf.range(size, dtype=tf.int64)
-                return tf.nest.map_structure(lambda part: taken(part, index), element)
-
-            return tf.data.Dataset.range(tf.cast(rows // size, tf.int64)).map(plain(batch))
-
-        if self._stackable:
-            return scanned.map(plain(stack)).prefetch(1).unbatch()
-        return scanned.flat_map(plain(cut)).prefetch(1)
-
-    def _new_token(self, index: Any) -> Any:
-        return index * 0 + secrets.randbits(62)
-
-    def _note(self, epoch: Any, token: Any, read: Any, drawn: Any, lost: Any, last: Any) -> Any:
-        """Note what an iterator has read so far, and its end."""
-        has_begun = int(token) in self._seen and self._seen[int(token)][1].any()
-        self._seen[int(token)] = (read.copy(), drawn.copy(), int(lost))
-        if drawn.any() and not has_begun:
-            self._warn_of_lost(int(lost), int(read.sum()))
-        if last:
-            done = self._seen.pop(int(token))
-            self._finished = tuple(a + b for a, b in zip(self._finished, done, strict=True))
-            if self.steps is None:
-                self.end_epoch(epoch, np.int64(0))
-        return np.int32(0)
-
-    def class_sampling(self) -> ClassSampling:
-        """Return what iterators have read and handed out so far."""
-        reads, draws, lost = zip(self._finished, *self._seen.values(), strict=True)
-        read, drawn = ClassStatistics(sum(reads)), ClassStatistics(sum(draws))
-        if not read.num_samples:
-            raise bad_value(
-                "dataset",
-                expected="a stream of which batches have been read",
-                received="one that is unread",
-                remedy="Ask after fit.",
-            )
-        return ClassSampling(read, drawn, sum(lost))
-
-    def _warn_of_lost(self, lost: int, read: int) -> None:
-        if lost > _MOST_LOST * (self._reader.num_rows or self._patience):
-            warnings.warn(
-                f"balanced_stream: {lost:,} of the first {read:,} rows went by unused, until every "
-                "class had come. Shuffle the source, or the files that it is read from, so that "
-                "all classes come from the start; or raise buffer_size.",
-                stacklevel=2,
-            )

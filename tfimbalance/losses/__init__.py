@@ -9,15 +9,19 @@ from tfimbalance.losses.categorical_focal import (
 )
 from tfimbalance.losses.class_weighted import ClassWeighted
 from tfimbalance.losses.focal import BinaryFocalLoss, binary_focal_loss
+from tfimbalance.losses.ldam import LDAMLoss
 from tfimbalance.losses.logit_adjusted import (
     BalancedSoftmaxLoss,
     BinaryLogitAdjustedLoss,
     LogitAdjustedLoss,
 )
-from tfimbalance.losses.margin import LDAMLoss, VectorScalingLoss
 from tfimbalance.losses.pairwise import PairwiseAUCLoss
 from tfimbalance.losses.registry import get, register
-from tfimbalance.losses.weighted import WeightedBinaryCrossentropy, weighted_binary_crossentropy
+from tfimbalance.losses.vector_scaling import VectorScalingLoss
+from tfimbalance.losses.weighted_crossentropy import (
+    WeightedBinaryCrossentropy,
+    weighted_binary_crossentropy,
+)
 
 # One line a loss that needs no arguments: the name is then known to `get` and to `compile`.
 register(

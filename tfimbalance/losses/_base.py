@@ -10,8 +10,8 @@ from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value, check_number, per_class
 from tfimbalance._tensors import as_float, compute_dtype
-from tfimbalance.losses._inputs import to_logits
 from tfimbalance.losses._kernels import only
+from tfimbalance.losses._logits import to_logits
 
 Tensor = Any
 Weights = Mapping[int, float] | Sequence[float] | Any
@@ -138,8 +138,8 @@ class ImbalanceLoss(keras.losses.Loss):
         if shape != values.shape:
             raise bad_value(
                 argument,
-                expected=f"{_counted(shape, noun)}, as many as before",
-                received=_counted(values.shape, noun),
+                expected=f"{_number_of(shape, noun)}, as many as before",
+                received=_number_of(values.shape, noun),
             )
         variable.assign(values)
         return False
@@ -231,7 +231,7 @@ class CrossentropyLoss(WeighableLoss):
         }
 
 
-def _counted(shape: tuple[int, ...], noun: str) -> str:
+def _number_of(shape: tuple[int, ...], noun: str) -> str:
     return f"{shape[0]} {noun}" if shape else "one number"
 
 

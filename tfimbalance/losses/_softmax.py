@@ -16,8 +16,6 @@ from tfimbalance.offsets import log_priors
 from tfimbalance.statistics import ClassStatistics
 
 Tensor = Any
-
-
 _ONE_OUTPUT = (
     "A model of two classes with one logit takes BinaryLogitAdjustedLoss, or VectorScalingLoss of "
     "two counts. One loss for several outputs reaches each of them: pass {output: loss}."
@@ -53,7 +51,7 @@ class SoftmaxLoss(CrossentropyLoss):
         """
         values = log_priors(priors, argument=self._argument)
         self._store("_log_priors", values, argument=self._argument, noun="classes")
-        self._frequencies = _as_list(priors)
+        self._frequencies = _frequency_list(priors)
 
     def changed(self, z: Tensor, log_pi: Tensor, targets: Targets) -> Tensor:
         """Return the logits that are compared with the targets."""
@@ -98,7 +96,7 @@ class SoftmaxLoss(CrossentropyLoss):
         return log_pi
 
 
-def _as_list(priors: Any) -> list[float]:
+def _frequency_list(priors: Any) -> list[float]:
     """Return frequencies as they were given, for a config; `log_priors` has checked them."""
     if isinstance(priors, ClassStatistics):
         priors = priors.counts

@@ -8,8 +8,13 @@ from keras import ops
 
 from tfimbalance._checks import bad_value
 from tfimbalance._tensors import align, is_sparse, sparse_ids
-from tfimbalance.losses._inputs import mean_over_last_axis
-from tfimbalance.losses._weights import as_weights, between, check_width, negative_and_positive
+from tfimbalance.losses._logits import mean_over_last_axis
+from tfimbalance.losses._weights import (
+    as_weights,
+    between,
+    check_weight_count,
+    negative_and_positive,
+)
 
 Tensor = Any
 
@@ -77,7 +82,7 @@ class Targets(NamedTuple):
         """Multiply each target's value by the weight of its class; 0 where it does not count."""
         weights = as_weights("class_weight", class_weight, z.dtype)
         if weights is not None:
-            check_width(weights, z)
+            check_weight_count(weights, z)
             if self.rows is None:
                 values = values * ops.take(weights, self.ids, axis=0)
             else:

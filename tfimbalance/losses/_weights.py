@@ -43,7 +43,7 @@ def negative_and_positive(weights: Tensor, y_pred: Tensor) -> tuple[Tensor, Tens
     return ops.ones_like(weights), weights
 
 
-def check_width(weights: Tensor, y_pred: Tensor) -> Tensor:
+def check_weight_count(weights: Tensor, y_pred: Tensor) -> Tensor:
     """Return weights that are one for each class of the prediction's last axis, or raise."""
     count, width = weights.shape[0], y_pred.shape[-1]
     if width is not None and count != width:

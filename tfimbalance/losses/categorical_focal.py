@@ -10,8 +10,8 @@ from keras import ops
 from tfimbalance._checks import check_integer
 from tfimbalance._tensors import as_float, compute_dtype, sparse_ids
 from tfimbalance.losses._base import Weights
-from tfimbalance.losses._inputs import to_logits
 from tfimbalance.losses._kernels import focal_of_nats
+from tfimbalance.losses._logits import to_logits
 from tfimbalance.losses._targets import Targets
 from tfimbalance.losses.focal import FocalLoss
 

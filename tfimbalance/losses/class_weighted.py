@@ -12,7 +12,12 @@ from keras import ops
 from tfimbalance._checks import bad_value
 from tfimbalance._tensors import align, compute_dtype, is_sparse, sparse_ids
 from tfimbalance.losses._base import ImbalanceLoss, WeighableLoss, Weights
-from tfimbalance.losses._weights import as_weights, between, check_width, negative_and_positive
+from tfimbalance.losses._weights import (
+    as_weights,
+    between,
+    check_weight_count,
+    negative_and_positive,
+)
 from tfimbalance.losses.registry import get
 
 Tensor = Any
@@ -109,7 +114,9 @@ class ClassWeighted(WeighableLoss):
         if self._is_binary(y_pred):
             return self._binary(y_true, y_pred, weights)
         y_true = align(y_true, y_pred)
-        of_row = ops.sum(ops.cast(y_true, weights.dtype) * check_width(weights, y_pred), axis=-1)
+        of_row = ops.sum(
+            ops.cast(y_true, weights.dtype) * check_weight_count(weights, y_pred), axis=-1
+        )
         return self._values(ops.cast(y_true, _dtype(y_pred)), y_pred, like=of_row) * of_row
 
     def valid(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
@@ -168,7 +175,7 @@ class ClassWeighted(WeighableLoss):
         ids = sparse_ids(y_true, y_pred)
         ignored = getattr(self.loss, "ignore_class", None)
         counted = ids if ignored is None else ops.where(ops.equal(ids, ignored), 0, ids)
-        of_target = ops.take(check_width(weights, y_pred), counted, axis=0)
+        of_target = ops.take(check_weight_count(weights, y_pred), counted, axis=0)
         return self._values(ids, y_pred, like=of_target) * of_target
 
     def _binary(self, y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ import keras
 from tfimbalance._checks import check_number
 from tfimbalance._tensors import as_float, compute_dtype
 from tfimbalance.losses._base import CrossentropyLoss, Weights
-from tfimbalance.losses._inputs import to_logits
 from tfimbalance.losses._kernels import binary_focal
+from tfimbalance.losses._logits import to_logits
 from tfimbalance.losses._targets import Labels
 from tfimbalance.losses._weights import between, checked_pos_weight, of_positives
 

@@ -8,11 +8,11 @@ from tfimbalance.metrics.calibration_ratio import CalibrationRatio
 from tfimbalance.metrics.expected_calibration_error import ExpectedCalibrationError
 from tfimbalance.metrics.geometric_mean import GeometricMean
 from tfimbalance.metrics.group_auc import GroupAUC
-from tfimbalance.metrics.many_medium_few import ManyMediumFewRecall
 from tfimbalance.metrics.matthews_correlation import MatthewsCorrelation
 from tfimbalance.metrics.normalized_entropy import NormalizedEntropy
 from tfimbalance.metrics.operating_points import Lift, RecallAtFlagged, RecallAtPrecision
 from tfimbalance.metrics.per_class_recall import PerClassRecall
+from tfimbalance.metrics.recall_by_frequency import ManyMediumFewRecall
 
 __all__ = [
     "AUC",

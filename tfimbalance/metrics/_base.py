@@ -11,7 +11,7 @@ from keras import ops
 
 from tfimbalance._checks import bad_value, check_integer
 from tfimbalance._tensors import compute_dtype
-from tfimbalance.metrics._rows import Rows, sum_dtype
+from tfimbalance.metrics._rows import MetricRows, sum_dtype
 
 Tensor = Any
 
@@ -46,11 +46,11 @@ class RowMetric(keras.metrics.Metric):
         self.from_logits = bool(from_logits)
         self.multi_label = bool(multi_label)
 
-    def _build(self, rows: Rows) -> None:
+    def _build(self, rows: MetricRows) -> None:
         """Make the state, when the number of classes or labels is known."""
         raise NotImplementedError
 
-    def _accumulate(self, rows: Rows, *more: Tensor) -> None:
+    def _accumulate(self, rows: MetricRows, *more: Tensor) -> None:
         """Add rows, and what else `_add` was given, to the state."""
         raise NotImplementedError
 
@@ -68,8 +68,8 @@ class RowMetric(keras.metrics.Metric):
         """Return the value over all rows since the last `reset_state`."""
         return self._as_result(self._value)
 
-    def _read(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Rows:
-        return Rows.read(
+    def _read(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> MetricRows:
+        return MetricRows.read(
             y_true,
             y_pred,
             sample_weight,
@@ -79,7 +79,7 @@ class RowMetric(keras.metrics.Metric):
             dtype=self.dtype,
         )
 
-    def _add(self, rows: Rows, *more: Tensor) -> None:
+    def _add(self, rows: MetricRows, *more: Tensor) -> None:
         if not self._built:
             self._build(rows)
             self._built, self._width = True, rows.width

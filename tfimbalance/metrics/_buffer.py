@@ -10,7 +10,6 @@ import numpy as np
 from keras import ops
 
 from tfimbalance.metrics._base import RowMetric
-from tfimbalance.metrics._replicas import replica
 from tfimbalance.metrics._rows import concrete, sum_dtype
 
 Tensor = Any
@@ -89,3 +88,19 @@ def starts(*sorted_keys: Tensor) -> Tensor:
         fresh = ops.logical_or(fresh, key[..., 1:] != key[..., :-1])
     numbers = ops.cumsum(ops.cast(fresh, "int32"), axis=-1)
     return ops.concatenate([ops.zeros_like(numbers[..., :1]), numbers], axis=-1)
+
+
+def replica() -> tuple[Any, int]:
+    """Return the id of this replica and how many there are, or ``(0, 1)`` where there are none.
+
+    Only `tf.distribute` keeps a state for each replica and adds them up when it is read; on JAX and
+    PyTorch a metric sees one state.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return 0, 1
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    if context is None:
+        return 0, 1
+    return context.replica_id_in_sync_group, context.num_replicas_in_sync

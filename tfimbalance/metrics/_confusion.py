@@ -9,7 +9,7 @@ from keras import ops
 
 from tfimbalance._checks import check_number
 from tfimbalance.metrics._base import RowMetric, mean_where, ratio
-from tfimbalance.metrics._rows import Rows
+from tfimbalance.metrics._rows import MetricRows
 
 Tensor = Any
 
@@ -41,12 +41,12 @@ class ConfusionMetric(RowMetric):
         """Return the metric of each label, from sums of weight, ``(labels, classes)``."""
         raise NotImplementedError
 
-    def _build(self, rows: Rows) -> None:
+    def _build(self, rows: MetricRows) -> None:
         labels = rows.width if rows.kind == "labels" else 1
         classes = rows.width if rows.kind == "classes" else 2
         self._margins = self._sums("margins", (3, labels, classes))
 
-    def _accumulate(self, rows: Rows, *more: Tensor) -> None:
+    def _accumulate(self, rows: MetricRows, *more: Tensor) -> None:
         _, labels, classes = self._margins.shape
         actual, predicted = self._decisions(rows)
         offset = classes * ops.arange(labels, dtype="int32")
@@ -61,7 +61,7 @@ class ConfusionMetric(RowMetric):
         found = [count(actual, correct), count(actual, weight), count(predicted, weight)]
         self._margins.assign_add(ops.stack(found))
 
-    def _decisions(self, rows: Rows) -> tuple[Tensor, Tensor]:
+    def _decisions(self, rows: MetricRows) -> tuple[Tensor, Tensor]:
         """Return actual and predicted class ids, ``(rows, labels)``."""
         if rows.kind == "classes":
             predicted = ops.argmax(rows.given, axis=-1)

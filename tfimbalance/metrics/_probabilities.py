@@ -7,7 +7,7 @@ from typing import Any
 from keras import ops
 
 from tfimbalance.metrics._base import RowMetric, ratio
-from tfimbalance.metrics._rows import Rows
+from tfimbalance.metrics._rows import MetricRows
 
 Tensor = Any
 
@@ -21,7 +21,7 @@ class ProbabilityMetric(RowMetric):
     _soft = True
     _kind: str
 
-    def terms(self, rows: Rows) -> Tensor:
+    def terms(self, rows: MetricRows) -> Tensor:
         """Return what is added up, for each class or label, ``(rows, width)``."""
         raise NotImplementedError
 
@@ -29,11 +29,11 @@ class ProbabilityMetric(RowMetric):
         """Return the metric, from mean terms and the base rates, each ``(width,)``."""
         raise NotImplementedError
 
-    def _build(self, rows: Rows) -> None:
+    def _build(self, rows: MetricRows) -> None:
         self._kind = rows.kind
         self._totals = self._sums("totals", (3, rows.width))
 
-    def _accumulate(self, rows: Rows, *more: Tensor) -> None:
+    def _accumulate(self, rows: MetricRows, *more: Tensor) -> None:
         targets = rows.targets()
         weight = ops.expand_dims(rows.weight, -1)
         values = [self.terms(rows), targets, ops.ones_like(targets)]

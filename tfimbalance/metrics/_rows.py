@@ -62,7 +62,7 @@ def refuse(
 
 
 @dataclass(frozen=True)
-class Rows:
+class MetricRows:
     """Rows of a batch.
 
     Attributes:
@@ -89,7 +89,7 @@ class Rows:
         from_logits: bool,
         soft: bool,
         dtype: str,
-    ) -> Rows:
+    ) -> MetricRows:
         """Read a batch; its kind follows from static shapes and flags, never from values."""
         if not from_logits and is_linear(y_pred):
             warnings.warn(
@@ -140,7 +140,7 @@ class Rows:
         if sparse:
             target = ops.clip(target, 0, width - 1)
         weight = ops.where(ops.any(ops.isnan(given), axis=-1), np.nan, weight)
-        return Rows(kind, target, given, weight, from_logits)
+        return MetricRows(kind, target, given, weight, from_logits)
 
     @property
     def width(self) -> int:

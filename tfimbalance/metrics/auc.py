@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfimbalance.metrics._scores import RankingMetric
+from tfimbalance.metrics._ranking import RankingMetric
 
 Tensor = Any
 

@@ -9,7 +9,7 @@ from keras import ops
 
 from tfimbalance.metrics._base import ratio
 from tfimbalance.metrics._probabilities import ProbabilityMetric
-from tfimbalance.metrics._rows import Rows
+from tfimbalance.metrics._rows import MetricRows
 
 Tensor = Any
 
@@ -73,7 +73,7 @@ class BrierScore(ProbabilityMetric):
         if self.skill:
             self._direction = "up"
 
-    def terms(self, rows: Rows) -> Tensor:
+    def terms(self, rows: MetricRows) -> Tensor:
         """Return squared errors."""
         return ops.square(rows.probabilities() - rows.targets())
 

@@ -8,7 +8,7 @@ import keras
 
 from tfimbalance.metrics._base import check_class_id, check_has_class, ratio
 from tfimbalance.metrics._probabilities import ProbabilityMetric
-from tfimbalance.metrics._rows import Rows
+from tfimbalance.metrics._rows import MetricRows
 
 Tensor = Any
 
@@ -60,7 +60,7 @@ class CalibrationRatio(ProbabilityMetric):
         super().__init__(from_logits=from_logits, multi_label=multi_label, name=name, dtype=dtype)
         self.class_id = check_class_id(class_id)
 
-    def terms(self, rows: Rows) -> Tensor:
+    def terms(self, rows: MetricRows) -> Tensor:
         """Return the probabilities."""
         return rows.probabilities()
 
@@ -71,7 +71,7 @@ class CalibrationRatio(ProbabilityMetric):
             return found[0]
         return found if self.class_id is None else found[self.class_id]
 
-    def _build(self, rows: Rows) -> None:
+    def _build(self, rows: MetricRows) -> None:
         check_has_class(self.class_id, rows.width)
         super()._build(rows)
 

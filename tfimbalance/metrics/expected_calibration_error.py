@@ -11,7 +11,7 @@ from keras import ops
 from tfimbalance._checks import check_integer
 from tfimbalance.metrics._base import RowMetric, mean_where, ratio
 from tfimbalance.metrics._grid import sums_over
-from tfimbalance.metrics._rows import Rows
+from tfimbalance.metrics._rows import MetricRows
 
 Tensor = Any
 _CELLS = 8192
@@ -88,10 +88,10 @@ class ExpectedCalibrationError(RowMetric):
         """
         return self._as_result(self._floor)
 
-    def _build(self, rows: Rows) -> None:
+    def _build(self, rows: MetricRows) -> None:
         self._cells = self._sums("cells", (4, rows.width, _CELLS))
 
-    def _accumulate(self, rows: Rows, *more: Tensor) -> None:
+    def _accumulate(self, rows: MetricRows, *more: Tensor) -> None:
         p = ops.cast(rows.probabilities(), rows.weight.dtype)
         weight = ops.expand_dims(rows.weight, -1) * ops.ones_like(p)
         y = ops.cast(rows.targets(), weight.dtype)

@@ -11,8 +11,8 @@ from tfimbalance._checks import bad_value, check_integer
 from tfimbalance.metrics._base import RowMetric, mean_where, ratio
 from tfimbalance.metrics._buffer import RowBuffer, signed, starts, unsigned
 from tfimbalance.metrics._grid import sums_over
-from tfimbalance.metrics._rows import Rows, refuse, sum_dtype, widened
-from tfimbalance.metrics._scores import split
+from tfimbalance.metrics._ranking import split
+from tfimbalance.metrics._rows import MetricRows, refuse, sum_dtype, widened
 from tfimbalance.metrics.auc import pairs_ranked_right
 
 Tensor = Any
@@ -163,7 +163,7 @@ class GroupAUC(RowMetric):
                 remedy="Pass integers.",
             )
 
-    def _build(self, rows: Rows) -> None:
+    def _build(self, rows: MetricRows) -> None:
         if self.exact:
             columns = dict.fromkeys(("scores", "signed"), (1, rows.dtype))
             # Across replicas a sum may be of halves, which integers do not have.
@@ -172,7 +172,7 @@ class GroupAUC(RowMetric):
         else:
             self._histogram = self._sums("histogram", (2, self.num_groups, self.num_bins))
 
-    def _accumulate(self, rows: Rows, *more: Tensor) -> None:
+    def _accumulate(self, rows: MetricRows, *more: Tensor) -> None:
         (groups,) = map(widened, more)
         # "Not inside" rather than "outside": so it finds NaN too.
         inside = ops.logical_and(groups >= 0, groups < self.num_groups)

@@ -11,7 +11,7 @@ from keras import ops
 from tfimbalance._checks import FloatArray, bad_value
 from tfimbalance.metrics._base import ratio
 from tfimbalance.metrics._probabilities import ProbabilityMetric
-from tfimbalance.metrics._rows import Rows
+from tfimbalance.metrics._rows import MetricRows
 from tfimbalance.offsets import class_priors, is_per_label, positive_priors
 
 Tensor = Any
@@ -73,7 +73,7 @@ class NormalizedEntropy(ProbabilityMetric):
         pi = None if prior is None else _priors(prior, multi_label=self.multi_label)
         self.prior = None if pi is None else pi.tolist()
 
-    def terms(self, rows: Rows) -> Tensor:
+    def terms(self, rows: MetricRows) -> Tensor:
         """Return the nats of each class or label."""
         targets = rows.targets()
         if rows.kind == "classes":
@@ -89,7 +89,7 @@ class NormalizedEntropy(ProbabilityMetric):
             entropy = entropy - _x_log_y(1.0 - rate, 1.0 - pi)
         return ratio(ops.sum(total), ops.sum(entropy))
 
-    def _build(self, rows: Rows) -> None:
+    def _build(self, rows: MetricRows) -> None:
         if self.prior is not None:
             pi = np.atleast_1d(np.asarray(self.prior))
             if rows.kind == "binary":

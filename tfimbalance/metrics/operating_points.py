@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from tfimbalance._checks import check_share
-from tfimbalance.metrics._scores import RankingMetric
+from tfimbalance.metrics._ranking import RankingMetric
 
 Tensor = Any
 

@@ -8,7 +8,7 @@ import keras
 
 from tfimbalance.metrics._base import check_class_id, check_has_class
 from tfimbalance.metrics._confusion import RecallMetric
-from tfimbalance.metrics._rows import Rows
+from tfimbalance.metrics._rows import MetricRows
 
 Tensor = Any
 
@@ -69,7 +69,7 @@ class PerClassRecall(RecallMetric):
         )
         self.class_id = check_class_id(class_id)
 
-    def _build(self, rows: Rows) -> None:
+    def _build(self, rows: MetricRows) -> None:
         check_has_class(self.class_id, 2 if rows.kind == "binary" else rows.width)
         super()._build(rows)
 

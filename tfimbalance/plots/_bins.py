@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfimbalance.plots._scores import FloatArray, Scores
+from tfimbalance.plots._one_class import FloatArray, Scores
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfimbalance.plots._scores import FloatArray, Scores
+from tfimbalance.plots._one_class import FloatArray, Scores
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfimbalance.plots._one_class import FloatArray, read_scores
 from tfimbalance.plots._points import Points, operating_points
-from tfimbalance.plots._scores import FloatArray, read_scores
 from tfimbalance.plots._style import (
     axes_for,
     curve,
@@ -84,7 +84,7 @@ def cumulative_gain(
         ax, title="Cumulative gain", xlabel="rows flagged", ylabel="positives found (recall)"
     )
     points, rate = operating_points(scores), scores.base_rate
-    is_log = _scale(ax, points, rate, log)
+    is_log = _flagged_axis(ax, points, rate, log)
     at = points.at_flagged(rate)
     text = f"recall {points.recall[at]:.3f} at {percent(points.flagged[at])} flagged"
     x, y = _from_zero(points.flagged, points.recall, 0.0)
@@ -176,7 +176,7 @@ def lift(
     ax = axes_for(ax, title="Lift", xlabel="rows flagged", ylabel="lift (times the base rate)")
     points, rate = operating_points(scores), scores.base_rate
     first = is_first(ax)
-    is_log = _scale(ax, points, rate, log)
+    is_log = _flagged_axis(ax, points, rate, log)
     times = points.precision / rate
     at = points.at_flagged(rate)
     text = f"lift {times[at]:.3g} at {percent(points.flagged[at])} flagged"
@@ -208,7 +208,7 @@ def lift(
     return ax
 
 
-def _scale(ax: Axes, points: Points, rate: float, log: bool | None) -> bool:
+def _flagged_axis(ax: Axes, points: Points, rate: float, log: bool | None) -> bool:
     """Set the axis of flagged rows, and return whether it is logarithmic."""
     first = is_first(ax)
     is_log = use_log(log, rate) if first or log is not None else ax.get_xscale() == "log"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfimbalance.plots._one_class import read_scores
 from tfimbalance.plots._points import operating_points
-from tfimbalance.plots._scores import read_scores
 from tfimbalance.plots._style import (
     axes_for,
     curve,

@@ -8,7 +8,7 @@ import numpy as np
 
 from tfimbalance._checks import check_choice, check_integer, check_number
 from tfimbalance.plots._bins import Bins, equal_mass_bins
-from tfimbalance.plots._scores import FloatArray, Scores, read_scores
+from tfimbalance.plots._one_class import FloatArray, Scores, read_scores
 from tfimbalance.plots._style import (
     RARE,
     axes_for,
@@ -122,7 +122,7 @@ def reliability(
     lowest = _LOWEST * scores.base_rate if is_log else 0.0
     # First the limits: Matplotlib's own, of bins that all lie at the edge, would be none.
     _limit(ax, found, lowest, is_log=is_log, first=first)
-    color = _draw_bins(ax, found, lowest, is_log, name_of(label, _ratio(scores)))
+    color = _draw_bins(ax, found, lowest, is_log, name_of(label, _ratio_text(scores)))
     _draw_histogram(ax, scores, lowest, color, is_log=is_log)
     if is_log:
         label_steps(ax, "x")
@@ -137,7 +137,7 @@ def _is_log(ax: Axes) -> bool:
     return bool(ax.get_xscale() == "log")
 
 
-def _ratio(scores: Scores) -> str:
+def _ratio_text(scores: Scores) -> str:
     predicted = float(np.average(scores.probability, weights=scores.weight))
     ratio = predicted / scores.base_rate
     return f"mean p / rate = {ratio:.2f}" if 0.1 <= ratio < 10 else f"mean p / rate = {ratio:.2g}"

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from tfimbalance._checks import bad_value, check_integer
-from tfimbalance._predictions import check_rows, predict
+from tfimbalance._evaluation.predictions import check_rows, predict
+from tfimbalance.plots._page import SIZE, Options, check_model, draw
 from tfimbalance.plots._style import pyplot
-from tfimbalance.plots.report import SIZE, Options, check_model, draw
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfimbalance._checks import check_number
+from tfimbalance.plots._one_class import FloatArray, read_scores
 from tfimbalance.plots._points import Points, operating_points
-from tfimbalance.plots._scores import FloatArray, read_scores
 from tfimbalance.plots._style import (
     axes_for,
     curve,
@@ -99,7 +99,7 @@ def threshold_curves(
     is_logit = (
         use_log(log, scores.base_rate) if first or log is not None else ax.get_xscale() == "logit"
     )
-    _scale(ax, points, is_logit=is_logit, first=first)
+    _threshold_axis(ax, points, is_logit=is_logit, first=first)
     color = _draw_curves(ax, points, is_logit, label, first=first)
     best = points.best
     text = f"best F1 {points.f1[best]:.3f} from {points.threshold[best]:.3g} on"
@@ -160,7 +160,7 @@ def _inside(threshold: FloatArray, is_logit: bool) -> FloatArray:
     return np.asarray(np.clip(threshold, _EDGE, 1 - _EDGE) if is_logit else threshold)
 
 
-def _scale(ax: Axes, points: Points, *, is_logit: bool, first: bool) -> None:
+def _threshold_axis(ax: Axes, points: Points, *, is_logit: bool, first: bool) -> None:
     if not is_logit:
         ax.set_xlim(-0.02, 1.02)
         return
@@ -175,10 +175,10 @@ def _scale(ax: Axes, points: Points, *, is_logit: bool, first: bool) -> None:
     span = np.log(right / (1 - right)) - np.log(left / (1 - left))
     ax.xaxis.set_major_locator(FixedLocator(_TICKS if span < _WIDE else _FEW_TICKS))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _write(value)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _as_power(value)))
 
 
-def _write(probability: float) -> str:
+def _as_power(probability: float) -> str:
     if probability >= 1e-3:
         return f"{probability:g}"
     return f"$10^{{{round(np.log10(probability))}}}$"

@@ -14,9 +14,9 @@ from tfimbalance._checks import (
     per_class,
     some_classes,
 )
-from tfimbalance.data._shares import resolve_shares
 from tfimbalance.offsets import class_priors, positive_priors
 from tfimbalance.rebalance.audit import Strategy
+from tfimbalance.shares import resolve_shares
 from tfimbalance.statistics import ClassStatistics
 from tfimbalance.weights import SCHEMES, class_weights
 

@@ -9,17 +9,17 @@ import keras
 import numpy as np
 
 from tfimbalance._checks import FloatArray, bad_value, check_choice, check_number
-from tfimbalance._models import check_from_logits
-from tfimbalance._predictions import is_dataset
+from tfimbalance._evaluation.ending import check_from_logits
+from tfimbalance._evaluation.predictions import is_dataset
 from tfimbalance.calibration import FocalCalibration, PriorCorrection, calibrated_model
 from tfimbalance.callbacks import CorrectedValidation, NaturalRate
-from tfimbalance.callbacks._rates import resampled, warn_of_rates
+from tfimbalance.callbacks.natural_rate import resampled, warn_of_rates
 from tfimbalance.data import balanced_batches, balanced_stream, class_sampling
 from tfimbalance.losses import BinaryFocalLoss, BinaryLogitAdjustedLoss, LogitAdjustedLoss
-from tfimbalance.rebalance._double import warn_of_double_correction
-from tfimbalance.rebalance._loss import PlanLoss
 from tfimbalance.rebalance._odds import Odds
+from tfimbalance.rebalance._warnings import warn_of_double_correction
 from tfimbalance.rebalance.audit import Audit
+from tfimbalance.rebalance.plan_loss import PlanLoss
 from tfimbalance.statistics import ClassStatistics, class_statistics
 
 # What undoes a plan, in that order.

@@ -1,0 +1,1 @@
+"""Labels beside predictions, and what a model says of its rows."""

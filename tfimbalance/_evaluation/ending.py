@@ -1,0 +1,92 @@
+"""What the end of a model is, by its structure: logits, one probability, or a distribution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tfimbalance._checks import bad_value
+
+# These hand on what they get, at least when the model predicts.
+_PASSING = ("Activation", "Dropout", "Flatten", "Identity", "Reshape", "ActivityRegularization")
+
+# Layers whose ``activation`` is the last thing that they do.
+_ENDING = ("Dense", "EinsumDense", "Conv", "DepthwiseConv", "SeparableConv", "Activation")
+
+
+def last_activation(model: keras.Model) -> str | None:
+    """Return "sigmoid", "softmax" or "linear", None where the structure does not show it."""
+    if isinstance(model, keras.Sequential):
+        for layer in reversed(model.layers):
+            if _passes(layer):
+                continue
+            return _activation(layer)
+        return None
+    outputs = getattr(model, "outputs", None)
+    if not outputs or len(outputs) != 1:
+        return None
+    tensor = outputs[0]
+    while True:
+        # Where Keras moves this mark, nothing is shown, and the user says it.
+        history = getattr(tensor, "_keras_history", None)
+        operation = getattr(history, "operation", None)
+        if history is None or operation is None or not _passes(operation):
+            return _activation(operation)
+        arguments = operation._inbound_nodes[history.node_index].input_tensors
+        if len(arguments) != 1:
+            return None
+        tensor = arguments[0]
+
+
+def check_from_logits(model: keras.Model, from_logits: bool | None) -> bool:
+    """Return whether a model's outputs are logits, or raise where that has to be said."""
+    found = last_activation(model)
+    if from_logits is not None:
+        if found is not None and bool(from_logits) != (found == "linear"):
+            raise bad_value(
+                "from_logits",
+                expected=f"{found == 'linear'}, because the model ends in a {found} layer",
+                received=repr(from_logits),
+            )
+        return bool(from_logits)
+    if found is None:
+        raise bad_value(
+            "from_logits",
+            expected="True or False, because the last layer of the model does not show whether it "
+            "returns logits",
+            received=None,
+            remedy="Pass from_logits=True for logits, from_logits=False for probabilities.",
+        )
+    return found == "linear"
+
+
+def _passes(operation: Any) -> bool:
+    if hasattr(operation, "gives_probabilities"):  # A correction: what comes, leaves.
+        return not _makes_probabilities(operation)
+    kind = type(operation).__name__
+    if kind == "Activation":
+        return _function_name(getattr(operation, "activation", None)) == "linear"
+    return kind in _PASSING
+
+
+def _activation(operation: Any) -> str | None:
+    if isinstance(operation, keras.Model):
+        return last_activation(operation)
+    if _makes_probabilities(operation):
+        return "sigmoid" if operation.multi_label else "softmax"
+    kind = type(operation).__name__
+    if kind in ("Sigmoid", "Softmax"):  # Of keras.ops and keras.layers alike.
+        return kind.lower()
+    if not kind.startswith(_ENDING):  # That of an LSTM, say, is not what it returns.
+        return None
+    name = _function_name(getattr(operation, "activation", None))
+    return name if name in ("sigmoid", "softmax", "linear") else None
+
+
+def _makes_probabilities(operation: Any) -> bool:
+    return bool(getattr(operation, "gives_probabilities", False) and operation.from_logits)
+
+
+def _function_name(activation: Any) -> str:
+    return str(getattr(activation, "__name__", activation))

@@ -1,0 +1,1 @@
+"""Batches by number, as datasets whose epochs continue one another."""

@@ -1,0 +1,96 @@
+"""Rows by a plan -> batches, fetched ahead in blocks."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfimbalance.data._epochs.pipeline import Pipeline, batches_per_block
+from tfimbalance.data._order.plan import BalancedPlan
+from tfimbalance.data._rows.calls import call, plain
+from tfimbalance.data._rows.rows import Rows
+
+# Measured: fewer, larger calls into Python cost less; larger still and the first batch waits.
+_ROWS_PER_PLAN = 65_536
+# Of a file that is read in runs: long reads need large blocks.
+BYTES_PER_READ = 2**25
+
+
+class PlannedBatches(Pipeline):
+    """The plan and the rows, as batches.
+
+    Args:
+        plan: which rows.
+        rows: how to fetch them.
+        steps: batches an epoch.
+        initial_epoch: the first epoch.
+        shards: how many workers share the batches, and which of them this is.
+        reads: whether a disk reads the rows in runs, for which blocks are larger.
+
+    A subclass may make something else of the rows' numbers in `fetch`, of their places among all
+    that are ever handed out, and of how often each row came before, if it sets ``with_places``.
+    """
+
+    with_places = False
+
+    def __init__(
+        self,
+        plan: BalancedPlan,
+        rows: Rows,
+        steps: int,
+        initial_epoch: int,
+        shards: tuple[int, int],
+        *,
+        reads: bool = False,
+    ) -> None:
+        super().__init__(steps, initial_epoch, shards[0])
+        self._steps, self._plan, self._rows = steps, plan, rows
+        self._shard_index = shards[1]
+        most = max(1, max(_ROWS_PER_PLAN, plan.rows_at_least) // (plan.batch_size * shards[0]))
+        batch_bytes = rows.row_bytes * plan.batch_size
+        self._block = 1
+        if rows.stackable and reads:
+            self._block = batches_per_block(batch_bytes, steps, BYTES_PER_READ)
+        elif rows.stackable:
+            self._block = min(batches_per_block(batch_bytes, steps), most)
+        self._blocks_per_plan = max(1, most // self._block)
+
+    def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
+        """Return the batches of one epoch."""
+        per_plan = self._block * self._blocks_per_plan
+        plans = tf.data.Dataset.range(math.ceil(self._steps / per_plan))
+        shape = [None, self._block * self._plan.batch_size * (3 if self.with_places else 1)]
+        blocks = plans.map(call(self._row_numbers, tf.int64, epoch, shape=shape)).unbatch()
+        # Blocks are fetched ahead, not batches: handing each from thread to thread would cost more
+        # than cutting it from its block.
+        batches = blocks.map(plain(self.fetch), num_parallel_calls=tf.data.AUTOTUNE).prefetch(1)
+        return batches.unbatch() if self._block > 1 else batches
+
+    def fetch(self, numbers: tf.Tensor) -> tuple[Any, ...]:
+        """Make a block of batches of row numbers, with a leading axis unless it is one batch."""
+        return self._rows.fetch(numbers, self._block)
+
+    def _row_numbers(self, epoch: np.int64, index: np.int64) -> NDArray[np.int64]:
+        """Row numbers of one stretch of an epoch, a block of batches a line."""
+        first = int(index) * self._block * self._blocks_per_plan
+        batches = min(self._block * self._blocks_per_plan, self._steps - first)
+        shards = self._num_shards
+        start = (int(epoch) * self._steps + first) * shards
+        drawn = self._plan.rows_and_passes(start, batches * shards)
+        rows, passes = (part[self._shard_index :: shards] for part in drawn)
+        width = self._block * self._plan.batch_size
+        if not self.with_places:
+            return self._filled(rows).reshape(-1, width)
+        number = start + self._shard_index + np.arange(batches) * shards
+        places = number[:, None] * self._plan.batch_size + np.arange(self._plan.batch_size)
+        parts = [self._filled(part).reshape(-1, width) for part in (rows, places, passes)]
+        return np.concatenate(parts, axis=1)
+
+    def _filled(self, batches: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Fill up an epoch's last block, which may be short, with what is never handed out."""
+        missing = -len(batches) % self._block
+        return np.concatenate([batches, np.broadcast_to(batches[:1], (missing, batches.shape[1]))])

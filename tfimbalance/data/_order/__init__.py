@@ -1,0 +1,1 @@
+"""Which row comes when: functions of (seed, position), in NumPy and in a graph."""

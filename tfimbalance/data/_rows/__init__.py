@@ -1,0 +1,1 @@
+"""What a row is, and how rows are fetched by their numbers."""

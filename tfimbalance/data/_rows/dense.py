@@ -1,0 +1,116 @@
+"""Arrays and tensors in memory, as rows."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfimbalance._checks import bad_value
+from tfimbalance.data._rows.files import (
+    check_dtype,
+    is_larger_than_memory,
+)
+from tfimbalance.data._rows.leaf import Leaf
+
+
+def as_numpy(name: str, value: Any) -> NDArray[Any]:
+    array = value if isinstance(value, np.ndarray) else np.asarray(value)
+    if array.ndim == 0:
+        raise bad_value(
+            name,
+            expected="arrays with a row axis, or dicts and tuples of them",
+            received=f"{type(value).__name__}",
+        )
+    check_dtype(name, array.dtype)
+    return array
+
+
+def strings(name: str, array: NDArray[Any]) -> tf.Tensor:
+    try:
+        return tf.constant(array, dtype=tf.string)
+    except (TypeError, ValueError):
+        raise bad_value(
+            name,
+            expected="numbers, booleans or strings",
+            received=f"a column of mixed objects such as {array.ravel()[0]!r}",
+            remedy="Convert it first, for example frame.astype('float32').",
+        ) from None
+
+
+def dense_leaf(array: NDArray[Any]) -> Leaf:
+    row_shape, buffers = array.shape[1:], _Buffers()
+    dtype = array.dtype.newbyteorder("=")
+    # `np.take` copies all of an array that is not laid out row by row, at every call.
+    direct = array.flags.c_contiguous and array.dtype == dtype
+    row_bytes = int(dtype.itemsize * np.prod(row_shape, dtype=np.int64))
+
+    def gather(rows: NDArray[Any]) -> list[NDArray[Any]]:
+        flat = buffers.take(len(rows) * row_bytes)
+        out = flat.view(dtype).reshape(len(rows), *row_shape)
+        if direct:
+            # Row numbers are right by construction; "clip" lets NumPy write into `out` directly.
+            np.take(array, rows, axis=0, out=out, mode="clip")
+        else:
+            out[:] = array[rows]
+        return [out]
+
+    return Leaf(
+        num_rows=len(array),
+        build=lambda rows, parts: parts[0],
+        gather=gather,
+        as_tensors=lambda: tensor_leaf(tf.constant(array), len(array), stackable=True),
+        on_disk=is_larger_than_memory(array),
+        dtypes=(tf.as_dtype(dtype),),
+        shapes=(row_shape,),
+        row_bytes=row_bytes,
+        stackable=row_bytes > 0,  # tf.data crashes when it unbatches rows of nothing.
+    )
+
+
+def _unused(buffers: list[NDArray[np.uint8]], references: int) -> NDArray[np.uint8] | None:
+    """Return an array that nothing refers to but the list and this loop."""
+    for raw in buffers:
+        if sys.getrefcount(raw) == references:
+            return raw
+    return None
+
+
+# How many references that makes differs between interpreters.
+_REFERENCES = next(n for n in range(9) if _unused([np.empty(0, np.uint8)], n) is not None)
+
+
+class _Buffers:
+    """Memory that is used again once TensorFlow has let go of it.
+
+    Fresh pages cost more than filling them. A buffer is free when nothing but this list refers to
+    it. It starts on a 64-byte boundary, where TensorFlow takes memory over instead of copying it.
+    """
+
+    _MOST = 8
+
+    def __init__(self) -> None:
+        self._all: list[NDArray[np.uint8]] = []
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> NDArray[np.uint8]:
+        with self._lock:
+            raw = _unused(self._all, _REFERENCES)
+            if raw is None or len(raw) != size + 64:
+                raw = np.empty(size + 64, np.uint8)
+                self._all = [*self._all[1 - self._MOST :], raw]
+            start = -raw.ctypes.data % 64
+            return raw[start : start + size]
+
+
+def tensor_leaf(tensor: Any, num_rows: int, *, stackable: bool) -> Leaf:
+    stackable = stackable and 0 not in tensor.shape[1:]
+    return Leaf(
+        num_rows=num_rows,
+        build=lambda rows, parts: tf.gather(tensor, rows),
+        stackable=stackable,
+    )

@@ -1,0 +1,183 @@
+"""Arrays that stay on disk: rows of memory maps, HDF5 and Arrow, read in order of position."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfimbalance._checks import bad_value
+from tfimbalance.data._rows.leaf import Gather, Leaf
+
+
+def check_dtype(name: str, dtype: np.dtype[Any]) -> None:
+    if dtype.kind in "Mm":
+        raise bad_value(
+            name,
+            expected="numbers, booleans or strings",
+            received=f"dtype {dtype}",
+            remedy="Convert times to numbers first: values.astype('int64').",
+        )
+
+
+def file_leaf(
+    num_rows: int,
+    dtype: np.dtype[Any],
+    row_shape: tuple[int, ...],
+    gather: Gather,
+) -> Leaf:
+    row_bytes = int(dtype.itemsize * np.prod(row_shape, dtype=np.int64))
+    return Leaf(
+        num_rows=num_rows,
+        build=lambda rows, parts: parts[0],
+        gather=gather,
+        on_disk=True,
+        dtypes=(tf.string if dtype.kind in "OSU" else tf.as_dtype(dtype),),
+        shapes=(row_shape,),
+        row_bytes=row_bytes,
+        stackable=row_bytes > 0,
+    )
+
+
+def sliced_leaf(name: str, value: Any) -> Leaf:
+    dtype, row_shape = np.dtype(value.dtype), tuple(value.shape[1:])
+    check_dtype(name, dtype)
+    read = sliced_reader(value, int(dtype.itemsize * np.prod(row_shape, dtype=np.int64)))
+
+    def gather(rows: NDArray[Any]) -> list[NDArray[Any]]:
+        out = np.empty((len(rows), *row_shape), dtype.newbyteorder("="))
+        read(rows, out)
+        return [out]
+
+    return file_leaf(len(value), dtype, row_shape, gather)
+
+
+def arrow_leaf(name: str, column: Any) -> Leaf:
+    dtype, read = arrow_reader(name, column)
+    check_dtype(name, dtype)
+    return file_leaf(len(column), dtype, (), lambda rows: [read(rows)])
+
+
+# Read rows between two that are wanted rather than ask twice.
+_GAP_BYTES = 2**16
+# Rows of a slice that is read whole before the wanted rows are picked out.
+_SLICE_BYTES = 2**24
+
+
+class KeptRows:
+    """Rows that come again and again, kept in memory once a file was read for them.
+
+    Args:
+        rows: their numbers, sorted.
+    """
+
+    def __init__(self, rows: NDArray[np.int64]) -> None:
+        self._rows = rows
+        self._is_read = np.zeros(len(rows), bool)
+        self._values: list[NDArray[Any]] = []
+
+    def gather(
+        self, read: Callable[[NDArray[Any]], list[NDArray[Any]]], rows: NDArray[Any]
+    ) -> list[NDArray[Any]]:
+        """Gather sorted, distinct rows, those that are kept without ``read``."""
+        at = np.minimum(np.searchsorted(self._rows, rows), len(self._rows) - 1)
+        is_kept = self._rows[at] == rows
+        known = is_kept & self._is_read[at]
+        parts = read(rows[~known])
+        if not self._values:
+            self._values = [np.empty((len(self._rows), *p.shape[1:]), p.dtype) for p in parts]
+        gathered = []
+        fresh = is_kept[~known]
+        for part, values in zip(parts, self._values, strict=True):
+            values[at[is_kept & ~known]] = part[fresh]
+            whole = np.empty((len(rows), *part.shape[1:]), part.dtype)
+            whole[~known], whole[known] = part, values[at[known]]
+            gathered.append(whole)
+        self._is_read[at[is_kept]] = True  # After the values: other threads read them, too.
+        return gathered
+
+
+def is_larger_than_memory(array: NDArray[Any]) -> bool:
+    """Tell whether a memory map is so large that its rows will come from the disk."""
+    if not isinstance(array, np.memmap):
+        return False
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Not a Unix.
+        return False
+    return array.nbytes > memory // 2
+
+
+def is_sliced(value: Any) -> bool:
+    """Tell an HDF5, Zarr or similar array, which reads slices, from what is in memory."""
+    in_memory = ("__dlpack__", "to_numpy", "numpy")
+    return all(hasattr(value, name) for name in ("shape", "dtype", "__getitem__", "__len__")) and (
+        not any(hasattr(value, name) for name in in_memory)
+    )
+
+
+def is_arrow(value: Any) -> bool:
+    """Tell a column of Arrow from other arrays."""
+    return all(hasattr(value, name) for name in ("null_count", "take", "type", "to_numpy"))
+
+
+def is_arrow_table(value: Any) -> bool:
+    """Tell a table of Arrow, which is a dictionary of its columns."""
+    return hasattr(value, "column_names") and hasattr(value, "column")
+
+
+def sliced_reader(value: Any, row_bytes: int) -> Callable[[NDArray[Any], NDArray[Any]], None]:
+    """Return a function that fills an array with sorted, distinct rows of a sliced array."""
+    gap = max(1, _GAP_BYTES // max(1, row_bytes))
+    longest = max(1, _SLICE_BYTES // max(1, row_bytes))
+
+    def read(rows: NDArray[Any], out: NDArray[Any]) -> None:
+        left = 0
+        while left < len(rows):
+            # As far as rows are close together.
+            stretch = rows[left : left + longest]
+            apart = np.flatnonzero((np.diff(stretch) > gap) | (stretch[1:] - stretch[0] >= longest))
+            right = left + (int(apart[0]) + 1 if apart.size else len(stretch))
+            first, last = int(rows[left]), int(rows[right - 1])
+            part = np.asarray(value[first : last + 1])
+            out[left:right] = part if len(part) == right - left else part[rows[left:right] - first]
+            left = right
+
+    return read
+
+
+def arrow_reader(name: str, column: Any) -> tuple[np.dtype[Any], Callable[..., NDArray[Any]]]:
+    """Return the type of an Arrow column, and a function that takes sorted rows of it."""
+    if getattr(column.type, "num_fields", 0):
+        raise bad_value(
+            name,
+            expected="Arrow columns of numbers, flags or strings",
+            received=f"a column of {column.type}",
+            remedy="Lists of one length make an array, np.stack(column.to_numpy()), others a "
+            "ragged tensor, tf.ragged.constant(column.to_pylist()).",
+        )
+    if column.null_count:
+        raise bad_value(
+            name,
+            expected="a value in every row",
+            received=f"an Arrow column with {column.null_count} nulls",
+            remedy="Fill them first: pyarrow.compute.fill_null(column, value).",
+        )
+
+    def read(rows: NDArray[Any]) -> NDArray[Any]:
+        taken = column.take(_indices(column, rows))
+        if hasattr(taken, "combine_chunks"):
+            return np.asarray(taken.to_numpy())
+        return np.asarray(taken.to_numpy(zero_copy_only=False))
+
+    return read(np.zeros(1, np.int64)).dtype, read
+
+
+def _indices(column: Any, rows: NDArray[Any]) -> Any:
+    import pyarrow  # The column is one of its own.
+
+    return pyarrow.array(rows)

@@ -1,0 +1,1 @@
+"""Samplers of imbalanced-learn and neighbours: rows that are drawn or made."""

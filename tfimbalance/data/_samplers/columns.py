@@ -1,0 +1,183 @@
+"""Which columns a sampler of imbalanced-learn mixes, and which of them must not be mixed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfimbalance._checks import bad_value
+from tfimbalance.data._samplers.kinds import shrinks
+
+_ROWS_AT_ONCE = 65_536
+_SHOWN = 5
+
+
+def check_columns(sampler: Any, x: Any, quantities: Sequence[Any]) -> None:
+    """Refuse to interpolate categories, flags and ids: half of a category is none."""
+    mixed = _mixed_columns(sampler, x)
+    if not mixed.size:
+        return
+    names = list(x.columns) if hasattr(x, "columns") else list(range(x.shape[1]))
+    allowed = {quantity for quantity in quantities if quantity in names} | {
+        names[quantity] for quantity in quantities if _is_number(quantity, len(names))
+    }
+    at_risk = set(mixed.tolist())
+    bad = [j for j in _discrete_columns(x) if j in at_risk and names[j] not in allowed]
+    if not bad:
+        return
+    offenders = [names[j] for j in bad]
+    raise bad_value(
+        "x",
+        expected=f"columns that may be mixed, because {_sampler_name(sampler)} makes rows between "
+        "others",
+        received=f"{some_columns(offenders)} of whole numbers, flags or categories, of which a mix "
+        "means nothing",
+        remedy=_column_remedy(sampler, offenders, len(offenders) == len(names)),
+    )
+
+
+def check_quantities(x: Any, quantities: Sequence[Any]) -> None:
+    """Refuse a quantity that is no column of ``x``."""
+    names = list(x.columns) if hasattr(x, "columns") else []
+    for quantity in quantities:
+        if quantity not in names and not _is_number(quantity, x.shape[1]):
+            columns = some_columns(names) if names else f"{x.shape[1]} columns"
+            raise bad_value(
+                "quantities",
+                expected="names or numbers of columns of `x`",
+                received=f"{quantity!r}, where `x` has {columns}",
+            )
+
+
+def _is_number(quantity: Any, width: int) -> bool:
+    integral = isinstance(quantity, (int, np.integer)) and not isinstance(quantity, bool)
+    return integral and -width <= quantity < width
+
+
+def _mixed_columns(sampler: Any, x: Any) -> NDArray[np.int64]:
+    """Return the numbers of the columns in which a sampler makes new values."""
+    from imblearn.combine import SMOTEENN, SMOTETomek
+    from imblearn.over_sampling import (
+        ADASYN,
+        SMOTE,
+        SMOTEN,
+        SMOTENC,
+        SVMSMOTE,
+        BorderlineSMOTE,
+        KMeansSMOTE,
+        RandomOverSampler,
+    )
+    from imblearn.under_sampling import ClusterCentroids
+
+    every = np.arange(x.shape[1])
+    if isinstance(sampler, (SMOTEENN, SMOTETomek)):
+        return every if sampler.smote is None else _mixed_columns(sampler.smote, x)
+    if isinstance(sampler, SMOTEN):
+        return every[:0]
+    if isinstance(sampler, SMOTENC):
+        return np.setdiff1d(every, _nominal_columns(sampler, x))
+    if isinstance(sampler, RandomOverSampler):
+        return every if shrinks(sampler) else every[:0]
+    if isinstance(sampler, ClusterCentroids):
+        takes_rows = "hard" if hasattr(x, "tocsr") else "soft"
+        voting = takes_rows if sampler.voting == "auto" else sampler.voting
+        return every[:0] if voting == "hard" else every
+    mixers = (SMOTE, BorderlineSMOTE, SVMSMOTE, KMeansSMOTE, ADASYN)
+    return every if isinstance(sampler, mixers) else every[:0]
+
+
+def _nominal_columns(sampler: Any, x: Any) -> NDArray[np.int64]:
+    """Return what a `SMOTENC` was told to be categories. What it cannot read, it says itself."""
+    given = sampler.categorical_features
+    if isinstance(given, str):
+        dtypes = x.dtypes if hasattr(x, "dtypes") else []
+        return np.flatnonzero([hasattr(dtype, "categories") for dtype in dtypes])
+    features = np.asarray(given)
+    if features.dtype.kind == "b":
+        return np.flatnonzero(features)
+    if features.dtype.kind in "iu":
+        return np.where(features < 0, features + x.shape[1], features).astype(np.int64)
+    names = [str(name) for name in getattr(x, "columns", [])]
+    return np.flatnonzero(np.isin(names, features.astype(str)))
+
+
+def _discrete_columns(x: Any) -> list[int]:
+    """Return the numbers of the columns that hold whole numbers, flags or categories alone.
+
+    A column of one value is none of them: it stays what it is.
+    """
+    if hasattr(x, "tocsc"):
+        return _discrete_sparse(x.tocsc())
+    if not hasattr(x, "columns"):
+        return _discrete_dense(x)
+    found = []
+    for j, dtype in enumerate(x.dtypes):
+        column = x.iloc[:, j]
+        if (
+            dtype.kind == "O"
+            or dtype.kind not in "biuf"
+            or _discrete_dense(column.to_numpy(np.float64, na_value=np.nan)[:, None])
+        ):
+            found.append(j)
+    return found
+
+
+def _discrete_dense(x: NDArray[Any]) -> list[int]:
+    if x.dtype.kind not in "biuf":
+        return list(range(x.shape[1]))
+    varies = np.flatnonzero((x != x[:1]).any(axis=0))
+    if x.dtype.kind != "f":
+        return [int(j) for j in varies]
+    # The first rows settle nearly every column of measurements; few are left for the others.
+    left = varies
+    for first in range(0, len(x), _ROWS_AT_ONCE):
+        part = x[first : first + _ROWS_AT_ONCE, left]
+        left = left[(part == np.rint(part)).all(axis=0)]
+        if not left.size:
+            break
+    return [int(j) for j in left]
+
+
+def _discrete_sparse(x: Any) -> list[int]:
+    broken = x.data != np.rint(x.data)
+    column = np.repeat(np.arange(x.shape[1]), np.diff(x.indptr))
+    whole = np.ones(x.shape[1], bool)
+    whole[column[broken]] = False
+    varies = (x.max(axis=0) != x.min(axis=0)).toarray().ravel()
+    return [int(j) for j in np.flatnonzero(whole & varies)]
+
+
+def _sampler_name(sampler: Any) -> str:
+    return type(sampler).__name__
+
+
+def some_columns(columns: list[Any]) -> str:
+    """Name a few columns and count the rest."""
+    word = "column" if len(columns) == 1 else "columns"
+    shown = ", ".join(_quoted(column) for column in columns[:_SHOWN])
+    return f"{word} {shown}" + (f", ... ({len(columns)} in all)" if len(columns) > _SHOWN else "")
+
+
+def _quoted(column: Any) -> str:
+    # NumPy's own numbers and strings would show their type.
+    return repr(column.item() if isinstance(column, np.generic) else column)
+
+
+def _column_remedy(sampler: Any, offenders: list[Any], are_all: bool) -> str:
+    few = [_quoted(column) for column in offenders] if len(offenders) <= _SHOWN else ["..."]
+    listed = f"[{', '.join(few)}]"
+    if _sampler_name(sampler) == "ClusterCentroids":
+        how = 'ClusterCentroids(voting="hard") takes rows as they are.'
+    elif _sampler_name(sampler) == "RandomOverSampler":
+        how = "RandomOverSampler(shrinkage=None) repeats rows as they are."
+    elif _sampler_name(sampler) == "SMOTENC":
+        how = f"Add them to its categorical_features: {listed}."
+    else:
+        better = "SMOTEN()" if are_all else f"SMOTENC(categorical_features={listed})"
+        if _sampler_name(sampler) in ("SMOTEENN", "SMOTETomek"):
+            better = f"{_sampler_name(sampler)}(smote={better})"
+        how = f"{better} keeps categories whole."
+    return f"{how} If they are quantities, such as ages or counts, say so: quantities={listed}."

@@ -1,0 +1,236 @@
+"""The draw of an epoch: a sampler of imbalanced-learn, the data, and a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfimbalance._checks import bad_value, check_same_length, some_classes
+from tfimbalance._labels import as_array, class_ids
+from tfimbalance.data._order.sampling import ClassSampling
+from tfimbalance.data._order.words import seed_word
+from tfimbalance.data._rows.rows import Rows
+from tfimbalance.data._samplers.columns import check_columns, check_quantities
+from tfimbalance.data._samplers.features import cast, drawn_dtype, features, matrix
+from tfimbalance.data._samplers.kinds import ignores_features, is_random, seeded, steps_of
+from tfimbalance.data._samplers.origins import Resampled, resample
+from tfimbalance.statistics import class_statistics
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Rows of one epoch: all of ``rows``, or those that ``index`` names."""
+
+    rows: Rows
+    index: NDArray[np.int64] | None
+    num_rows: int
+
+
+class Sampling:
+    """Draws of epochs, each a function of (seed, epoch) alone. `start` comes first.
+
+    ``layout`` has the types and shapes of every draw, for the functions of a dataset, and
+    ``class_sampling`` the classes of the data and of the first draw.
+    """
+
+    layout: Rows
+    class_sampling: ClassSampling
+
+    def __init__(
+        self,
+        x: Any,
+        y: Any,
+        sampler: Any,
+        *,
+        sample_weight: Any,
+        ids: Any,
+        quantities: Sequence[Any],
+        seed: int,
+    ) -> None:
+        _check_sampler(sampler)
+        self._sampler, self._seed, self._quantities = sampler, seed, tuple(quantities)
+        self._y = y
+        self._class, self._num_classes = _classes(y)
+        num_rows = len(self._class)
+        self._weight = None if sample_weight is None else _weights(sample_weight, num_rows)
+        self._ids = None if ids is None else _row_ids(ids, num_rows)
+        self._own: Rows | None = None
+        self._single, self._checked = steps_of(sampler) is None, False
+        self._x_dtype: np.dtype[Any] = np.dtype(np.float32)
+        self._blind = ignores_features(sampler)
+        if self._blind:
+            # Row numbers stand for the rows, whatever those are.
+            self._features = np.arange(num_rows)[:, None]
+            self._own = self._rows(x, y, self._weight, self._ids)
+            return
+        self._features = features(x, num_rows, type(sampler).__name__, numbers=self._single)
+        if self._single:
+            check_quantities(self._features, self._quantities)
+
+    @property
+    def varies(self) -> bool:
+        """Whether epochs may differ in their rows."""
+        return is_random(self._sampler)
+
+    def count(self, epoch: int) -> int:
+        """Return how many rows the draw of an epoch has."""
+        return len(self._resampled(epoch).y)
+
+    def start(self, epoch: int) -> Draw:
+        """Draw the rows of an epoch, and settle the layout of all draws."""
+        drawn = self._resampled(epoch)
+        if not self._blind:
+            if drawn.are_own:
+                own = matrix(self._features)
+                self._x_dtype = np.dtype(own.dtype)
+                self._own = self._rows(own, self._y, self._weight, self._ids)
+            else:
+                self._x_dtype = drawn_dtype(self._features, matrix(drawn.x))
+        self.layout = self._own or self._made(drawn.first_row())
+        read, chosen = (
+            class_statistics(classes, num_classes=self._num_classes)
+            for classes in (self._class, drawn.y)
+        )
+        self.class_sampling = ClassSampling(read, chosen)
+        return self._draw_of(drawn)
+
+    def draw(self, epoch: int) -> Draw:
+        """Draw the rows of an epoch."""
+        return self._draw_of(self._resampled(epoch))
+
+    def _draw_of(self, drawn: Resampled) -> Draw:
+        if self._own is not None and drawn.are_own:
+            return Draw(self._own, drawn.origin, len(drawn.y))
+        return Draw(self._made(drawn), None, len(drawn.y))
+
+    def _resampled(self, epoch: int) -> Resampled:
+        sampler = seeded(self._sampler, lambda place: seed_word(self._seed, epoch, place) % 2**32)
+        drawn = resample(sampler, self._features, self._class, self._check)
+        self._check_drawn(drawn)
+        return drawn
+
+    def _check(self, sampler: Any, x: Any) -> None:
+        # The data do not change from one epoch to the next; what steps of a pipeline hand on does.
+        if not (self._blind or self._checked):
+            check_columns(sampler, x, self._quantities)
+            self._checked = self._single
+
+    def _check_drawn(self, drawn: Resampled) -> None:
+        name = type(self._sampler).__name__
+        present = np.unique(drawn.y)
+        if len(present) < 2 or not np.isin(present, self._class).all():
+            classes = f"rows of {some_classes(present)}" if len(present) else "no rows"
+            raise bad_value(
+                "sampler",
+                expected="one that draws rows of two classes of `y` or more",
+                received=f"{classes} from {name}",
+                remedy="Make it milder, for example by its sampling_strategy.",
+            )
+        if drawn.origin is None and not (self._weight is None and self._ids is None):
+            given = "sample_weight" if self._ids is None else "ids"
+            raise bad_value(
+                "sampler",
+                expected=f"one whose rows can be traced to those of `x`, because {given} was given",
+                received=f"{name}, whose rows cannot",
+                remedy=f"Leave out {given}, or use a sampler that selects rows or adds to them.",
+            )
+
+    def _made(self, drawn: Resampled) -> Rows:
+        """Return rows that a draw holds itself."""
+        x = cast(matrix(drawn.x), self._x_dtype)
+        weight = ids = None
+        if drawn.origin is not None:
+            # Where -1 leads does not matter: what a sampler made gets something else.
+            kept = drawn.origin >= 0
+            if self._weight is not None:
+                means = self._mean_weights()[drawn.y]
+                shape = [-1] + [1] * (means.ndim - 1)
+                weight = np.where(kept.reshape(shape), self._weight[drawn.origin], means)
+            if self._ids is not None:
+                ids = np.where(kept, self._ids[drawn.origin], -1)
+        return self._rows(x, self._labels(drawn.y), weight, ids)
+
+    def _mean_weights(self) -> NDArray[Any]:
+        assert self._weight is not None
+        means = np.zeros((self._num_classes, *self._weight.shape[1:]), self._weight.dtype)
+        for k in np.unique(self._class):
+            means[k] = self._weight[self._class == k].mean(axis=0, dtype=np.float64)
+        return means
+
+    def _labels(self, ids: NDArray[np.int64]) -> NDArray[Any]:
+        """Return class ids in the form in which labels were given."""
+        given = as_array(self._y)
+        if given.ndim == 1:
+            return ids.astype(given.dtype)
+        if given.shape[-1] == 1:
+            return ids.astype(given.dtype)[:, None]
+        return np.eye(given.shape[-1], dtype=given.dtype)[ids]
+
+    @staticmethod
+    def _rows(x: Any, y: Any, weight: Any, ids: Any) -> Rows:
+        structure = {"x": x if ids is None else (x, ids), "y": y}
+        if weight is not None:
+            structure["sample_weight"] = weight
+        return Rows(structure)
+
+
+def _check_sampler(sampler: Any) -> None:
+    methods = ("fit_resample", "get_params")
+    if isinstance(sampler, type) or not all(hasattr(sampler, method) for method in methods):
+        raise bad_value(
+            "sampler",
+            expected="a sampler of imbalanced-learn, or like one, with fit_resample and get_params",
+            received=repr(sampler),
+            remedy="For example sampler=imblearn.over_sampling.SMOTE(). A pipeline must be one of "
+            "imbalanced-learn that ends with a sampler.",
+        )
+
+
+def _classes(y: Any) -> tuple[NDArray[np.int64], int]:
+    if isinstance(y, (dict, tuple)):
+        raise bad_value(
+            "y",
+            expected="one class a row",
+            received=f"a {type(y).__name__} of several outputs",
+            remedy="Pass the output to resample by, and ids= to look the others up by.",
+        )
+    classes, num_classes = class_ids(y)
+    if classes.ndim != 1:
+        raise bad_value("y", expected="one class a row", received=f"labels of shape {np.shape(y)}")
+    present = np.unique(classes)
+    if len(present) < 2:
+        raise bad_value(
+            "y",
+            expected="rows of at least two classes",
+            received=f"rows of {some_classes(present)} alone" if len(present) else "no rows",
+        )
+    return classes.astype(np.int64), num_classes
+
+
+def _weights(sample_weight: Any, num_rows: int) -> NDArray[Any]:
+    weight = np.asarray(sample_weight)
+    if weight.dtype.kind not in "biuf" or weight.ndim == 0:
+        raise bad_value(
+            "sample_weight", expected="one number a row", received=f"dtype {weight.dtype}"
+        )
+    check_same_length("sample_weight", len(weight), reference="y", expected=num_rows)
+    # The mean of whole numbers need not be one.
+    return weight if weight.dtype.kind == "f" else weight.astype(np.float32)
+
+
+def _row_ids(ids: Any, num_rows: int) -> NDArray[np.int64]:
+    numbers = np.asarray(ids)
+    if numbers.dtype.kind not in "iu" or numbers.ndim != 1 or (numbers < 0).any():
+        raise bad_value(
+            "ids",
+            expected="one integer a row, of at least 0: -1 stands for rows that a sampler made",
+            received=f"{numbers.ravel()[:3].tolist()} ... of dtype {numbers.dtype} and shape "
+            f"{numbers.shape}",
+            remedy="Number the rows: ids=np.arange(len(y)).",
+        )
+    check_same_length("ids", len(numbers), reference="y", expected=num_rows)
+    return numbers.astype(np.int64)

@@ -1,0 +1,93 @@
+"""The nearest rows of the same class, and a point on the way to one of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfimbalance._checks import bad_value
+from tfimbalance.data._order.arrays import NumPyOps
+from tfimbalance.data._order.sampling import ClassSampling
+from tfimbalance.data._order.words import seed_word, uniforms, words
+from tfimbalance.data._rows.rows import Rows
+
+
+class Neighbors:
+    """The nearest rows of the same class, of each row of the classes that come again."""
+
+    def __init__(
+        self,
+        ids: NDArray[Any],
+        sampling: ClassSampling,
+        rows: Rows,
+        leaves: list[int],
+        features: NDArray[Any] | None,
+        k_neighbors: int,
+        seed: int,
+    ) -> None:
+        read, drawn = sampling.read.counts, sampling.drawn.counts
+        self._word = np.array([seed_word(seed, 1)], np.uint64)
+        again = np.flatnonzero((drawn > read) & (read > 0))
+        self._near = np.zeros((0, k_neighbors), np.int64)
+        of_class, near, count, turns = [], [], [], []
+        for k in again:
+            own = np.flatnonzero(ids == k)
+            if len(own) == 1:
+                raise bad_value(
+                    "y",
+                    expected="two rows or more of every class that comes more often than it is",
+                    received=f"one row of class {k}",
+                    remedy="Leave that class out, class_shares={class: share}, or repeat its row: "
+                    "balanced_batches.",
+                )
+            points = rows.features(own, leaves) if features is None else features[own]
+            if not np.isfinite(points).all():
+                raise bad_value(
+                    "x" if features is None else "features",
+                    expected="finite numbers, to look for neighbours",
+                    received=f"NaN or infinity in row {own[~np.isfinite(points).all(axis=1)][0]}",
+                    remedy="Fill them first: sklearn.impute.SimpleImputer.",
+                )
+            found = own[_nearest(points, k_neighbors)]
+            count.append(np.full(len(own), found.shape[1]))
+            near.append(np.pad(found, ((0, 0), (0, k_neighbors - found.shape[1])), mode="edge"))
+            of_class.append(own)
+            turns.append(np.full(len(own), drawn[k] / read[k]))
+        self._rows = np.concatenate([*of_class, np.zeros(0, np.int64)])
+        order = np.argsort(self._rows)
+        self._rows = self._rows[order]
+        if again.size:
+            self._near = np.concatenate(near)[order]
+            self._count, self._turns = np.concatenate(count)[order], np.concatenate(turns)[order]
+
+    def partners(
+        self, rows: NDArray[Any], places: NDArray[Any], passes: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
+        """Return which of some rows are mixed, with which others, and how far towards them."""
+        if not self._rows.size:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+        at = np.minimum(np.searchsorted(self._rows, rows), len(self._rows) - 1)
+        # Of `turns` passes an epoch, one has the rows as they are.
+        turns = self._turns[at]
+        is_itself = np.floor((passes + 1) / turns) > np.floor(passes / turns)
+        mixed = np.flatnonzero((self._rows[at] == rows) & ~is_itself)
+        at = at[mixed]
+        word = words(NumPyOps, self._word, places[mixed].astype(np.uint64))
+        which = (_uniform_of_words(word, 1) * self._count[at]).astype(np.int64)
+        return mixed, self._near[at, which], _uniform_of_words(word, 2)
+
+
+def _nearest(points: NDArray[Any], k: int) -> NDArray[np.int64]:
+    """Return the numbers of the nearest other rows of each row."""
+    from sklearn.neighbors import NearestNeighbors
+
+    # Far from 0, differences would be lost in rounding.
+    centred = points - points.mean(axis=0, dtype=np.float64)
+    search = NearestNeighbors(n_neighbors=min(k, len(points) - 1)).fit(centred)
+    return np.asarray(search.kneighbors(return_distance=False), np.int64)
+
+
+def _uniform_of_words(word: NDArray[np.uint64], number: int) -> NDArray[np.float64]:
+    return uniforms(words(NumPyOps, word, np.array([number], np.uint64)))

@@ -1,0 +1,141 @@
+"""Rows that a sampler of imbalanced-learn draws, and which row of the data each of them is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfimbalance.data._samplers.kinds import steps_of
+
+Check = Callable[[Any, Any], None]
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """Rows of a draw.
+
+    ``origin`` is the row of the data that each one is, -1 for one that the sampler made, or None
+    where nothing can be said. ``transformed`` rows went through a transformer of a pipeline.
+    """
+
+    x: Any
+    y: NDArray[np.int64]
+    origin: NDArray[np.int64] | None
+    transformed: bool = False
+
+    @property
+    def are_own(self) -> bool:
+        """Whether every row is one of the data, unchanged: then row numbers say all."""
+        if self.transformed or self.origin is None:
+            return False
+        return bool((self.origin >= 0).all())
+
+    def first_row(self) -> Resampled:
+        """Return one row, which shows the types and shapes of all."""
+        origin = None if self.origin is None else self.origin[:1]
+        return Resampled(take_rows(self.x, np.arange(1)), self.y[:1], origin, self.transformed)
+
+
+def resample(sampler: Any, x: Any, y: NDArray[np.int64], check: Check) -> Resampled:
+    """Draw once. ``check`` sees every sampler with what it is about to be given."""
+    steps = steps_of(sampler)
+    if steps is None:
+        check(sampler, x)
+        drawn, classes = sampler.fit_resample(x, y)
+        classes = np.asarray(classes, np.int64)
+        return Resampled(drawn, classes, _origin(sampler, x, y, drawn, classes))
+    # Step by step: a pipeline does not say where its rows come from.
+    result = Resampled(x, y, np.arange(len(y)))
+    for step in steps:
+        if hasattr(step, "fit_resample"):
+            inner = resample(step, result.x, result.y, check)
+            transformed = result.transformed or inner.transformed
+            origin = _composed(result.origin, inner.origin)
+            result = Resampled(inner.x, inner.y, origin, transformed)
+        else:
+            result = Resampled(_transformed(step, result), result.y, result.origin, True)
+    return result
+
+
+def _transformed(step: Any, rows: Resampled) -> Any:
+    if hasattr(step, "fit_transform"):
+        return step.fit_transform(rows.x, rows.y)
+    return step.fit(rows.x, rows.y).transform(rows.x)
+
+
+def _composed(
+    first: NDArray[np.int64] | None, second: NDArray[np.int64] | None
+) -> NDArray[np.int64] | None:
+    if first is None or second is None:
+        return None
+    return np.where(second >= 0, first[second], -1)
+
+
+def _origin(
+    sampler: Any, x: Any, y: NDArray[np.int64], drawn: Any, classes: NDArray[np.int64]
+) -> NDArray[np.int64] | None:
+    """Work out where rows come from. Nothing is claimed that the rows themselves do not bear out.
+
+    A row is one of the data if it equals it, and belongs to the same class.
+    """
+    from imblearn import FunctionSampler
+    from imblearn.combine import SMOTEENN, SMOTETomek
+
+    num_rows, size = len(y), len(classes)
+    if isinstance(sampler, FunctionSampler):
+        return None
+    if isinstance(sampler, (SMOTEENN, SMOTETomek)):
+        # Both select from what SMOTE returns: all rows of the data, then those it made.
+        cleaner = sampler.enn_ if isinstance(sampler, SMOTEENN) else sampler.tomek_
+        index = cleaner.sample_indices_
+        claimed = np.where(index < num_rows, index, -1)
+    elif hasattr(sampler, "sample_indices_"):
+        claimed = np.asarray(sampler.sample_indices_, np.int64)
+    elif size >= num_rows:
+        claimed = np.append(np.arange(num_rows), np.full(size - num_rows, -1))
+    else:
+        return None
+    if len(claimed) != size:
+        return None
+    kept = np.flatnonzero(claimed >= 0)
+    same = _equal_rows(take_rows(drawn, kept), take_rows(x, claimed[kept]))
+    same &= classes[kept] == y[claimed[kept]]
+    if same.all():
+        return claimed
+    if hasattr(sampler, "sample_indices_"):
+        # Repeated with noise: RandomOverSampler(shrinkage=...).
+        claimed[kept[~same]] = -1
+        return claimed
+    return None
+
+
+def take_rows(x: Any, rows: NDArray[np.int64]) -> Any:
+    """Copy rows of a frame, a sparse matrix or an array."""
+    if hasattr(x, "tocsr"):
+        return x.tocsr()[rows]
+    return x.iloc[rows] if hasattr(x, "iloc") else x[rows]
+
+
+def _equal_rows(a: Any, b: Any) -> NDArray[np.bool_]:
+    if hasattr(a, "tocsr"):
+        return np.asarray((a != b).getnnz(axis=1) == 0)
+    if hasattr(a, "iloc"):
+        columns = [_equal(_frame_column(a, j), _frame_column(b, j)) for j in range(a.shape[1])]
+        return np.asarray(np.all(columns, axis=0))
+    return np.asarray(_equal(np.asarray(a), np.asarray(b)).all(axis=1))
+
+
+def _frame_column(frame: Any, j: int) -> NDArray[Any]:
+    return np.asarray(frame.iloc[:, j])
+
+
+def _equal(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
+    if a.dtype.kind == "O":
+        # As text: what is missing equals nothing, and pandas' NA refuses to be compared.
+        return np.asarray(a.astype(str) == b.astype(str))
+    same = np.asarray(a == b)
+    return same | ((a != a) & (b != b)) if a.dtype.kind == "f" else same

@@ -1,0 +1,123 @@
+"""The user's dataset as chunks of rows with their classes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from tfimbalance._checks import bad_value
+from tfimbalance.data._rows.calls import plain
+from tfimbalance.data._rows.labels import check_label_spec, graph_class_ids
+
+_ROWS_PER_CHUNK = 8_192
+_BYTES_PER_CHUNK = 2**22
+
+
+class StreamSource:
+    """The user's dataset as chunks of rows with their classes."""
+
+    def __init__(
+        self,
+        source: Any,
+        labels: Callable[..., Any] | None,
+        batched: bool,
+        batch_size: int,
+        shuffle_size: int,
+    ) -> None:
+        of_epoch = callable(source) and not isinstance(source, tf.data.Dataset)
+        self._of_epoch = source if of_epoch else lambda epoch: source
+        self._batched, self.shuffle_size = batched, shuffle_size
+        dataset = self._of_epoch(0)
+        if not isinstance(dataset, tf.data.Dataset):
+            raise bad_value(
+                "dataset",
+                expected="a tf.data.Dataset of (x, y) or (x, y, sample_weight)",
+                received=type(dataset).__name__,
+                remedy="Arrays, also on disk, go to balanced_batches(x, y).",
+            )
+        self.spec = dataset.element_spec
+        if not isinstance(self.spec, tuple) or len(self.spec) not in (2, 3):
+            raise bad_value(
+                "dataset", expected="elements (x, y) or (x, y, sample_weight)", received=self.spec
+            )
+        self._labels = labels or (lambda x, y, *weight: y)
+        _check_shapes(self.spec, batched)
+        if batched:
+            _check_batched(self.spec)
+        row_bytes = sum(_bytes_of(leaf, batched) for leaf in tf.nest.flatten(self.spec))
+        fitting = _BYTES_PER_CHUNK // max(1, row_bytes)
+        self.rows_per_chunk = max(batch_size, shuffle_size, min(_ROWS_PER_CHUNK, fitting))
+        if shuffle_size:
+            self.rows_per_chunk -= self.rows_per_chunk % shuffle_size
+        rows = int(dataset.cardinality())
+        self.num_rows = rows if rows >= 0 and not batched else None
+        self.is_endless = rows == tf.data.INFINITE_CARDINALITY
+        if not batched:
+            self.spec = dataset.batch(self.rows_per_chunk).element_spec
+        labels_of = plain(lambda *element: self._labels(*element))
+        self.label_spec = check_label_spec(self.chunks(0).map(labels_of).element_spec, batched)
+
+    def chunks(self, epoch: int | tf.Tensor) -> tf.data.Dataset:
+        """Return the rows of an epoch, some thousands at a time."""
+        if tf.is_tensor(epoch):
+            # Of this function's graph alone. Whatever seed the program has, an epoch has its order,
+            # and a seed of 0 for all would not let a tensor be the seed of `shuffle`.
+            tf.random.set_seed(1)
+        dataset = self._of_epoch(epoch)
+        if not self._batched:
+            return dataset.batch(self.rows_per_chunk)
+        return dataset.rebatch(self.rows_per_chunk) if self.shuffle_size else dataset
+
+    def classes(self, element: Any) -> Any:
+        """Return the class of each row of a chunk; -1 for what is none."""
+        classes = graph_class_ids(self._labels(*element))
+        lengths = [
+            leaf.dense_shape[0]
+            if isinstance(leaf, tf.SparseTensor)
+            else tf.shape(leaf, out_type=tf.int64)[0]
+            for leaf in tf.nest.flatten(element)
+        ]
+        check = tf.debugging.Assert(
+            tf.reduce_all(tf.stack(lengths) == tf.size(classes, tf.int64)),
+            ["`dataset`: expected as many rows in every part of a batch. Received:", lengths],
+        )
+        with tf.control_dependencies([check]):
+            return tf.identity(classes)
+
+
+def _check_shapes(spec: Any, batched: bool) -> None:
+    for leaf in tf.nest.flatten(spec):
+        if not isinstance(leaf, tf.TensorSpec):
+            continue
+        if leaf.shape.rank is None or None in leaf.shape.as_list()[1 if batched else 0 :]:
+            raise bad_value(
+                "dataset",
+                expected="rows of known shape, or ragged or sparse ones",
+                received=f"{leaf.name or 'a tensor'} of shape {leaf.shape}",
+                remedy="Batches of rows take batched=True. Of rows, say the shape in a map, "
+                "tf.ensure_shape(x, [...]), or make rows of different lengths ragged: "
+                "tf.RaggedTensor.from_tensor(x[None]).",
+            )
+
+
+def _check_batched(spec: Any) -> None:
+    shapes = [leaf.shape for leaf in tf.nest.flatten(spec)]
+    lengths = {shape[0] for shape in shapes if shape.rank}
+    if any(shape.rank == 0 for shape in shapes) or len(lengths - {None}) > 1:
+        raise bad_value(
+            "dataset",
+            expected="batches, with as many rows in every part, because batched=True",
+            received=f"{spec}",
+            remedy="A dataset of single rows takes batched=False.",
+        )
+
+
+def _bytes_of(spec: Any, batched: bool) -> int:
+    """Return about how many bytes a row has, 64 for an axis that is unknown."""
+    if not isinstance(spec, tf.TensorSpec) or spec.shape.rank is None:
+        return 64
+    row = spec.shape.as_list()[1 if batched else 0 :]
+    return int((spec.dtype.size or 8) * math.prod(64 if n is None else n for n in row))

@@ -1,0 +1,213 @@
+"""Batches drawn by a sampler of imbalanced-learn, anew in every epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfimbalance._checks import check_integer
+from tfimbalance.data._epochs.pipeline import Pipeline, batches_per_block
+from tfimbalance.data._epochs.schedule import check_shards
+from tfimbalance.data._order.arrays import NumPyOps
+from tfimbalance.data._order.sampling import ClassSampling
+from tfimbalance.data._order.shuffle import Sizes, shuffled
+from tfimbalance.data._order.words import seed_word, words
+from tfimbalance.data._rows.calls import call, plain, weak
+from tfimbalance.data._samplers.background import EpochDraws
+from tfimbalance.data._samplers.drawing import Draw, Sampling
+
+# As in `balanced`: fewer, larger calls into Python cost less.
+_ROWS_PER_PLAN = 65_536
+# As many words as fit the second cache beside a few scratch arrays.
+_AT_ONCE = 16_384
+
+
+def resampled_batches(
+    x: Any,
+    y: Any,
+    sampler: Any,
+    *,
+    batch_size: int = 256,
+    sample_weight: Any = None,
+    ids: Any = None,
+    quantities: Sequence[Any] = (),
+    steps_per_epoch: int | None = None,
+    seed: int = 0,
+    initial_epoch: int = 0,
+    num_shards: int = 1,
+    shard_index: int = 0,
+) -> tf.data.Dataset:
+    """Make a dataset of rows that a sampler of imbalanced-learn draws, anew in every epoch.
+
+    Use it for SMOTE and its kin, and for under-sampling that sees other rows in each epoch. Drawing
+    once before ``fit`` shows the same rows every time: few of the majority, or the same invented
+    ones. To repeat rare rows alone, `balanced_batches` is faster and exact in every batch.
+
+    Never resample validation or test data, and split *before* you resample: copies of a row, and
+    rows between two others, on both sides of a split score on pure noise like a good model.
+    Resampled classes have other odds: undo that before serving, as `ClassSampling` says.
+
+    The next epoch is drawn by a thread while this one trains. An epoch is one draw in a random
+    order, and depends on ``seed`` and its number alone.
+
+    Args:
+        x: rows. A sampler that looks at features needs an array of two axes, a pandas frame (a
+            batch is one array of its columns) or a SciPy sparse matrix. `RandomOverSampler` and
+            `RandomUnderSampler` take whatever `balanced_batches` takes.
+        y: labels, emitted as they are: class ids ``(rows,)`` or ``(rows, 1)``, or one-hot.
+        sampler: with ``fit_resample``; an imbalanced-learn pipeline too. It is cloned. Its
+            ``random_state``, and that of anything in it, is replaced by one made of ``seed`` and
+            the epoch; so is a ``random_state`` among the ``kw_args`` of a `FunctionSampler`.
+            Transformers of a pipeline change ``x``: give validation data the same.
+        batch_size: rows a batch.
+        sample_weight: one weight a row, the third component of every element; or None. Rows that
+            the sampler makes get the mean weight of their class.
+        ids: one integer a row; elements are then ``((x, ids), y)``. Rows that the sampler makes
+            have -1.
+        quantities: names or numbers of columns of whole numbers that may be interpolated all the
+            same, such as ages. (A column of integers gets them cut to whole numbers.)
+        steps_per_epoch: batches an epoch; ``ceil(rows / batch_size)`` by default, of the rows of
+            the first epoch's draw (an equal part of that for each of several shards). Say it here,
+            not in ``fit``, which would start every call at the epoch's first batch.
+        seed: decides draws and order.
+        initial_epoch: epoch to start with; what ``fit(initial_epoch=...)`` is given on a restart.
+            Without ``steps_per_epoch``, epoch 0 is drawn once more to count its rows.
+        num_shards: split the batches among as many workers that each make this dataset: worker
+            ``i`` of ``n`` takes batches ``i``, ``i + n``, ... of the same draw.
+        shard_index: which of them this is, from 0.
+
+    Returns:
+        A `tf.data.Dataset` of ``(x, y)`` or ``(x, y, sample_weight)`` batches, of known
+        cardinality. Where the rows of a draw end before the epoch does, they come again in another
+        order; of a draw with too many, a random part comes. A `tf.train.Checkpoint` of an iterator
+        restores the rest of an epoch that has begun; between epochs, ``initial_epoch`` is the
+        state.
+
+        A draw that selects rows is a list of their numbers. One that makes rows holds its rows in
+        memory, those of two epochs at a time: 2 x rows of a draw x bytes a row, beside what the
+        sampler itself needs. A sampler without randomness, such as `TomekLinks`, is asked once.
+        After the last epoch one more draw may be under way, and Python waits for it when it ends.
+
+    Shapes:
+        every array ``(rows, ...)`` becomes ``(batch_size, ...)``; no batch is smaller.
+
+    Raises:
+        ValueError: before training, for an object that is no sampler, labels of one class, lengths
+            that differ, an ``x`` that the sampler cannot look at, columns of whole numbers, flags
+            or categories that the sampler would interpolate, a draw of one class, and
+            ``sample_weight`` or ``ids`` with a sampler whose rows cannot be traced
+            (`FunctionSampler`, `ClusterCentroids`). What the sampler itself refuses, it raises here
+            too; in a later epoch it is a `RuntimeError`.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfimbalance as tfi
+        >>> from imblearn.over_sampling import SMOTE
+        >>> x = np.random.default_rng(0).normal(size=(100, 2)).astype("float32")
+        >>> y = np.repeat([0, 1], [90, 10])
+        >>> dataset = tfi.data.resampled_batches(x, y, SMOTE(), batch_size=20)
+        >>> len(dataset), sum(int(labels.numpy().sum()) for _, labels in dataset)
+        (9, 90)
+
+    References:
+        Chawla, Bowyer, Hall and Kegelmeyer, SMOTE: Synthetic Minority Over-sampling Technique,
+        Journal of Artificial Intelligence Research 16, 2002, arXiv 1106.1813.
+        Lemaitre, Nogueira and Aridas, Imbalanced-learn, Journal of Machine Learning Research 18,
+        2017, arXiv 1609.06570.
+    """
+    batch_size = check_integer("batch_size", batch_size, minimum=1)
+    seed = check_integer("seed", seed, minimum=0)
+    initial_epoch = check_integer("initial_epoch", initial_epoch, minimum=0)
+    shards = check_shards(num_shards, shard_index)
+    if steps_per_epoch is not None:
+        steps_per_epoch = check_integer("steps_per_epoch", steps_per_epoch, minimum=1)
+    sampling = Sampling(
+        x, y, sampler, sample_weight=sample_weight, ids=ids, quantities=quantities, seed=seed
+    )
+    num_rows = None
+    if steps_per_epoch is None and initial_epoch > 0 and sampling.varies:
+        num_rows = sampling.count(0)
+    first = sampling.start(initial_epoch)
+    steps = steps_per_epoch or math.ceil((num_rows or first.num_rows) / (batch_size * num_shards))
+    return _Resampled(sampling, first, batch_size, steps, seed, initial_epoch, shards).dataset()
+
+
+class _Resampled(Pipeline):
+    """Draws, as batches."""
+
+    def __init__(
+        self,
+        sampling: Sampling,
+        first: Draw,
+        batch_size: int,
+        steps: int,
+        seed: int,
+        initial_epoch: int,
+        shards: tuple[int, int],
+    ) -> None:
+        super().__init__(steps, initial_epoch, shards[0])
+        self._layout, self._batch_size, self._seed = sampling.layout, batch_size, seed
+        self._shard_index = shards[1]
+        self._sampled = sampling.class_sampling
+        self.draws = EpochDraws(sampling.draw, initial_epoch, first, ahead=sampling.varies)
+        self._steps = steps
+        most = max(1, _ROWS_PER_PLAN // batch_size)
+        batch_bytes = self._layout.row_bytes * batch_size
+        self._block = min(batches_per_block(batch_bytes, steps), most)
+        if not self._layout.stackable:
+            self._block = 1
+        self._per_plan = self._block * max(1, most // self._block)
+
+    def class_sampling(self) -> ClassSampling:
+        return self._sampled
+
+    def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
+        plans = tf.data.Dataset.range(math.ceil(self._steps / self._per_plan))
+        shape = [None, self._block * self._batch_size]
+        blocks = plans.map(call(self._row_numbers, tf.int64, epoch, shape=shape)).unbatch()
+        fetch = plain(lambda rows: self._fetch(epoch, rows))
+        batches = blocks.map(fetch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(1)
+        return batches.unbatch() if self._block > 1 else batches
+
+    def _row_numbers(self, epoch: np.int64, index: np.int64) -> NDArray[np.int64]:
+        """Row numbers of one stretch of an epoch, a block of batches a line."""
+        draw = self.draws.get(int(epoch))
+        first = int(index) * self._per_plan
+        # The last stretch ends with the epoch, up to whole blocks.
+        count = min(self._per_plan, -(-(self._steps - first) // self._block) * self._block)
+        batches = (first + np.arange(count)) * self._num_shards + self._shard_index
+        places = batches[:, None] * self._batch_size + np.arange(self._batch_size)
+        rows = self._in_order(int(epoch), places.ravel(), draw.num_rows)
+        if draw.index is not None:
+            rows = draw.index[rows]
+        return rows.reshape(-1, self._block * self._batch_size)
+
+    def _in_order(self, epoch: int, places: NDArray[np.int64], num_rows: int) -> NDArray[np.int64]:
+        """Return the row at each place of an epoch: all rows in an order, then in another."""
+        ops, sizes = NumPyOps, Sizes.of([num_rows])
+        sizes = sizes.pick(ops, np.array([0]))
+        word = ops.array([seed_word(self._seed, epoch)], unsigned=True)
+        rows = np.empty(len(places), np.int64)
+        for part in range(0, len(places), _AT_ONCE):
+            some = slice(part, part + _AT_ONCE)
+            which, place = np.divmod(places[some], num_rows)
+            key = words(ops, word, ops.unsigned(which))
+            mixed = shuffled(ops, ops.unsigned(place), sizes, key, few=num_rows <= 6)
+            rows[some] = ops.signed(mixed)
+        return rows
+
+    def _fetch(self, epoch: tf.Tensor, rows: tf.Tensor) -> tuple[Any, ...]:
+        parts = []
+        if self._layout.dtypes:
+            parts = tf.numpy_function(
+                weak(self._gather), [epoch, rows], self._layout.dtypes, stateful=False
+            )
+        return self._layout.build(rows, list(parts), self._block)
+
+    def _gather(self, epoch: np.int64, rows: NDArray[np.int64]) -> list[NDArray[Any]]:
+        return self.draws.get(int(epoch)).rows.gather(rows)

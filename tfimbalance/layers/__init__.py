@@ -1,0 +1,7 @@
+"""Layers and models that losses and datasets of this package need."""
+
+from tfimbalance.layers.cosine_classifier import CosineClassifier
+from tfimbalance.layers.offset_model import OffsetModel
+from tfimbalance.layers.threshold import Threshold
+
+__all__ = ["CosineClassifier", "OffsetModel", "Threshold"]

@@ -1,0 +1,108 @@
+"""A model of logits that is trained with an offset beside its inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfimbalance._checks import bad_value
+from tfimbalance._evaluation.ending import last_activation
+
+Tensor = Any
+
+
+@keras.saving.register_keras_serializable("tfimbalance")
+class OffsetModel(keras.Model):
+    """A model of logits, trained with an offset beside its inputs.
+
+    Use it to train on data that was thinned with known probabilities, such as
+    `tfimbalance.data.weighted_undersampling` hands out: the offset takes up what thinning did, and
+    the model inside, which is the one to serve, is calibrated as it is.
+
+        output = model(x) + offset
+
+    Validate at the natural rate with an offset of 0:
+    ``validation_data=((x, np.zeros((len(x), 1))), y)``. Save and serve ``model``, not this.
+
+    Args:
+        model: returns logits: one, one a label, or one a class.
+        **kwargs: as `keras.Model`.
+
+    Shapes:
+        inputs: ``(x, offset)``; the offset has the shape of the logits.
+        Returns what ``model(x)`` returns.
+
+    Raises:
+        ValueError: for a model whose last layer is a sigmoid or softmax: probabilities have no
+            offset. When called: for inputs without an offset, or one of another shape.
+
+    Example:
+        >>> import keras
+        >>> import numpy as np
+        >>> import tfimbalance as tfi
+        >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, "linear")])
+        >>> trained = tfi.layers.OffsetModel(model)
+        >>> x, offset = np.zeros((2, 1)), np.array([[0.0], [3.0]])
+        >>> [round(float(logit)) for logit in trained((x, offset))[:, 0]]
+        [0, 3]
+
+    References:
+        Wang, Zhang & Wang, Nonuniform negative sampling and log odds correction with rare events
+        data, NeurIPS 2021, arXiv 2110.13048.
+    """
+
+    def __init__(self, model: keras.Model, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(model, keras.Model):
+            raise bad_value(
+                "model", expected="a Keras model of logits", received=type(model).__name__
+            )
+        name = last_activation(model)
+        if name in ("sigmoid", "softmax"):
+            raise bad_value(
+                "model",
+                expected="a model of logits",
+                received=f"one that ends in a {name}",
+                remedy="Leave that out, and compile with from_logits=True.",
+            )
+        self.model = model
+
+    def call(self, inputs: Any, training: bool | None = None) -> Tensor:
+        """Return the logits of ``x`` plus the offset."""
+        if not isinstance(inputs, (tuple, list)) or len(inputs) != 2:
+            raise bad_value(
+                "inputs",
+                expected="(x, offset)",
+                received=type(inputs).__name__,
+                remedy="To predict without an offset, use the model inside: trained.model.",
+            )
+        x, offset = inputs
+        logits = self.model(x, training=training)
+        if not _same_shape(logits.shape, offset.shape):
+            raise bad_value(
+                "offset",
+                expected=f"an offset of the shape of the logits, {tuple(logits.shape)}",
+                received=f"shape {tuple(offset.shape)}",
+                remedy="Of weighted_undersampling, per_class_offset=True makes one number for each "
+                "class, False one for a model with one logit, whose shape is (batch, 1).",
+            )
+        return logits + ops.cast(offset, logits.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, the model among them."""
+        config: dict[str, Any] = super().get_config()
+        return {**config, "model": keras.saving.serialize_keras_object(self.model)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> OffsetModel:
+        """Return what `get_config` describes."""
+        model = keras.saving.deserialize_keras_object(config.pop("model"), custom_objects)
+        return cls(model, **config)
+
+
+def _same_shape(one: Any, other: Any) -> bool:
+    return len(one) == len(other) and all(
+        a is None or b is None or a == b for a, b in zip(one, other, strict=True)
+    )

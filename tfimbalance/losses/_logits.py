@@ -1,0 +1,71 @@
+"""What reaches a loss -> logits and targets of matching shape, in a dtype that can hold them."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from keras import ops
+
+from tfimbalance._tensors import is_linear, logits_of, operation_of
+
+Tensor = Any
+
+
+def to_logits(y_pred: Tensor, *, from_logits: bool, activation: str, dtype: str) -> Tensor:
+    """Return logits for predictions that are logits, or probabilities after ``activation``.
+
+    Probabilities are turned back into the logits that they came from where those can be found: on
+    the tensor (Keras' activations leave them there) or behind the operation that made it. Otherwise
+    the logit is computed from the probability, by `logits_of`.
+    """
+    found = _recovered(y_pred, activation)
+    if from_logits:
+        if found is not None:
+            _warn_of_end(
+                f"is the output of a {activation.lower()}",
+                "logits",
+                "from_logits=False to the loss",
+            )
+        return ops.cast(y_pred, dtype)
+    if found is not None:
+        return ops.cast(found, dtype)
+    if is_linear(y_pred):
+        _warn_of_end(
+            "looks like the output of a linear layer",
+            "probabilities",
+            "from_logits=True to the loss",
+        )
+    return logits_of(y_pred, softmax=activation == "Softmax", dtype=dtype)
+
+
+def _recovered(y_pred: Tensor, activation: str) -> Tensor | None:
+    """Return the logits behind a prediction, if it is known to come from the activation.
+
+    A TensorFlow graph tells which activation it was. Elsewhere Keras' mark is all there is.
+    """
+    operation = operation_of(y_pred)
+    kind = getattr(operation, "type", None)
+    if kind == activation and len(operation.inputs) == 1:
+        return operation.inputs[0]
+    if kind in ("Sigmoid", "Softmax"):
+        _warn_of_end(
+            f"is the output of a {kind.lower()}",
+            f"that of a {activation.lower()}",
+            "it to a loss of its kind",
+        )
+        return None
+    return getattr(y_pred, "_keras_logits", None)
+
+
+def _warn_of_end(what: str, taken_for: str, remedy: str) -> None:
+    warnings.warn(
+        f"y_pred {what}, but the loss takes it for {taken_for}. Pass {remedy}, or change the end "
+        "of the model.",
+        stacklevel=3,
+    )
+
+
+def mean_over_last_axis(values: Tensor) -> Tensor:
+    """Average over the outputs of a row, as Keras' binary losses do; rank 1 has no such axis."""
+    return ops.mean(values, axis=-1) if len(values.shape) > 1 else values

@@ -1,0 +1,134 @@
+"""Factors and offsets of logits that depend on how frequent the classes are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfimbalance._checks import bad_value
+from tfimbalance.losses._base import Weights
+from tfimbalance.losses._softmax import SoftmaxLoss
+from tfimbalance.losses._targets import Labels, Targets
+
+Tensor = Any
+
+
+@keras.saving.register_keras_serializable("tfimbalance")
+class VectorScalingLoss(SoftmaxLoss):
+    """Cross-entropy with a factor and an offset for each logit: acts on separable data too.
+
+    Use it for long tails that the model can fit perfectly. There class weights and logit
+    adjustment fade out as the training loss goes to 0 [1, section 2], while the factor goes on to
+    push the boundary away from rare classes. ``gamma=0`` is `LogitAdjustedLoss`; ``gamma=0, tau=0``
+    is cross-entropy. Serve the raw ``y_pred``.
+
+        loss = -class_weight[y] * log_softmax(delta * z + tau * log(pi))[y]       [1, eq. 2]
+        delta[k] = (n_k / n_max)**gamma
+
+    For one logit a row (``y_pred`` with a last axis of 1), as in [1, eq. 3]:
+    ``softplus(-(delta[1] * z + iota))`` for positives and ``softplus(delta[0] * z + iota)`` for
+    negatives, with ``iota = tau * logit(pi)``. Two linear logits are not the same: both classes
+    then share the margin ``delta[1] * z_1 - delta[0] * z_0``, and on separable data the boundary
+    stays in the middle. For two classes use one logit.
+
+    Args:
+        class_counts: how frequent the classes are: `ClassStatistics`, counts or probabilities, one
+            a class. May be changed by ``assign_priors``.
+        gamma: strength of the factors, at least 0. A `keras.Variable`, as ``tau`` is, which
+            `tfimbalance.callbacks.LossSchedule` can move.
+        tau: strength of the offsets.
+        class_weight: ``{class: weight}`` or one weight a class.
+            May be changed in training by `tfimbalance.callbacks.ClassWeight`.
+        from_logits: whether ``y_pred`` are logits. Prefer that: a factor makes their common level
+            count, which probabilities do not have. Theirs is taken to be a mean of 0.
+        label_smoothing: share of the target that is spread evenly over all classes.
+        ignore_class: id of targets that do not count, in the mean neither; -1 or 255 in masks.
+        reduction, name, dtype: as `keras.losses.Loss`.
+
+    Shapes:
+        y_true: class ids, ``(batch, ...)`` or ``(batch, ..., 1)``, or one-hot,
+            ``(batch, ..., num_classes)``; told apart by static shape.
+        y_pred: ``(batch, ..., num_classes)``, or ``(batch, ..., 1)`` beside two classes. Returns
+            nats, ``(batch, ...)`` before reduction.
+
+    Raises:
+        ValueError: for a class without rows (named), another number of classes than ``y_pred``, or
+            shapes that do not fit.
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> loss = tfi.losses.VectorScalingLoss([90, 10], gamma=0.5, tau=0.0, from_logits=True)
+        >>> round(float(loss([1], [[0.0, 3.0]])), 4)  # A lead of 3 counts as 1: log(1 + exp(-1)).
+        0.3133
+
+    References:
+        [1] Kini et al., Label-Imbalanced and Group-Sensitive Classification under
+        Overparameterization, NeurIPS 2021, arXiv 2103.01550.
+    """
+
+    targets = ("sparse", "one_hot", "binary")
+
+    def __init__(
+        self,
+        class_counts: Any,
+        *,
+        gamma: float = 0.3,
+        tau: float = 1.0,
+        class_weight: Weights | None = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        ignore_class: int | None = None,
+        reduction: str = "sum_over_batch_size",
+        name: str = "vector_scaling_loss",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            class_counts,
+            class_weight=class_weight,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            ignore_class=ignore_class,
+            reduction=reduction,
+            name=name,
+            dtype=dtype,
+        )
+        self.gamma = self._make_movable("gamma", gamma, minimum=0.0)
+        self.tau = self._make_movable("tau", tau)
+
+    def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return the loss of each target."""
+        one_logit = len(y_pred.shape) < 2 or y_pred.shape[-1] == 1
+        if one_logit and len(self._frequencies) == 2:
+            return self._of_one_logit(y_true, y_pred)
+        return super().nats(y_true, y_pred)
+
+    def changed(self, z: Tensor, log_pi: Tensor, targets: Targets) -> Tensor:
+        """Return ``delta * z + tau * log(pi)``."""
+        if not self.from_logits:  # Probabilities know their logits up to a constant.
+            z = z - ops.mean(z, axis=-1, keepdims=True)
+        return self._factors(log_pi) * z + ops.convert_to_tensor(self.tau) * log_pi
+
+    def _factors(self, log_pi: Tensor) -> Tensor:
+        return ops.exp(ops.convert_to_tensor(self.gamma) * (log_pi - ops.max(log_pi)))
+
+    def _of_one_logit(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        if self.ignore_class is not None:
+            raise bad_value(
+                "ignore_class",
+                expected="None beside one logit a row",
+                received=str(self.ignore_class),
+                remedy="Leave rows out with sample_weight.",
+            )
+        z = self._logits(y_pred, "Sigmoid")
+        labels = Labels.read(y_true, z, self.label_smoothing)
+        y = labels.soft
+        log_pi = ops.convert_to_tensor(self._log_priors)
+        delta = self._factors(log_pi)
+        iota = ops.convert_to_tensor(self.tau) * (log_pi[1] - log_pi[0])
+        # Both sides are finite for every logit, so that a weight of 0 leaves a side out.
+        values = y * ops.softplus(-(delta[1] * z + iota)) + (1.0 - y) * ops.softplus(
+            delta[0] * z + iota
+        )
+        return labels.weighed_mean(values, self.class_weight, z)

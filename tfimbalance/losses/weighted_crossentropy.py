@@ -1,0 +1,129 @@
+"""Weighted binary cross-entropy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfimbalance._tensors import as_float, compute_dtype
+from tfimbalance.losses._base import CrossentropyLoss, Weights
+from tfimbalance.losses._kernels import binary_focal
+from tfimbalance.losses._logits import mean_over_last_axis, to_logits
+from tfimbalance.losses._targets import Labels
+from tfimbalance.losses._weights import (
+    as_weights,
+    checked_pos_weight,
+    negative_and_positive,
+    of_positives,
+)
+
+Tensor = Any
+
+
+def weighted_binary_crossentropy(
+    y_true: Tensor,
+    y_pred: Tensor,
+    *,
+    pos_weight: float | Weights | None = None,
+    class_weight: Weights | None = None,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    dtype: str | None = None,
+) -> Tensor:
+    """Compute the loss of each row; arguments and formula as `WeightedBinaryCrossentropy`.
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> loss = tfi.losses.weighted_binary_crossentropy(
+        ...     [[1.0], [0.0]], [[0.5], [0.5]], pos_weight=10.0)
+        >>> [round(float(value), 4) for value in loss]
+        [6.9315, 0.6931]
+    """
+    y_pred = as_float(y_pred)
+    dtype = dtype or compute_dtype(keras.backend.standardize_dtype(y_pred.dtype))
+    z = to_logits(y_pred, from_logits=from_logits, activation="Sigmoid", dtype=dtype)
+    y = Labels.read(y_true, z, label_smoothing).soft
+    positive, negative = y, 1.0 - y
+    if pos_weight is not None:
+        positive = positive * of_positives(pos_weight, z)
+    weights = as_weights("class_weight", class_weight, dtype)
+    if weights is not None:
+        of_zeros, of_ones = negative_and_positive(weights, z)
+        positive, negative = positive * of_ones, negative * of_zeros
+    # Weights of both sides are one weight and a soft target: w1 y and w0 (1 - y) are their sum, of
+    # which the positive part is w1 y / (w1 y + w0 (1 - y)).
+    weight = positive + negative
+    target = ops.divide_no_nan(positive, weight)
+    return mean_over_last_axis(weight * binary_focal(target, z, gamma=0.0))
+
+
+@keras.saving.register_keras_serializable("tfimbalance")
+class WeightedBinaryCrossentropy(CrossentropyLoss):
+    """Binary cross-entropy in which positives and negatives weigh differently.
+
+    Use it for rare positives when a single number says how much more they matter, or let
+    `tfimbalance.callbacks.ClassWeight` set that number. The model learns
+    ``logit(eta) + log(w)``, with ``w`` the weight of a positive over that of a negative; served
+    probabilities need ``p / (p + w * (1 - p))``.
+
+        loss = -[class_weight[1] * pos_weight * y * log(p) + class_weight[0] * (1 - y) * log(1 - p)]
+
+    Args:
+        pos_weight: weight of the positives: a number, or one a label. ``n_neg / n_pos`` balances.
+        class_weight: ``{0: ..., 1: ...}``, or one weight a label for its positives. Multiplies
+            with ``pos_weight``. May be changed in training by the callback.
+        from_logits: whether ``y_pred`` are logits. Prefer that.
+        label_smoothing: share of the target that is spread evenly over both classes.
+        reduction, name, dtype: as `keras.losses.Loss`.
+
+    Shapes:
+        y_true: 0 and 1 (or between), ``(batch,)``, ``(batch, 1)``, or any shape of ``y_pred``.
+        y_pred: ``(batch, ..., num_labels)``. Returns nats, averaged over the last axis.
+
+    Raises:
+        ValueError: for negative weights, weights of the wrong length, or shapes that do not fit.
+
+    Example:
+        >>> import tfimbalance as tfi
+        >>> loss = tfi.losses.WeightedBinaryCrossentropy(pos_weight=19.0, from_logits=True)
+        >>> round(float(loss([[0.0], [1.0]], [[0.0], [0.0]])), 4)
+        6.9315
+
+    References:
+        King and Zeng, Logistic Regression in Rare Events Data, Political Analysis 2001.
+    """
+
+    def __init__(
+        self,
+        pos_weight: float | Weights | None = None,
+        *,
+        class_weight: Weights | None = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        reduction: str = "sum_over_batch_size",
+        name: str = "weighted_binary_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            class_weight=class_weight,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            reduction=reduction,
+            name=name,
+            dtype=dtype,
+        )
+        self.pos_weight: float | list[float] | None = None
+        if pos_weight is not None:
+            self.pos_weight = checked_pos_weight(pos_weight)
+
+    def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return the loss of each row."""
+        return weighted_binary_crossentropy(
+            y_true, y_pred, pos_weight=self.pos_weight, **self._arguments()
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments."""
+        return {**super().get_config(), "pos_weight": self.pos_weight}
