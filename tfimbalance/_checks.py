@@ -141,20 +141,6 @@ def check_same_length(argument: str, length: int, *, reference: str, expected: i
         )
 
 
-def check_sample_weight(weights: ArrayLike, *, rows: int) -> FloatArray:
-    """Return one finite weight of at least 0 a row, not all of them 0, or raise."""
-    array = np.asarray(weights, dtype=np.float64)
-    expected = f"one finite weight of at least 0 for each of {rows} rows, not all of them 0"
-    if array.size != rows:
-        raise bad_value("sample_weight", expected=expected, received=f"shape {array.shape}")
-    array = array.reshape(-1)
-    bad = np.flatnonzero(~np.isfinite(array) | (array < 0))
-    if bad.size or not array.any():
-        received = f"{array[bad[0]]} in row {bad[0]}" if bad.size else "a sum of 0"
-        raise bad_value("sample_weight", expected=expected, received=received)
-    return array
-
-
 def some_classes(items: ArrayLike | list[Any], limit: int = 5) -> str:
     """Name a few offenders and count the rest: ``class 3, 7, ... (120 in all)``."""
     values = [int(item) for item in np.asarray(items)]

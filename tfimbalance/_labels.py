@@ -14,21 +14,23 @@ from tfimbalance._checks import bad_value
 _MOST_CLASSES_INFERRED = 1_000_000
 
 
-def class_ids(labels: Any, *, num_classes: int | None = None) -> tuple[NDArray[Any], int]:
+def class_ids(
+    labels: Any, *, num_classes: int | None = None, argument: str = "labels"
+) -> tuple[NDArray[Any], int]:
     """Return labels as ``(class ids, num_classes)``: integers, ``(rows, ...)``.
 
     Takes what `class_statistics` takes, but for datasets and multi-label rows.
     """
-    array = as_array(labels)
+    array = as_array(labels, argument=argument)
     if array.ndim >= 2 and array.shape[-1] > 1:
-        return _ids_from_one_hot(array, num_classes)
-    ids = _whole_numbers(array.reshape(array.shape[:-1]) if array.ndim >= 2 else array)
+        return _ids_from_one_hot(array, num_classes, argument)
+    ids = _whole_numbers(array.reshape(array.shape[:-1]) if array.ndim >= 2 else array, argument)
     if ids.size == 0:
         return ids.astype(np.int64), num_classes or 0
     lowest, highest = int(ids.min()), int(ids.max())
     if lowest < 0:
         raise bad_value(
-            "labels",
+            argument,
             expected="class ids of at least 0",
             received=f"{lowest} in row {first_row(ids < 0)}",
             remedy="Map labels such as -1/+1 to 0/1 first: (labels > 0).astype(int).",
@@ -36,13 +38,13 @@ def class_ids(labels: Any, *, num_classes: int | None = None) -> tuple[NDArray[A
     least = max(highest + 1, 2 if array.dtype.kind == "b" else 1)
     if num_classes is not None and highest >= num_classes:
         raise bad_value(
-            "labels",
+            argument,
             expected=f"class ids below num_classes={num_classes}",
             received=f"{highest} in row {first_row(ids == highest)}",
         )
     if num_classes is None and least > max(_MOST_CLASSES_INFERRED, 10 * ids.size):
         raise bad_value(
-            "labels",
+            argument,
             expected="class ids 0, 1, 2, ...",
             received=f"the id {highest}",
             remedy="Number the classes (sklearn.preprocessing.LabelEncoder), or give num_classes.",
@@ -50,11 +52,11 @@ def class_ids(labels: Any, *, num_classes: int | None = None) -> tuple[NDArray[A
     return ids, num_classes or least
 
 
-def as_array(labels: Any) -> NDArray[Any]:
+def as_array(labels: Any, *, argument: str = "labels") -> NDArray[Any]:
     """View anything array-like as NumPy, refusing what has no numeric meaning."""
     if isinstance(labels, np.ma.MaskedArray) and np.ma.getmaskarray(labels).any():
         raise bad_value(
-            "labels",
+            argument,
             expected="a class id in every row",
             received=f"a masked value in row {first_row(np.ma.getmaskarray(labels))}",
             remedy="Drop or fill those rows first.",
@@ -64,7 +66,7 @@ def as_array(labels: Any) -> NDArray[Any]:
         missing = np.asarray(labels.isna())
         if missing.any():
             raise bad_value(
-                "labels",
+                argument,
                 expected="a class id in every row",
                 received=f"a missing value in row {first_row(missing)}",
                 remedy="Drop or fill those rows first.",
@@ -75,20 +77,20 @@ def as_array(labels: Any) -> NDArray[Any]:
             array = np.asarray(array.tolist())
     if array.dtype.kind not in "biuf":
         raise bad_value(
-            "labels",
+            argument,
             expected="integer class ids, booleans, one-hot or multi-label rows",
             received=f"values of dtype {array.dtype}",
             remedy="Number the classes first: sklearn.preprocessing.LabelEncoder, or .cat.codes "
             "of a pandas category.",
         )
     if array.ndim == 0:
-        raise bad_value("labels", expected="an array with a row axis", received=repr(labels))
+        raise bad_value(argument, expected="an array with a row axis", received=repr(labels))
     if array.ndim > 1 and array.shape[-1] == 0:
-        raise bad_value("labels", expected="labels", received=f"shape {array.shape}")
+        raise bad_value(argument, expected="labels", received=f"shape {array.shape}")
     return array
 
 
-def _whole_numbers(array: NDArray[Any]) -> NDArray[Any]:
+def _whole_numbers(array: NDArray[Any], argument: str) -> NDArray[Any]:
     if array.dtype.kind == "b":
         return array.view(np.uint8)
     if array.dtype.kind in "iu":
@@ -97,7 +99,7 @@ def _whole_numbers(array: NDArray[Any]) -> NDArray[Any]:
     if broken.any():
         row = first_row(broken)
         raise bad_value(
-            "labels",
+            argument,
             expected="a class id in every row",
             received=f"{array.reshape(len(array), -1)[row][broken.reshape(len(array), -1)[row]][0]}"
             f" in row {row}",
@@ -109,7 +111,7 @@ def _whole_numbers(array: NDArray[Any]) -> NDArray[Any]:
     if fractional.any():
         row = first_row(fractional)
         raise bad_value(
-            "labels",
+            argument,
             expected="whole class ids",
             received=f"{array.reshape(len(array), -1)[row]} in row {row}",
             remedy="Soft labels and scores have no class: use (labels > 0.5).astype(int), "
@@ -118,14 +120,17 @@ def _whole_numbers(array: NDArray[Any]) -> NDArray[Any]:
     return ids
 
 
-def zero_one(array: NDArray[Any], *, kind: str, remedy: str) -> NDArray[np.bool_]:
+def zero_one(
+    array: NDArray[Any], *, kind: str, remedy: str, argument: str = "labels"
+) -> NDArray[np.bool_]:
+    """Return rows of zeros and ones as booleans, ``(rows, width)``."""
     rows = array.reshape(-1, array.shape[-1])
     hit = rows == 1
     odd = ~(hit | (rows == 0))
     if odd.any():
         row = first_row(odd)
         raise bad_value(
-            "labels",
+            argument,
             expected=f"{kind} rows of zeros and ones",
             received=f"{rows[row][:8].tolist()} in row {row} of shape {array.shape}",
             remedy=remedy,
@@ -134,7 +139,7 @@ def zero_one(array: NDArray[Any], *, kind: str, remedy: str) -> NDArray[np.bool_
 
 
 def _ids_from_one_hot(
-    array: NDArray[Any], num_classes: int | None
+    array: NDArray[Any], num_classes: int | None, argument: str
 ) -> tuple[NDArray[np.int64], int]:
     width = int(array.shape[-1])
     if num_classes not in (None, width):
@@ -147,6 +152,7 @@ def _ids_from_one_hot(
     hit = zero_one(
         array,
         kind="one-hot",
+        argument=argument,
         remedy="Soft labels have no class: take labels.argmax(axis=-1). Ids of masks or sequences "
         "are counted flat: labels.ravel().",
     )
@@ -154,7 +160,7 @@ def _ids_from_one_hot(
     if (per_row != 1).any():
         row = first_row(per_row != 1)
         raise bad_value(
-            "labels",
+            argument,
             expected="one-hot rows with a single 1",
             received=f"{int(per_row[row])} ones in row {row}",
             remedy="If a row may carry several labels, pass multi_label=True. "

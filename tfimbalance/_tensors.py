@@ -53,8 +53,9 @@ def logits_of(probabilities: Tensor, *, softmax: bool, dtype: str) -> Tensor:
     floor = max(tiny(probabilities), tiny(p)) ** 0.5
     if softmax:
         return ops.log(p + floor)
-    # `maximum` changes no value: without it compilers add the constants up, and 1 + floor is 1.
-    return ops.log(p + floor) - ops.log(ops.maximum(1.0 - p, -floor) + floor)
+    # `maximum` changes no probability: without it compilers add the constants up to 1 + floor,
+    # which is 1. What is none stays below 0, and its logarithm NaN.
+    return ops.log(p + floor) - ops.log(ops.maximum(1.0 - p, -1.0) + floor)
 
 
 def align(y_true: Tensor, y_pred: Tensor) -> Tensor:

@@ -9,32 +9,57 @@ import numpy as np
 from keras import ops
 
 from tfimbalance._checks import bad_value
-from tfimbalance.offsets import is_per_label, log_odds, log_priors
+from tfimbalance._config import config_of
+from tfimbalance.offsets import as_list, is_per_label, log_odds, log_priors, positive_priors
+
+__all__ = ["PriorBias"]
 
 Tensor = Any
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
-class InitialBias(keras.initializers.Initializer):
-    """What `initial_bias` returns: log priors of classes, or log odds of labels.
+class PriorBias(keras.initializers.Initializer):
+    """Start a model at the base rate: the initial bias of its last layer.
+
+    Use it as ``Dense(1, bias_initializer=tfi.initializers.PriorBias(stats))`` whenever positives
+    are rare and the loss is a cross-entropy or a focal loss: the first epochs are then not spent on
+    learning the base rate [1, section 3.3]. After class weights or balanced batches give the priors
+    that result from them. Not beside logit adjustment, which puts the prior into the loss.
 
     Args:
-        values: nats, one a class or label, or one number for all labels.
-        per_label: whether each unit is a label of its own.
+        priors: `ClassStatistics` (multi-label ones too), counts or probabilities, one a class; or
+            one number, the prior of every label (of sigmoids: a softmax does not see a bias that
+            its units share).
+        per_label: whether priors are those of labels, one a label. None: as they show.
+
+    Shapes:
+        Returns ``(units,)`` for a layer of one unit a class (log priors), of one unit beside two
+        classes (log odds of class 1), or of one unit a label (log odds of each).
+
+    Raises:
+        ValueError: for a class of prior 0 (named) or a prior outside (0, 1); and, where the layer
+            is built, for another number of units.
 
     Example:
-        >>> from tfimbalance.initializers import InitialBias
-        >>> [float(b) for b in InitialBias([0.0, 1.0], per_label=False)((1,))]
-        [1.0]
+        >>> import tfimbalance as tfi
+        >>> bias = tfi.initializers.PriorBias(tfi.ClassStatistics([99, 1]))
+        >>> [round(float(b), 4) for b in bias((1,))]
+        [-4.5951]
+        >>> [round(float(b), 4) for b in bias((2,))]
+        [-0.0101, -4.6052]
+
+    References:
+        [1] Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv 1708.02002.
     """
 
-    def __init__(self, values: float | list[float], *, per_label: bool) -> None:
-        self.values = values
-        self.per_label = bool(per_label)
+    def __init__(self, priors: Any, *, per_label: bool | None = None) -> None:
+        self.per_label = is_per_label(priors) if per_label is None else bool(per_label)
+        self._values = (log_odds if self.per_label else log_priors)(priors)
+        self.priors = positive_priors(priors).tolist() if self.per_label else as_list(priors)
 
     def __call__(self, shape: Any, dtype: Any = None, **kwargs: Any) -> Tensor:
         """Return the bias of a layer with ``shape[0]`` units."""
-        shape, values = tuple(shape), np.asarray(self.values, dtype=np.float64)
+        shape, values = tuple(shape), self._values
         if not self.per_label and shape == (1,) and values.size == 2:
             values = values[1:] - values[:1]
         if len(shape) != 1 or (values.ndim and values.shape != shape):
@@ -50,41 +75,4 @@ class InitialBias(keras.initializers.Initializer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments."""
-        return {"values": self.values, "per_label": self.per_label}
-
-
-def initial_bias(priors: Any) -> InitialBias:
-    """Start a model at the base rate: the initial bias of its last layer.
-
-    Use it as ``Dense(1, bias_initializer=tfi.initial_bias(stats))`` whenever positives are rare and
-    the loss is a cross-entropy or a focal loss: the first epochs are then not spent on learning the
-    base rate [1, section 3.3]. After class weights or balanced batches give the priors that result
-    from them. Not beside logit adjustment, which puts the prior into the loss.
-
-    Args:
-        priors: `ClassStatistics` (multi-label ones too), counts or probabilities, one a class; or
-            one number, the prior of every label (of sigmoids: a softmax does not see a bias that
-            its units share).
-
-    Returns:
-        A Keras initializer, for a layer of one unit a class (log priors), of one unit beside two
-        classes (log odds of class 1), or of one unit a label (log odds of each).
-
-    Raises:
-        ValueError: for a class of prior 0 (named) or a prior outside (0, 1); and, where the layer
-            is built, for another number of units.
-
-    Example:
-        >>> import tfimbalance as tfi
-        >>> bias = tfi.initial_bias(tfi.ClassStatistics([99, 1]))
-        >>> [round(float(b), 4) for b in bias((1,))]
-        [-4.5951]
-        >>> [round(float(b), 4) for b in bias((2,))]
-        [-0.0101, -4.6052]
-
-    References:
-        [1] Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv 1708.02002.
-    """
-    per_label = is_per_label(priors)
-    values = (log_odds if per_label else log_priors)(priors, argument="priors")
-    return InitialBias(values.tolist(), per_label=per_label)
+        return config_of(self)

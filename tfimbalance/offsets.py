@@ -70,11 +70,11 @@ def class_priors(priors: Any, *, argument: str = "priors") -> FloatArray:
     return np.asarray(vector / total)
 
 
-def positive_priors(prior: Any, *, argument: str = "prior") -> FloatArray:
+def positive_priors(priors: Any, *, argument: str = "priors") -> FloatArray:
     """Return the probability of a positive: one number, or one a label.
 
     Args:
-        prior: a probability, one a label, or `ClassStatistics` (of two classes, or multi-label).
+        priors: a probability, one a label, or `ClassStatistics` (of two classes, or multi-label).
         argument: what errors call it.
 
     Returns:
@@ -90,18 +90,18 @@ def positive_priors(prior: Any, *, argument: str = "prior") -> FloatArray:
         >>> float(positive_priors(tfi.ClassStatistics([950, 50])))
         0.05
     """
-    if isinstance(prior, ClassStatistics):
-        if not prior.multi_label and prior.num_classes != 2:
+    if isinstance(priors, ClassStatistics):
+        if not priors.multi_label and priors.num_classes != 2:
             raise bad_value(
                 argument,
                 expected="statistics of two classes, or of several labels (multi_label=True)",
-                received=f"statistics of {prior.num_classes} classes",
+                received=f"statistics of {priors.num_classes} classes",
                 remedy="Classes that exclude one another take LogitAdjustedLoss.",
             )
-        prior = prior.priors if prior.multi_label else prior.priors[1]
-    if is_per_label(prior):
-        return np.asarray(check_number(argument, prior, minimum=0.0, maximum=1.0, exclusive=True))
-    vector = per_class(argument, prior)
+        priors = priors.priors if priors.multi_label else priors.priors[1]
+    if is_per_label(priors):
+        return np.asarray(check_number(argument, priors, minimum=0.0, maximum=1.0, exclusive=True))
+    vector = per_class(argument, priors)
     outside = np.flatnonzero((vector <= 0) | (vector >= 1))
     if outside.size:
         raise bad_value(
@@ -124,7 +124,7 @@ def log_priors(priors: Any, *, argument: str = "priors") -> FloatArray:
     return np.asarray(np.log(class_priors(priors, argument=argument)))
 
 
-def log_odds(prior: Any, *, argument: str = "prior") -> FloatArray:
+def log_odds(priors: Any, *, argument: str = "priors") -> FloatArray:
     """Return ``log(pi / (1 - pi))``; arguments and errors as `positive_priors`.
 
     Example:
@@ -132,7 +132,7 @@ def log_odds(prior: Any, *, argument: str = "prior") -> FloatArray:
         >>> float(log_odds(0.5))
         0.0
     """
-    pi = positive_priors(prior, argument=argument)
+    pi = positive_priors(priors, argument=argument)
     return np.asarray(np.log(pi) - np.log1p(-pi))
 
 
@@ -159,10 +159,11 @@ def prior_shift(train_priors: Any, target_priors: Any) -> FloatArray:
     Example:
         >>> import numpy as np
         >>> import tfimbalance as tfi
-        >>> odds = np.exp(tfi.prior_shift(0.5, 0.01))  # Even odds in training are 1 : 99 outside.
+        >>> # Even odds in training are 1 : 99 outside.
+        >>> odds = np.exp(tfi.calibration.prior_shift(0.5, 0.01))
         >>> round(float(odds / (1 + odds)), 4)
         0.01
-        >>> np.exp(tfi.prior_shift([0.5, 0.5], [0.99, 0.01])).round(2).tolist()
+        >>> np.exp(tfi.calibration.prior_shift([0.5, 0.5], [0.99, 0.01])).round(2).tolist()
         [1.98, 0.02]
 
     References:
@@ -210,9 +211,9 @@ def adjust_logits(logits: Any, priors: Any, *, tau: float = 1.0) -> Any:
 
     Example:
         >>> import tfimbalance as tfi
-        >>> tfi.adjust_logits([[1.0, 0.0]], [0.9, 0.1]).round(4).tolist()
+        >>> tfi.calibration.adjust_logits([[1.0, 0.0]], [0.9, 0.1]).round(4).tolist()
         [[1.1054, 2.3026]]
-        >>> tfi.adjust_logits([[-2.0]], 0.05).round(4).tolist()
+        >>> tfi.calibration.adjust_logits([[-2.0]], 0.05).round(4).tolist()
         [[0.9444]]
 
     References:
@@ -265,9 +266,18 @@ def is_per_label(priors: Any) -> bool:
     return np.ndim(priors) == 0 and not hasattr(priors, "items")
 
 
+def as_list(priors: Any) -> Any:
+    """Return priors as they were given, for a config: numbers and lists."""
+    if isinstance(priors, ClassStatistics):
+        priors = priors.counts
+    if hasattr(priors, "items"):
+        priors = [value for _, value in sorted(priors.items())]
+    return np.asarray(priors).tolist()
+
+
 def _log_priors_or_odds(priors: Any, width: int | None) -> FloatArray:
     if is_per_label(priors):
-        offset = log_odds(priors, argument="priors")
+        offset = log_odds(priors)
     else:
         offset = log_priors(priors)
         if width == 1 and offset.size == 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -189,6 +190,27 @@ def class_statistics(
             "num_classes=2.",
         )
     return stats
+
+
+def as_statistics(labels: Any, *, argument: str = "labels") -> ClassStatistics:
+    """Return the statistics of labels, of a dataset, of ``{class: rows}``, or as they are.
+
+    Example:
+        >>> from tfimbalance.statistics import as_statistics
+        >>> as_statistics({0: 95, 1: 5}) == as_statistics([0] * 95 + [1] * 5)
+        True
+    """
+    if isinstance(labels, ClassStatistics):
+        return labels
+    # A pandas series has items, too, but is one of labels.
+    if isinstance(labels, Mapping):
+        return ClassStatistics(labels)  # type: ignore[arg-type]
+    try:
+        return class_statistics(labels)
+    except ValueError as error:
+        hint = "Labels that do not exclude one another: tfi.class_statistics(y, multi_label=True)."
+        text = str(error).replace("`labels`", f"`{argument}`", 1)
+        raise ValueError(f"{text} {hint}") from error
 
 
 def _count(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value, check_choice, check_number, some_classes
-from tfimbalance.statistics import ClassStatistics, class_statistics
+from tfimbalance.statistics import as_statistics
 
 SCHEMES = ("balanced", "inverse_sqrt", "effective_number")
 
@@ -36,7 +36,7 @@ def class_weights(
     ``WeightedBinaryCrossentropy(pos_weight=...)`` takes.
 
     Args:
-        labels: `ClassStatistics`, or labels that `class_statistics` takes.
+        labels: labels, `ClassStatistics`, counts as ``{class: rows}``, or a dataset.
         scheme: ``"balanced"``, ``"inverse_sqrt"`` or ``"effective_number"``.
         beta: of the effective number only, in ``[0, 1)``; .999 by default. 0 gives equal weights,
             and towards 1 it becomes ``"balanced"``.
@@ -70,7 +70,7 @@ def class_weights(
         raise bad_value(
             "beta", expected="a number below 1", received=beta, remedy='Use scheme="balanced".'
         )
-    stats = labels if isinstance(labels, ClassStatistics) else class_statistics(labels)
+    stats = as_statistics(labels)
     counts = stats.counts.astype(np.float64)
     others = stats.num_samples - counts
     empty = (counts == 0) | (stats.multi_label & (others == 0))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfimbalance._checks import FloatArray
+from tfimbalance._evaluation.rows import OneClass
 
 
 class Cuts(NamedTuple):
@@ -66,3 +67,50 @@ class Cuts(NamedTuple):
 def precision(cuts: Cuts) -> FloatArray:
     """Return hits over what is flagged; 1 where nothing is."""
     return np.where(cuts.flagged > 0, cuts.hits / np.maximum(cuts.flagged, 1e-300), 1.0)
+
+
+class Points(NamedTuple):
+    """Operating points: one entry a threshold, from the highest down, at which rows are flagged.
+
+    Attributes:
+        threshold: a probability.
+        precision: hits over what is flagged.
+        recall: hits over positives.
+        flagged: share of all rows.
+        f1: ``2 hits / (flagged + positives)``, which is defined where both are 0.
+    """
+
+    threshold: FloatArray
+    precision: FloatArray
+    recall: FloatArray
+    flagged: FloatArray
+    f1: FloatArray
+
+    @classmethod
+    def of(cls, rows: OneClass) -> Points:
+        """Return the points of all scores that occur."""
+        cuts = Cuts.of(rows.positive, rows.score, rows.weight)
+        hits, flagged = cuts.hits[1:], cuts.flagged[1:]
+        return cls(
+            rows.as_probability(cuts.levels),
+            hits / flagged,
+            hits / cuts.positives,
+            flagged / flagged[-1],
+            2 * hits / (flagged + cuts.positives),
+        )
+
+    @property
+    def best(self) -> int:
+        """Where F1 is highest."""
+        return int(np.argmax(self.f1))
+
+    def at_flagged(self, share: float) -> int:
+        """Where a share of the rows is flagged, or the next more, as ties allow."""
+        # Cumulative sums of weights round.
+        found = int(np.searchsorted(self.flagged, share * (1 - 1e-9)))
+        return min(found, len(self.flagged) - 1)
+
+    def at_threshold(self, threshold: float) -> int | None:
+        """Return the point of a threshold, None if it flags nothing."""
+        flagged = int(np.count_nonzero(self.threshold >= threshold))
+        return flagged - 1 if flagged else None

@@ -15,18 +15,23 @@ _PASSING = ("Activation", "Dropout", "Flatten", "Identity", "Reshape", "Activity
 _ENDING = ("Dense", "EinsumDense", "Conv", "DepthwiseConv", "SeparableConv", "Activation")
 
 
-def last_activation(model: keras.Model) -> str | None:
-    """Return "sigmoid", "softmax" or "linear", None where the structure does not show it."""
+def last_activation(model: keras.Model, output: str | None = None) -> str | None:
+    """Return "sigmoid", "softmax" or "linear", None where the structure does not show it.
+
+    Args:
+        model: a Keras model.
+        output: which of several outputs.
+    """
     if isinstance(model, keras.Sequential):
         for layer in reversed(model.layers):
             if _passes(layer):
                 continue
             return _activation(layer)
         return None
-    outputs = getattr(model, "outputs", None)
-    if not outputs or len(outputs) != 1:
+    outputs, names = getattr(model, "outputs", None), output_names(model)
+    if not outputs or (len(outputs) > 1 and output not in names):
         return None
-    tensor = outputs[0]
+    tensor = outputs[names.index(str(output)) if output in names else 0]
     while True:
         # Where Keras moves this mark, nothing is shown, and the user says it.
         history = getattr(tensor, "_keras_history", None)
@@ -39,14 +44,25 @@ def last_activation(model: keras.Model) -> str | None:
         tensor = arguments[0]
 
 
-def check_from_logits(model: keras.Model, from_logits: bool | None) -> bool:
-    """Return whether a model's outputs are logits, or raise where that has to be said."""
-    found = last_activation(model)
+def output_names(model: keras.Model) -> list[str]:
+    """Return the names of several outputs, in the order of ``model.outputs``; [] of one."""
+    if isinstance(model, keras.Sequential) or not getattr(model, "outputs", None):
+        return []
+    if isinstance(model.output, dict):
+        return sorted(map(str, model.output))
+    return list(model.output_names) if isinstance(model.output, (list, tuple)) else []
+
+
+def check_from_logits(
+    model: keras.Model, from_logits: bool | None, output: str | None = None
+) -> bool:
+    """Return whether an output is one of logits, or raise where that has to be said."""
+    found = last_activation(model, output)
     if from_logits is not None:
         if found is not None and bool(from_logits) != (found == "linear"):
             raise bad_value(
                 "from_logits",
-                expected=f"{found == 'linear'}, because the model ends in a {found} layer",
+                expected=f"{found == 'linear'}, because the output is that of a {found} layer",
                 received=repr(from_logits),
             )
         return bool(from_logits)
@@ -74,7 +90,7 @@ def _activation(operation: Any) -> str | None:
     if isinstance(operation, keras.Model):
         return last_activation(operation)
     if _makes_probabilities(operation):
-        return "sigmoid" if operation.multi_label else "softmax"
+        return str(operation.activation or "softmax")
     kind = type(operation).__name__
     if kind in ("Sigmoid", "Softmax"):  # Of keras.ops and keras.layers alike.
         return kind.lower()

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
-from tfimbalance._checks import bad_value, check_integer
+from tfimbalance._checks import bad_value
+from tfimbalance._evaluation.ending import output_names
 
 _EXPECTED = "(x, y), (x, y, sample_weight), or a finite tf.data.Dataset of batches of them"
 
@@ -20,12 +20,14 @@ class Predicted(NamedTuple):
     Attributes:
         y_true: labels, as they came.
         y_pred: what the model says of them.
-        sample_weight: ``(rows,)``, or None.
+        sample_weight: as they came, or None.
+        mask: which rows, or steps of sequences, count; or None.
     """
 
-    y_true: NDArray[Any]
-    y_pred: NDArray[Any]
-    sample_weight: NDArray[Any] | None
+    y_true: Any
+    y_pred: Any
+    sample_weight: Any
+    mask: Any
 
 
 def is_dataset(x: Any) -> bool:
@@ -80,23 +82,65 @@ def head(data: Any, rows: int = 32) -> Any:
     )
 
 
-def predicted_batches(
-    model: keras.Model, data: Any, *, output: str | None = None, batch_size: int = 1024
-) -> Iterator[Predicted]:
-    """Yield what the model says of the rows: batch by batch of a dataset, arrays at once.
+class Predictor(keras.Model):
+    """A model that returns the masks of its outputs beside them, which `predict` would lose.
 
-    Labels and predictions of a dataset come from one pass: in a second one, a dataset that shuffles
-    has another order.
+    Args:
+        model: what predicts.
+
+    Attributes:
+        names: of several outputs.
+        row_shape: of a prediction, without its rows, once there has been one.
     """
-    check_integer("batch_size", batch_size, minimum=1)
-    if not is_dataset(data):
-        x, y, weight = (*data, None)[:3]
-        y_pred = model.predict(x, batch_size=batch_size, verbose=0)
-        yield _one_output(y, y_pred, weight, output)
-        return
-    for batch in data:
-        x, y, weight = (*batch, None)[:3]
-        yield _one_output(y, model.predict_on_batch(x), weight, output)
+
+    def __init__(self, model: keras.Model) -> None:
+        super().__init__()
+        self.model = model
+        self.names = output_names(model)
+        self.row_shape: tuple[int, ...] = ()
+
+    def call(self, inputs: Any) -> Any:
+        """Return ``(prediction,)`` or ``(prediction, mask)`` for each output."""
+        y_pred = self.model(inputs, training=False)
+        if keras.ops.is_tensor(y_pred):
+            return _with_mask(y_pred)
+        return keras.tree.map_structure(_with_mask, y_pred)
+
+    def batches(
+        self, data: Any, *, output: str | None = None, batch_size: int = 1024
+    ) -> Iterator[Predicted]:
+        """Yield what the model says of the rows: batch by batch of a dataset, arrays at once.
+
+        Labels and predictions of a dataset come from one pass: in a second one, a dataset that
+        shuffles has another order.
+        """
+        if not is_dataset(data):
+            x, y, weight = (*data, None)[:3]
+            y_pred = self.predict(x, batch_size=batch_size, verbose=0)
+            yield self._one_output(y, y_pred, weight, output)
+            return
+        for batch in data:
+            x, y, weight = (*batch, None)[:3]
+            yield self._one_output(y, self.predict_on_batch(x), weight, output)
+
+    def _one_output(self, y: Any, y_pred: Any, weight: Any, output: str | None) -> Predicted:
+        if isinstance(y_pred, dict) or any(isinstance(part, tuple) for part in y_pred):
+            names = list(y_pred) if isinstance(y_pred, dict) else self.names
+            if output not in names:
+                raise bad_value(
+                    "output",
+                    expected=f"one of the outputs {', '.join(map(str, names))}",
+                    received=f"{output!r} for a model of {len(y_pred)} outputs",
+                )
+            y_pred, y, weight = (of_output(part, output, names) for part in (y_pred, y, weight))
+        prediction, *mask = y_pred
+        self.row_shape = tuple(np.shape(prediction)[1:])
+        return Predicted(
+            np.asarray(y),
+            np.asarray(prediction),
+            None if weight is None else np.asarray(weight),
+            np.asarray(mask[0]) if mask else None,
+        )
 
 
 def predict(
@@ -109,50 +153,25 @@ def predict(
 ) -> Predicted:
     """Return what the model says of all rows."""
     check_rows(data, argument=argument, output=output)
-    batches = list(predicted_batches(model, data, output=output, batch_size=batch_size))
+    batches = list(Predictor(model).batches(data, output=output, batch_size=batch_size))
     if not batches:
         raise bad_value(argument, expected="at least one batch", received="an empty dataset")
-    y_true, y_pred, weights = zip(*batches, strict=True)
-    return Predicted(
-        np.concatenate(y_true),
-        np.concatenate(y_pred),
-        None if weights[0] is None else np.concatenate(weights),
+    y_true, y_pred, weight, mask = (
+        None if parts[0] is None else np.concatenate(parts) for parts in zip(*batches)
     )
+    return Predicted(y_true, y_pred, weight, mask)
 
 
-def _one_output(y: Any, y_pred: Any, weight: Any, output: str | None) -> Predicted:
-    if isinstance(y_pred, (dict, list, tuple)):
-        names = list(y_pred) if isinstance(y_pred, dict) else []
-        if output not in names:
-            raise bad_value(
-                "output",
-                expected=f"one of the outputs {', '.join(map(str, names))}"
-                if names
-                else "a model of one output, or of a dict of outputs",
-                received=f"{output!r} for a model of {len(y_pred)} outputs",
-                remedy="Choose one: keras.Model(model.input, model.outputs[0]).",
-            )
-        y_pred = dict(y_pred)[output]
-        y = y[output] if isinstance(y, dict) else y
-        weight = weight[output] if isinstance(weight, dict) else weight
-    y_pred = np.asarray(y_pred)
-    if weight is not None:
-        each = y_pred.shape[:-1] if y_pred.ndim > 1 else y_pred.shape
-        weight = np.asarray(weight)
-        # A weight a row of a sequence is that of all its steps.
-        weight = (
-            weight.reshape(-1)
-            if weight.size >= np.prod(each)
-            else np.repeat(weight.reshape(-1), int(np.prod(each[1:])))
-        )
-        if weight.size != np.prod(each):
-            raise bad_value(
-                "sample_weight",
-                expected=f"a weight a row, shape {each}",
-                received=f"{weight.size} numbers",
-                remedy="Labels of a row cannot weigh differently.",
-            )
-    return Predicted(np.asarray(y), y_pred, weight)
+def _with_mask(y_pred: Any) -> tuple[Any, ...]:
+    mask = getattr(y_pred, "_keras_mask", None)
+    return (y_pred,) if mask is None else (y_pred, mask)
+
+
+def of_output(part: Any, output: Any, names: list[Any]) -> Any:
+    """Return one output's part of a structure; what is none belongs to it already."""
+    if isinstance(part, dict):
+        return part[output]
+    return part[names.index(output)] if isinstance(part, (list, tuple)) else part
 
 
 def _described(data: Any) -> str:

@@ -2,12 +2,13 @@
 
 from tfimbalance.calibration.calibrated_model import calibrated_model
 from tfimbalance.calibration.focal import FocalCalibration, focal_calibration
-from tfimbalance.calibration.isotonic import IsotonicCalibration, isotonic_calibration
-from tfimbalance.calibration.loss_inversion import LossCalibration, posterior_from_loss
+from tfimbalance.calibration.isotonic import IsotonicCalibration
+from tfimbalance.calibration.loss_inversion import LossCalibration
 from tfimbalance.calibration.prior_correction import PriorCorrection, prior_correction
 from tfimbalance.calibration.prior_estimation import estimate_priors
-from tfimbalance.calibration.temperature import TemperatureScaling, temperature_scaling
-from tfimbalance.calibration.vector_scaling import VectorScaling, vector_scaling
+from tfimbalance.calibration.temperature import TemperatureScaling
+from tfimbalance.calibration.vector_scaling import VectorScaling
+from tfimbalance.offsets import adjust_logits, prior_shift
 
 __all__ = [
     "FocalCalibration",
@@ -16,12 +17,10 @@ __all__ = [
     "PriorCorrection",
     "TemperatureScaling",
     "VectorScaling",
+    "adjust_logits",
     "calibrated_model",
     "estimate_priors",
     "focal_calibration",
-    "isotonic_calibration",
-    "posterior_from_loss",
     "prior_correction",
-    "temperature_scaling",
-    "vector_scaling",
+    "prior_shift",
 ]

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfimbalance._checks import bad_value
+from tfimbalance._checks import bad_value, check_choice
+from tfimbalance._config import config_of
 from tfimbalance._tensors import as_float, compute_dtype, logits_of
 
 Tensor = Any
@@ -20,38 +21,23 @@ def width_of(shape: Any) -> int | None:
     return 1 if len(shape) < 2 else shape[-1]
 
 
-def is_softmax(shape: Any, multi_label: bool) -> bool:
+def check_activation(activation: Any) -> str | None:
+    """Return ``activation`` if it is one of a last layer, or None."""
+    if activation is None:
+        return None
+    return check_choice("activation", activation, ("sigmoid", "softmax"))
+
+
+def is_softmax(shape: Any, activation: str | None) -> bool:
     """Tell classes that exclude one another from outputs that stand alone."""
-    return not multi_label and width_of(shape) != 1
-
-
-def calibrated(
-    y_pred: Any, change: Callable[[Tensor], Tensor], *, from_logits: bool, multi_label: bool
-) -> Any:
-    """Return changed logits for logits, and changed probabilities for probabilities.
-
-    Half precision is computed in float32 and rounded once. What comes as an array leaves as one.
-    """
-    given = as_tensor(y_pred)
-    softmax = is_softmax(given.shape, multi_label)
-    dtype = compute_dtype(keras.backend.standardize_dtype(given.dtype))
-    z = ops.cast(given, dtype) if from_logits else logits_of(given, softmax=softmax, dtype=dtype)
-    z = change(z)
-    if not from_logits:
-        z = ops.softmax(z, axis=-1) if softmax else ops.sigmoid(z)
-    z = ops.cast(z, given.dtype)
-    return as_given(z, y_pred)
-
-
-def as_tensor(y_pred: Any) -> Tensor:
-    """Return predictions as a tensor of their own precision; of lists, of the highest."""
-    return as_float(y_pred if hasattr(y_pred, "dtype") else np.asarray(y_pred, np.float64))
-
-
-def as_given(result: Tensor, y_pred: Any) -> Any:
-    """Return an array for an array, and a tensor for a tensor."""
-    is_tensor = ops.is_tensor(y_pred) or isinstance(y_pred, keras.KerasTensor)
-    return result if is_tensor else ops.convert_to_numpy(result)
+    width = width_of(shape)
+    if activation == "softmax" and width == 1:
+        raise bad_value(
+            "activation",
+            expected='"sigmoid" or None for one output',
+            received=f'"softmax", shape {tuple(shape)}',
+        )
+    return activation != "sigmoid" and width != 1
 
 
 class CalibrationLayer(keras.layers.Layer):
@@ -68,13 +54,13 @@ class CalibrationLayer(keras.layers.Layer):
         self,
         *,
         from_logits: bool = False,
-        multi_label: bool = False,
+        activation: str | None = None,
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(dtype=dtype or keras.config.floatx(), **kwargs)
         self.from_logits = bool(from_logits)
-        self.multi_label = bool(multi_label)
+        self.activation = check_activation(activation)
         self.supports_masking = True
 
     def change(self, z: Tensor) -> Tensor:
@@ -84,7 +70,7 @@ class CalibrationLayer(keras.layers.Layer):
     def call(self, inputs: Tensor) -> Tensor:
         """Return the corrected logits or probabilities."""
         return calibrated(
-            inputs, self.change, from_logits=self.from_logits, multi_label=self.multi_label
+            inputs, self.change, from_logits=self.from_logits, activation=self.activation
         )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -92,12 +78,32 @@ class CalibrationLayer(keras.layers.Layer):
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {
-            **super().get_config(),
-            "from_logits": self.from_logits,
-            "multi_label": self.multi_label,
-        }
+        """Return the constructor arguments, as they are now."""
+        return {**super().get_config(), **config_of(self)}
+
+
+def calibrated(
+    y_pred: Any,
+    change: Callable[[Tensor], Tensor],
+    *,
+    from_logits: bool,
+    activation: str | None = None,
+) -> Any:
+    """Return changed logits for logits, and changed probabilities for probabilities.
+
+    Half precision is computed in float32 and rounded once. What comes as an array leaves as one.
+    """
+    # Lists are read in the highest precision.
+    given = as_float(y_pred if hasattr(y_pred, "dtype") else np.asarray(y_pred, np.float64))
+    softmax = is_softmax(given.shape, activation)
+    dtype = compute_dtype(keras.backend.standardize_dtype(given.dtype))
+    z = ops.cast(given, dtype) if from_logits else logits_of(given, softmax=softmax, dtype=dtype)
+    z = change(z)
+    if not from_logits:
+        z = ops.softmax(z, axis=-1) if softmax else ops.sigmoid(z)
+    z = ops.cast(z, given.dtype)
+    is_tensor = ops.is_tensor(y_pred) or isinstance(y_pred, keras.KerasTensor)
+    return z if is_tensor else ops.convert_to_numpy(z)
 
 
 def check_output_count(argument: str, size: int, z: Tensor) -> None:

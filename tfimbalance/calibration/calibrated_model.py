@@ -8,7 +8,8 @@ from typing import Any
 import keras
 
 from tfimbalance._checks import bad_value
-from tfimbalance._evaluation.ending import check_from_logits
+from tfimbalance._evaluation.ending import check_from_logits, output_names
+from tfimbalance.calibration._base import check_activation, width_of
 
 
 def calibrated_model(
@@ -17,7 +18,7 @@ def calibrated_model(
     *,
     output: str | None = None,
     from_logits: bool | None = None,
-    softmax: bool | None = None,
+    activation: str | None = None,
 ) -> keras.Model:
     """Return a model that ends in probabilities: the trained one, and corrections behind it.
 
@@ -29,8 +30,9 @@ def calibrated_model(
         layers: corrections of this room, in order, made with the ``from_logits`` of the model.
         output: which of several named outputs is corrected; the others stay as they are.
         from_logits: whether that output are logits. None: as the end of the model shows.
-        softmax: whether a distribution over classes leaves, instead of a probability for each
-            output. None: for two outputs or more of layers without ``multi_label``.
+        activation: of the probabilities that leave: ``"softmax"`` for classes that exclude one
+            another, ``"sigmoid"`` for outputs that stand for themselves. None: as the layers say,
+            and a softmax for two outputs or more where they do not.
 
     Returns:
         A Keras model with the inputs of ``model``, which is not compiled.
@@ -48,6 +50,7 @@ def calibrated_model(
         >>> served.layers[-1].name.startswith("activation"), served.output_shape
         (True, (None, 1))
     """
+    check_activation(activation)
     chain = list(layers) if isinstance(layers, (list, tuple)) else [layers]
     symbolic = hasattr(model, "inputs") and getattr(model, "inputs", None)
     if not symbolic:
@@ -60,43 +63,36 @@ def calibrated_model(
             )
         ends = check_from_logits(model, from_logits)
         _check_chain(chain, ends)
-        return keras.Sequential([model, *chain, *_end(chain, ends, softmax, None)])
+        return keras.Sequential([model, *chain, *_end(chain, ends, activation, None)])
     is_sequential = isinstance(model, keras.Sequential)  # It has no `output` until it is called.
     inputs, outputs = (
         (model.inputs[0], model.outputs[0]) if is_sequential else (model.input, model.output)
     )
-    given = _chosen(outputs, output)
-    ends = check_from_logits(model, from_logits) if output is None else _said(from_logits, output)
+    place = _place(model, output)
+    corrected = outputs if place is None else outputs[place]
+    ends = check_from_logits(model, from_logits, output)
     _check_chain(chain, ends)
-    corrected = given
-    for layer in [*chain, *_end(chain, ends, softmax, given.shape)]:
+    for layer in [*chain, *_end(chain, ends, activation, corrected.shape)]:
         corrected = layer(corrected)
-    if output is not None:
-        corrected = {**outputs, output: corrected}
+    if isinstance(outputs, dict):
+        corrected = {**outputs, place: corrected}
+    elif place is not None:
+        corrected = [*outputs[:place], corrected, *outputs[place + 1 :]]
     return keras.Model(inputs, corrected)
 
 
-def _chosen(outputs: Any, output: str | None) -> Any:
-    names = list(outputs) if isinstance(outputs, dict) else []
-    if output is not None and output in names:
-        return outputs[output]
-    if output is not None or isinstance(outputs, (dict, list, tuple)):
+def _place(model: keras.Model, output: str | None) -> Any:
+    """Return where an output is among several, by key or by number; None of a single one."""
+    names = output_names(model)
+    if (output is not None or names) and output not in names:
         raise bad_value(
             "output",
-            expected=f"one of {names}" if names else "a model of one output, or a dict of outputs",
+            expected=f"one of the outputs {names}" if names else "None for a model of one output",
             received=repr(output),
         )
-    return outputs
-
-
-def _said(from_logits: bool | None, output: str) -> bool:
-    if from_logits is None:
-        raise bad_value(
-            "from_logits",
-            expected=f"True or False beside output={output!r}",
-            received=None,
-        )
-    return from_logits
+    if output is None:
+        return None
+    return output if isinstance(model.output, dict) else names.index(output)
 
 
 def _check_chain(chain: list[keras.layers.Layer], ends_in_logits: bool) -> None:
@@ -115,14 +111,16 @@ def _check_chain(chain: list[keras.layers.Layer], ends_in_logits: bool) -> None:
 
 
 def _end(
-    chain: list[keras.layers.Layer], ends_in_logits: bool, softmax: bool | None, shape: Any
+    chain: list[keras.layers.Layer], ends_in_logits: bool, activation: str | None, shape: Any
 ) -> list[keras.layers.Layer]:
     if not ends_in_logits or any(getattr(layer, "gives_probabilities", False) for layer in chain):
         return []
-    if softmax is None:
-        labels = any(getattr(layer, "multi_label", False) for layer in chain)
-        if shape is None:
-            raise bad_value("softmax", expected="True or False for this model", received=None)
-        softmax = not labels and len(shape) > 1 and shape[-1] != 1
-    activation = "softmax" if softmax else "sigmoid"
+    said = {activation, *(getattr(layer, "activation", None) for layer in chain)}
+    if shape is None and not said & {"sigmoid", "softmax"}:
+        raise bad_value(
+            "activation", expected='"sigmoid" or "softmax" for this model', received=None
+        )
+    if activation is None:
+        one = shape is not None and width_of(shape) == 1
+        activation = "sigmoid" if "sigmoid" in said or one else "softmax"
     return [keras.layers.Activation(activation, dtype=keras.config.floatx())]

@@ -15,7 +15,11 @@ Tensor = Any
 
 
 def focal_calibration(
-    y_pred: Any, *, gamma: float = 2.0, from_logits: bool = False, multi_label: bool = False
+    y_pred: Any,
+    *,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    activation: str | None = None,
 ) -> Any:
     """Turn what a model learned under a focal loss into probabilities.
 
@@ -27,8 +31,8 @@ def focal_calibration(
         >>> p[:, 0].round(3).tolist()
         [0.01, 0.1, 0.5]
     """
-    layer = FocalCalibration(gamma, from_logits=from_logits, multi_label=multi_label)
-    return calibrated(y_pred, layer.change, from_logits=from_logits, multi_label=multi_label)
+    layer = FocalCalibration(gamma, from_logits=from_logits, activation=activation)
+    return calibrated(y_pred, layer.change, from_logits=from_logits, activation=activation)
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
@@ -49,12 +53,13 @@ class FocalCalibration(CalibrationLayer):
     Args:
         gamma: that of the loss, at least 0; 0 changes nothing.
         from_logits: whether logits come (and leave), instead of probabilities.
-        multi_label: whether several outputs stand for themselves, each with its sigmoid.
+        activation: ``"softmax"`` if outputs exclude one another, ``"sigmoid"`` if each stands for
+            itself. None: a softmax for two outputs or more.
         **kwargs: as `keras.layers.Layer`.
 
     Shapes:
         inputs: ``(batch, ..., num_classes)``, ``(batch, ..., 1)``, ``(batch,)``, or with
-            ``multi_label=True`` ``(batch, ..., num_labels)``. Returns the same shape.
+            ``activation="sigmoid"`` ``(batch, ..., num_labels)``. Returns the same shape.
 
     Raises:
         ValueError: for ``gamma < 0``.
@@ -76,26 +81,22 @@ class FocalCalibration(CalibrationLayer):
         gamma: float = 2.0,
         *,
         from_logits: bool = False,
-        multi_label: bool = False,
+        activation: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(from_logits=from_logits, multi_label=multi_label, **kwargs)
+        super().__init__(from_logits=from_logits, activation=activation, **kwargs)
         self.gamma = check_number("gamma", gamma, minimum=0.0)
 
     def change(self, z: Tensor) -> Tensor:
         """Return the logits of the posterior."""
         if self.gamma == 0.0:
             return z
-        if is_softmax(z.shape, self.multi_label):
+        if is_softmax(z.shape, self.activation):
             return _of_softmax(z, self.gamma)
         faded = ops.log1p(self.gamma * _softplus_ratio(z)) - ops.log1p(
             self.gamma * _softplus_ratio(-z)
         )
         return (self.gamma + 1.0) * z + faded
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {**super().get_config(), "gamma": self.gamma}
 
 
 def _softplus_ratio(z: Tensor) -> Tensor:

@@ -9,43 +9,16 @@ import numpy as np
 from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value
+from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance._tensors import compute_dtype
-from tfimbalance.calibration._base import (
-    CalibrationLayer,
-    as_given,
-    as_tensor,
-    is_softmax,
-    width_of,
-)
-from tfimbalance.calibration._fit import HeldOut, predictions
+from tfimbalance.calibration._base import is_softmax, width_of
+from tfimbalance.calibration._fit import FittedCalibration
 
 Tensor = Any
 
 
-def isotonic_calibration(
-    y_pred: Any,
-    scores: Any,
-    probabilities: Any,
-    *,
-    from_logits: bool = False,
-    multi_label: bool = False,
-) -> Any:
-    """Interpolate between scores of known probability; as `IsotonicCalibration`.
-
-    Example:
-        >>> import tfimbalance as tfi
-        >>> p = tfi.calibration.isotonic_calibration([[0.25], [0.9]], [[0.0, 0.5]], [[0.0, 0.1]])
-        >>> p[:, 0].round(3).tolist()
-        [0.05, 0.1]
-    """
-    layer = IsotonicCalibration(
-        scores, probabilities=probabilities, from_logits=from_logits, multi_label=multi_label
-    )
-    return as_given(layer.call(as_tensor(y_pred)), y_pred)
-
-
 @keras.saving.register_keras_serializable("tfimbalance")
-class IsotonicCalibration(CalibrationLayer):
+class IsotonicCalibration(FittedCalibration):
     """Map scores to probabilities by the best monotone function, which `fit` finds.
 
     Use it where thousands of held-out rows, hundreds of them rare, show a miscalibration that no
@@ -58,13 +31,14 @@ class IsotonicCalibration(CalibrationLayer):
             sets them.
         probabilities: its values there.
         from_logits: whether logits come. *Probabilities leave in any case.*
-        multi_label: whether several outputs stand for themselves.
+        activation: ``"softmax"`` if outputs exclude one another, ``"sigmoid"`` if each stands for
+            itself. None: a softmax for two outputs or more.
         **kwargs: as `keras.layers.Layer`.
 
     Shapes:
         inputs: ``(batch, ..., num_classes)``, ``(batch, ..., 1)``, ``(batch,)``, or with
-            ``multi_label=True`` ``(batch, ..., num_labels)``. Returns the same shape; scores beyond
-            those of the held-out rows get the first or last probability.
+            ``activation="sigmoid"`` ``(batch, ..., num_labels)``. Returns the same shape; scores
+            beyond those of the held-out rows get the first or last probability.
 
     Raises:
         ValueError: when called before `fit`; in `fit`, for held-out rows of one class.
@@ -91,10 +65,10 @@ class IsotonicCalibration(CalibrationLayer):
         *,
         probabilities: Any = None,
         from_logits: bool = False,
-        multi_label: bool = False,
+        activation: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(from_logits=from_logits, multi_label=multi_label, **kwargs)
+        super().__init__(from_logits=from_logits, activation=activation, **kwargs)
         self._functions: list[tuple[FloatArray, FloatArray]] = []
         if scores is not None or probabilities is not None:
             self._set(_lists("scores", scores), _lists("probabilities", probabilities))
@@ -117,55 +91,38 @@ class IsotonicCalibration(CalibrationLayer):
             p = self._interpolated(z, 0)
         else:
             p = ops.stack([self._interpolated(z[..., k], k) for k in range(width)], axis=-1)
-            if is_softmax(z.shape, self.multi_label):
+            if is_softmax(z.shape, self.activation):
                 total = ops.sum(p, axis=-1, keepdims=True)
                 p = ops.where(total > 0.0, ops.divide_no_nan(p, total), 1.0 / width)
         return ops.cast(p, inputs.dtype)
 
-    def fit(self, y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> IsotonicCalibration:
-        """Find the function on held-out rows (in memory, 40 bytes an output), return self.
-
-        Fit it before the layer is built into a model: its size depends on the rows.
-
-        Args:
-            y_true: labels: 0 and 1, class ids, one-hot or multi-label rows.
-            y_pred: what the layer will be given for those rows.
-            sample_weight: one number a row, or None.
-        """
+    def _fit(self, rows: Evaluated) -> None:
         from sklearn.isotonic import IsotonicRegression
 
-        data = HeldOut.read(
-            y_true,
-            y_pred,
-            sample_weight,
-            from_logits=self.from_logits,
-            multi_label=self.multi_label,
-        )
         if self.built:
             raise bad_value(
                 "fit",
-                expected="a layer that is in no model yet",
+                expected="a layer that is in no model yet, as its size depends on the rows",
                 received="one that was called",
                 remedy="Make and fit a new IsotonicCalibration, and put that into the model.",
             )
-        x = predictions(y_pred, from_logits=self.from_logits)
         fitted = [
             IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(
-                x[:, k], data.targets[:, k], sample_weight=data.weight
+                x, target, sample_weight=rows.weight
             )
-            for k in range(x.shape[1])
+            for x, target in zip(rows.given.T, rows.targets.T, strict=True)
         ]
         self._set([f.X_thresholds_ for f in fitted], [f.y_thresholds_ for f in fitted])
-        return self
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments; the function as it is now."""
-        scores, probabilities = zip(*self._functions, strict=True) if self._functions else ([], [])
-        return {
-            **super().get_config(),
-            "scores": [s.tolist() for s in scores] or None,
-            "probabilities": [p.tolist() for p in probabilities] or None,
-        }
+    @property
+    def scores(self) -> list[list[float]] | None:
+        """Where the function is known, a list for each output; None before `fit`."""
+        return [scores.tolist() for scores, _ in self._functions] or None
+
+    @property
+    def probabilities(self) -> list[list[float]] | None:
+        """The values of the function there."""
+        return [values.tolist() for _, values in self._functions] or None
 
     def _set(self, scores: list[FloatArray], probabilities: list[FloatArray]) -> None:
         sizes = [len(s) for s in scores], [len(p) for p in probabilities]

@@ -18,32 +18,6 @@ Tensor = Any
 _LOGITS = np.linspace(-12.0, 12.0, 601)
 
 
-def posterior_from_loss(
-    loss: Any, *, from_logits: bool = True, loss_from_logits: bool | None = None
-) -> LossCalibration:
-    """Return the layer that turns logits trained under a binary loss into probabilities.
-
-    As `LossCalibration`, which it makes; it can be called on arrays, and put behind a model.
-
-    Args:
-        loss: a Keras loss or its name.
-        from_logits: whether the layer is given logits, or the probabilities of a sigmoid.
-        loss_from_logits: as `LossCalibration`; needed for losses of your own.
-
-    Raises:
-        ValueError: for a loss that cannot be inverted.
-
-    Example:
-        >>> import numpy as np
-        >>> import tfimbalance as tfi
-        >>> loss = tfi.losses.WeightedBinaryCrossentropy(pos_weight=19.0, from_logits=True)
-        >>> posterior = tfi.calibration.posterior_from_loss(loss)
-        >>> round(float(posterior(np.array([[0.0]]))[0, 0]), 3)
-        0.05
-    """
-    return LossCalibration(loss, from_logits=from_logits, loss_from_logits=loss_from_logits)
-
-
 @keras.saving.register_keras_serializable("tfimbalance")
 class LossCalibration(CalibrationLayer):
     """Turn what a model learned under any differentiable binary loss into probabilities.
@@ -95,8 +69,7 @@ class LossCalibration(CalibrationLayer):
         loss_from_logits: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        kwargs.pop("multi_label", None)
-        super().__init__(from_logits=from_logits, multi_label=True, **kwargs)
+        super().__init__(from_logits=from_logits, activation="sigmoid", **kwargs)
         self.loss = keras.losses.get(loss)
         self.loss_from_logits = loss_from_logits
         self._of_logits, self._takes_logits = _of_logits(self.loss, loss_from_logits)
@@ -114,16 +87,6 @@ class LossCalibration(CalibrationLayer):
         """Return the logit of the posterior."""
         p = self._posterior(z)
         return ops.log(p) - ops.log1p(-p)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        config = super().get_config()
-        config.pop("multi_label")
-        return {
-            **config,
-            "loss": keras.saving.serialize_keras_object(self.loss),
-            "loss_from_logits": self.loss_from_logits,
-        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> LossCalibration:

@@ -10,7 +10,7 @@ from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value
 from tfimbalance.calibration._base import CalibrationLayer, calibrated, check_output_count, width_of
-from tfimbalance.offsets import is_per_label, log_odds, positive_priors, prior_shift
+from tfimbalance.offsets import as_list, is_per_label, log_odds, positive_priors, prior_shift
 from tfimbalance.statistics import ClassStatistics
 
 Tensor = Any
@@ -22,7 +22,7 @@ def prior_correction(
     target_priors: Any,
     *,
     from_logits: bool = False,
-    multi_label: bool = False,
+    activation: str | None = None,
 ) -> Any:
     """Turn predictions made for one class distribution into those for another.
 
@@ -35,9 +35,9 @@ def prior_correction(
         [0.01, 0.0833]
     """
     layer = PriorCorrection(
-        train_priors, target_priors, from_logits=from_logits, multi_label=multi_label
+        train_priors, target_priors, from_logits=from_logits, activation=activation
     )
-    return calibrated(y_pred, layer.change, from_logits=from_logits, multi_label=layer.multi_label)
+    return calibrated(y_pred, layer.change, from_logits=from_logits, activation=layer.activation)
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
@@ -56,13 +56,14 @@ class PriorCorrection(CalibrationLayer):
             probabilities, one a class; one number is the prior of the positives of one output.
         target_priors: the prior where predictions are used, likewise.
         from_logits: whether logits come (and leave), instead of probabilities.
-        multi_label: whether several outputs stand for themselves; priors are then one number, or
+        activation: ``"sigmoid"`` if outputs stand for themselves: priors are then one number, or
+            one a label, of the positives. Multi-label statistics imply it.
             one a label, of the positives. Multi-label statistics imply it.
         **kwargs: as `keras.layers.Layer`.
 
     Shapes:
         inputs: ``(batch, ..., num_classes)``; ``(batch, ..., 1)`` or ``(batch,)`` beside priors of
-            two classes or one number; ``(batch, ..., num_labels)`` with ``multi_label=True``.
+            two classes or one number; ``(batch, ..., num_labels)`` with ``activation="sigmoid"``.
             Returns the same shape.
 
     Raises:
@@ -86,22 +87,21 @@ class PriorCorrection(CalibrationLayer):
         target_priors: Any,
         *,
         from_logits: bool = False,
-        multi_label: bool = False,
+        activation: str | None = None,
         **kwargs: Any,
     ) -> None:
         given = _alike(train_priors, target_priors)
-        train_priors, target_priors = given
-        multi_label = multi_label or any(
-            isinstance(p, ClassStatistics) and p.multi_label for p in given
-        )
-        super().__init__(from_logits=from_logits, multi_label=multi_label, **kwargs)
+        if any(isinstance(p, ClassStatistics) and p.multi_label for p in given):
+            activation = "sigmoid"
+        super().__init__(from_logits=from_logits, activation=activation, **kwargs)
+        of_labels = self.activation == "sigmoid"
+        self.train_priors, self.target_priors = (_prior_list(p, of_labels) for p in given)
         self._offset = (
-            log_odds(target_priors, argument="target_priors")
-            - log_odds(train_priors, argument="train_priors")
-            if self.multi_label
-            else prior_shift(train_priors, target_priors)
+            log_odds(given[1], argument="target_priors")
+            - log_odds(given[0], argument="train_priors")
+            if of_labels
+            else prior_shift(*given)
         )
-        self.train_priors, self.target_priors = (_prior_list(p, self.multi_label) for p in given)
 
     def change(self, z: Tensor) -> Tensor:
         """Return ``z`` with the difference of the log priors added."""
@@ -110,26 +110,18 @@ class PriorCorrection(CalibrationLayer):
     def _fitted(self, z: Tensor) -> FloatArray:
         offset, width = self._offset, width_of(z.shape)
         if offset.ndim == 0:
-            if not self.multi_label and width != 1:
+            if self.activation != "sigmoid" and width != 1:
                 raise bad_value(
                     "train_priors",
                     expected=f"one prior for each of the {width} classes",
                     received="one number",
-                    remedy="The prior of every label of several: multi_label=True.",
+                    remedy='The prior of every label of several: activation="sigmoid".',
                 )
             return offset
-        if width == 1 and offset.size == 2 and not self.multi_label:
+        if width == 1 and offset.size == 2 and self.activation != "sigmoid":
             return np.asarray(offset[1] - offset[0])
         check_output_count("train_priors", offset.size, z)
         return offset
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {
-            **super().get_config(),
-            "train_priors": self.train_priors,
-            "target_priors": self.target_priors,
-        }
 
 
 def _alike(train: Any, target: Any) -> tuple[Any, Any]:
@@ -145,12 +137,8 @@ def _alike(train: Any, target: Any) -> tuple[Any, Any]:
     return train, target
 
 
-def _prior_list(priors: Any, multi_label: bool) -> Any:
+def _prior_list(priors: Any, of_labels: bool) -> Any:
     """Return priors as they may stand in a config."""
-    if multi_label or is_per_label(priors):
+    if of_labels or is_per_label(priors):
         return positive_priors(priors).tolist()
-    if isinstance(priors, ClassStatistics):
-        return priors.priors.tolist()
-    if hasattr(priors, "items"):
-        priors = [value for _, value in sorted(priors.items())]
-    return np.asarray(priors).tolist()
+    return as_list(priors.priors if isinstance(priors, ClassStatistics) else priors)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfimbalance._checks import FloatArray, bad_value, check_integer, check_number, some_classes
-from tfimbalance.calibration._fit import HeldOut, predictions
+from tfimbalance._evaluation.rows import Evaluated, probabilities
 from tfimbalance.offsets import class_priors, is_per_label, positive_priors
 from tfimbalance.statistics import ClassStatistics
 
@@ -30,7 +30,7 @@ def estimate_priors(
     *,
     held_out: tuple[Any, Any] | None = None,
     from_logits: bool = False,
-    multi_label: bool = False,
+    activation: str | None = None,
     tolerance: float = 1e-9,
     max_iterations: int = 10_000,
 ) -> FloatArray:
@@ -52,14 +52,14 @@ def estimate_priors(
             or probabilities; one number is the prior of the positives of one output.
         held_out: ``(y_true, y_pred)`` of labelled rows of that prior, to check calibration on.
         from_logits: whether predictions are logits.
-        multi_label: whether several outputs stand for themselves.
+        activation: ``"sigmoid"`` if several outputs stand for themselves.
         tolerance: of the estimate, relative, where the iteration stops.
         max_iterations: after so many it gives up.
 
     Returns:
-        The priors: ``(num_classes,)``; ``()`` beside one number; ``(num_labels,)`` with
-        ``multi_label=True``. A class of which there is no sign gets half a row, not 0. It holds 32
-        bytes an output of the predictions in memory.
+        The priors: ``(num_classes,)``; ``()`` beside one number and one output; ``(num_labels,)``
+        with ``activation="sigmoid"``. A class of which there is no sign gets half a row, not 0. It
+        holds 32 bytes an output of the predictions in memory.
 
     Shapes:
         y_pred: ``(rows, num_classes)``, ``(rows, 1)``, ``(rows,)``.
@@ -85,41 +85,44 @@ def estimate_priors(
     """
     check_number("tolerance", tolerance, minimum=0.0, exclusive=True)
     check_integer("max_iterations", max_iterations, minimum=1)
-    multi_label = multi_label or (
-        isinstance(train_priors, ClassStatistics) and train_priors.multi_label
-    )
+    if isinstance(train_priors, ClassStatistics) and train_priors.multi_label:
+        activation = "sigmoid"
     if held_out is not None:
         if not isinstance(held_out, (tuple, list)) or len(held_out) != 2:
             raise bad_value(
                 "held_out", expected="(y_true, y_pred)", received=type(held_out).__name__
             )
-        _check_calibrated(*held_out, from_logits=from_logits, multi_label=multi_label)
-    p = _read_probabilities(y_pred, from_logits=from_logits, multi_label=multi_label)
-    per_label = multi_label or is_per_label(train_priors)
+        rows = Evaluated.read(*held_out, from_logits=from_logits, activation=activation)
+        _check_calibrated(rows)
+    of_labels = activation == "sigmoid" or is_per_label(train_priors)
+    p = probabilities(
+        y_pred, from_logits=from_logits, activation="sigmoid" if of_labels else activation
+    )
+    train = (positive_priors if of_labels else class_priors)(train_priors, argument="train_priors")
+    pair = not of_labels and p.shape[1] == 1 and train.size == 2
+    several = activation == "sigmoid" and not train.ndim
+    if not pair and not several and max(train.size, 1) != p.shape[1]:
+        raise bad_value(
+            "train_priors",
+            expected=f"priors for predictions of {p.shape[1]} outputs",
+            received=f"priors for {train.size}",
+            remedy="One number goes with one output; the priors of labels with "
+            'activation="sigmoid".',
+        )
     most_shift = _MOST_SHIFT if held_out is None else np.inf
-
-    def estimate(p: FloatArray, train: FloatArray) -> FloatArray:
-        found = _estimate(p, train, tolerance, max_iterations)
-        _check_shift(found, train, most_shift, len(p))
-        return found
-
-    if not per_label:
-        train = class_priors(train_priors, argument="train_priors")
-        if p.shape[1] == 1 and train.size == 2:
-            p = np.concatenate([1.0 - p, p], axis=1)
-        _check_outputs(train.size, p.shape[1])
-        return estimate(p, train)
-    rates = positive_priors(train_priors, argument="train_priors")
-    if rates.ndim == 0 and not multi_label:
-        _check_outputs(1, p.shape[1])
-    elif rates.ndim:
-        _check_outputs(rates.size, p.shape[1])
-    found = [
-        estimate(np.stack([1.0 - q, q], axis=1), np.array([1.0 - r, r]))
-        for q, r in zip(p.T, np.broadcast_to(rates, p.shape[1:]), strict=True)
-    ]
-    of_positives = np.array([priors[1] for priors in found])
-    return of_positives if multi_label else of_positives.reshape(())
+    # Each output that stands for itself is a distribution of two classes.
+    of_outputs = [p] if p.shape[1] > 1 and not of_labels else [np.stack([1 - q, q], 1) for q in p.T]
+    trained = [train]
+    if of_labels:
+        trained = [np.array([1 - r, r]) for r in np.broadcast_to(train, p.shape[1:])]
+    found = []
+    for output, prior in zip(of_outputs, trained, strict=True):
+        found.append(_estimate(output, prior, tolerance, max_iterations))
+        _check_shift(found[-1], prior, most_shift, len(p))
+    if not of_labels:
+        return found[0]
+    rates = np.array([priors[1] for priors in found])
+    return rates if rates.size > 1 or train.ndim else rates.reshape(())
 
 
 def _estimate(p: FloatArray, train: FloatArray, tolerance: float, most: int) -> FloatArray:
@@ -166,16 +169,14 @@ def _check_shift(found: FloatArray, train: FloatArray, most: float, rows: int) -
         )
 
 
-def _check_calibrated(y_true: Any, y_pred: Any, *, from_logits: bool, multi_label: bool) -> None:
+def _check_calibrated(rows: Evaluated) -> None:
     """Refuse predictions whose sum, or whose upper half's sum, is not that of the labels."""
-    data = HeldOut.read(y_true, y_pred, from_logits=from_logits, multi_label=multi_label)
-    p = _read_probabilities(y_pred, from_logits=from_logits, multi_label=multi_label)
-    for k, (of_label, of_model) in enumerate(zip(data.targets.T, p.T, strict=True)):
+    for k, (of_label, of_model) in enumerate(zip(rows.targets.T, rows.probability.T, strict=True)):
         # The half of the predicted positives that has the highest predictions, and all.
         order = np.argsort(of_model)
         upper = order[np.searchsorted(np.cumsum(of_model[order]), of_model.sum() / 2) :]
-        for rows, name in ((slice(None), "in all"), (upper, "among the highest")):
-            predicted, seen = of_model[rows], of_label[rows]
+        for part, name in ((slice(None), "in all"), (upper, "among the highest")):
+            predicted, seen = of_model[part], of_label[part]
             error = (predicted - seen).sum()
             spread = np.sqrt((predicted * (1.0 - predicted)).sum())
             if abs(error) > _MOST_Z * spread and abs(error) > _MOST_SHARE * seen.sum():
@@ -186,31 +187,3 @@ def _check_calibrated(y_true: Any, y_pred: Any, *, from_logits: bool, multi_labe
                     f"{seen.sum():.4g} true ones {name} ({len(predicted)} rows)",
                     remedy=f"{_CALIBRATE} Or TemperatureScaling().fit(y_true, y_pred).",
                 )
-
-
-def _read_probabilities(y_pred: Any, *, from_logits: bool, multi_label: bool) -> FloatArray:
-    z = predictions(y_pred, from_logits=from_logits)
-    if not from_logits:
-        total = z.sum(axis=1)
-        if not multi_label and z.shape[1] > 1 and (np.abs(total - 1.0) > 1e-2).any():
-            raise bad_value(
-                "y_pred",
-                expected="probabilities of classes, which add up to 1",
-                received=f"a sum of {total[np.argmax(np.abs(total - 1.0))]:g}",
-                remedy="Labels that do not exclude one another: multi_label=True.",
-            )
-        return z
-    if multi_label or z.shape[1] == 1:
-        return np.asarray(0.5 * (1.0 + np.tanh(0.5 * z)))
-    e = np.exp(z - z.max(axis=1, keepdims=True))
-    return np.asarray(e / e.sum(axis=1, keepdims=True))
-
-
-def _check_outputs(size: int, width: int) -> None:
-    if size != width:
-        raise bad_value(
-            "train_priors",
-            expected=f"priors for predictions of {width} outputs",
-            received=f"priors for {size}",
-            remedy="One number goes with one output; the priors of labels with multi_label=True.",
-        )

@@ -9,32 +9,16 @@ import numpy as np
 from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value, check_number
-from tfimbalance.calibration._base import CalibrationLayer, calibrated
-from tfimbalance.calibration._fit import HeldOut, mean_nats
+from tfimbalance._evaluation.rows import Evaluated
+from tfimbalance.calibration._fit import FittedCalibration, is_separated, mean_nats
 
 Tensor = Any
 
 _COLDEST, _HOTTEST = 1e-3, 1e3
 
 
-def temperature_scaling(
-    y_pred: Any, temperature: float, *, from_logits: bool = False, multi_label: bool = False
-) -> Any:
-    """Divide logits by a temperature; arguments as `TemperatureScaling`, arrays give arrays.
-
-    Example:
-        >>> import tfimbalance as tfi
-        >>> tfi.calibration.temperature_scaling([[4.0, 2.0]], 2.0, from_logits=True).tolist()
-        [[2.0, 1.0]]
-    """
-    kelvin = check_number("temperature", temperature, minimum=0.0, exclusive=True)
-    return calibrated(
-        y_pred, lambda z: z / kelvin, from_logits=from_logits, multi_label=multi_label
-    )
-
-
 @keras.saving.register_keras_serializable("tfimbalance")
-class TemperatureScaling(CalibrationLayer):
+class TemperatureScaling(FittedCalibration):
     """Divide logits by one number, the temperature, which `fit` finds on held-out rows.
 
     Use it where a model is over-confident (a network trained to the end) or not confident enough,
@@ -46,12 +30,13 @@ class TemperatureScaling(CalibrationLayer):
     Args:
         temperature: T, above 0. `fit` sets it.
         from_logits: whether logits come (and leave), instead of probabilities.
-        multi_label: whether several outputs stand for themselves.
+        activation: ``"softmax"`` if outputs exclude one another, ``"sigmoid"`` if each stands for
+            itself. None: a softmax for two outputs or more.
         **kwargs: as `keras.layers.Layer`.
 
     Shapes:
         inputs: ``(batch, ..., num_classes)``, ``(batch, ..., 1)``, ``(batch,)``, or with
-            ``multi_label=True`` ``(batch, ..., num_labels)``. Returns the same shape.
+            ``activation="sigmoid"`` ``(batch, ..., num_labels)``. Returns the same shape.
 
     Raises:
         ValueError: for a temperature that is not above 0; in `fit`, for held-out rows of one class,
@@ -76,10 +61,10 @@ class TemperatureScaling(CalibrationLayer):
         temperature: float = 1.0,
         *,
         from_logits: bool = False,
-        multi_label: bool = False,
+        activation: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(from_logits=from_logits, multi_label=multi_label, **kwargs)
+        super().__init__(from_logits=from_logits, activation=activation, **kwargs)
         value = check_number("temperature", temperature, minimum=0.0, exclusive=True)
         # A variable: a step or a function that is compiled already sees what `fit` finds.
         self.temperature = self.add_weight(
@@ -93,32 +78,19 @@ class TemperatureScaling(CalibrationLayer):
         """Return ``z / T``."""
         return z / ops.cast(self.temperature, z.dtype)
 
-    def fit(self, y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> TemperatureScaling:
-        """Find the temperature on held-out rows (all in memory: 24 bytes an output), return self.
-
-        Args:
-            y_true: labels: 0 and 1, class ids, one-hot or multi-label rows.
-            y_pred: what the layer will be given for those rows.
-            sample_weight: one number a row, or None.
-        """
+    def _fit(self, rows: Evaluated) -> None:
         from scipy.optimize import minimize_scalar
 
-        data = HeldOut.read(
-            y_true,
-            y_pred,
-            sample_weight,
-            from_logits=self.from_logits,
-            multi_label=self.multi_label,
-        )
+        logits = rows.logits
 
         def nats(log_inverse: FloatArray) -> float:
-            return mean_nats(data.logits * np.exp(log_inverse), data)[0]
+            return mean_nats(logits * np.exp(log_inverse), rows)[0]
 
         # The loss is convex in 1 / T, and so has one minimum in its logarithm.
         bounds = (-np.log(_HOTTEST), -np.log(_COLDEST))
         found = minimize_scalar(nats, bounds=bounds, method="bounded", options={"xatol": 1e-9})
         temperature = float(np.exp(-found.x))
-        if data.is_separated(found.fun) or not temperature < _HOTTEST / 1.01:
+        if is_separated(found.fun, rows) or not temperature < _HOTTEST / 1.01:
             raise bad_value(
                 "y_pred",
                 expected="held-out rows on which the model is right more and less often, as its "
@@ -128,8 +100,3 @@ class TemperatureScaling(CalibrationLayer):
                 "that the model was trained on). Above: the logits say nothing of the labels.",
             )
         self.temperature.assign(temperature)
-        return self
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments; the temperature as it is now."""
-        return {**super().get_config(), "temperature": float(self.temperature)}

@@ -9,8 +9,9 @@ import numpy as np
 from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value
-from tfimbalance.calibration._base import CalibrationLayer, calibrated, check_output_count, width_of
-from tfimbalance.calibration._fit import HeldOut, mean_nats
+from tfimbalance._evaluation.rows import Evaluated
+from tfimbalance.calibration._base import check_output_count, width_of
+from tfimbalance.calibration._fit import FittedCalibration, is_separated, mean_nats
 
 Tensor = Any
 
@@ -18,28 +19,13 @@ Tensor = Any
 _STEEPEST = 1e3
 
 
-def vector_scaling(
-    y_pred: Any, scale: Any, bias: Any, *, from_logits: bool = False, multi_label: bool = False
-) -> Any:
-    """Scale and shift the logits of each output; as `VectorScaling`, arrays give arrays.
-
-    Example:
-        >>> import tfimbalance as tfi
-        >>> z = [[4.0, 2.0]]
-        >>> tfi.calibration.vector_scaling(z, [0.5, 1.0], [0.0, 1.0], from_logits=True).tolist()
-        [[2.0, 3.0]]
-    """
-    layer = VectorScaling(scale, bias=bias, from_logits=from_logits, multi_label=multi_label)
-    return calibrated(y_pred, layer.change, from_logits=from_logits, multi_label=multi_label)
-
-
 @keras.saving.register_keras_serializable("tfimbalance")
-class VectorScaling(CalibrationLayer):
+class VectorScaling(FittedCalibration):
     """Scale and shift the logits of each output by numbers that `fit` finds on held-out rows.
 
     Use it where classes are miscalibrated in different ways and there are a few hundred held-out
     rows of the rarest one: `TemperatureScaling` needs fewer. With one output it is Platt's
-    scaling, and with ``multi_label=True`` one of those for each label. It moves base rates to
+    scaling, and with ``activation="sigmoid"`` one of those for each label. It moves base rates to
     those of the held-out rows, which must therefore come at their natural rate.
 
         scale_k z_k + bias_k                                                    [1, section 4.2]
@@ -48,12 +34,13 @@ class VectorScaling(CalibrationLayer):
         scale: one number an output; `fit` sets them. None: 1.
         bias: one number an output; `fit` sets them. None: 0.
         from_logits: whether logits come (and leave), instead of probabilities.
-        multi_label: whether several outputs stand for themselves.
+        activation: ``"softmax"`` if outputs exclude one another, ``"sigmoid"`` if each stands for
+            itself. None: a softmax for two outputs or more.
         **kwargs: as `keras.layers.Layer`.
 
     Shapes:
         inputs: ``(batch, ..., num_classes)``, ``(batch, ..., 1)``, ``(batch,)``, or with
-            ``multi_label=True`` ``(batch, ..., num_labels)``. Returns the same shape.
+            ``activation="sigmoid"`` ``(batch, ..., num_labels)``. Returns the same shape.
 
     Raises:
         ValueError: for numbers that do not fit the outputs; in `fit`, for held-out rows of one
@@ -80,10 +67,10 @@ class VectorScaling(CalibrationLayer):
         *,
         bias: Any = None,
         from_logits: bool = False,
-        multi_label: bool = False,
+        activation: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(from_logits=from_logits, multi_label=multi_label, **kwargs)
+        super().__init__(from_logits=from_logits, activation=activation, **kwargs)
         self.scale: Any = None
         self.bias: Any = None
         if scale is not None or bias is not None:
@@ -101,30 +88,17 @@ class VectorScaling(CalibrationLayer):
         scale, bias = (ops.cast(ops.convert_to_tensor(v), z.dtype) for v in (self.scale, self.bias))
         return scale * z + bias
 
-    def fit(self, y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> VectorScaling:
-        """Find slopes and biases on held-out rows (in memory, 40 bytes an output), return self.
-
-        Args:
-            y_true: labels: 0 and 1, class ids, one-hot or multi-label rows.
-            y_pred: what the layer will be given for those rows.
-            sample_weight: one number a row, or None.
-        """
+    def _fit(self, rows: Evaluated) -> None:
         from scipy.optimize import minimize
 
-        data = HeldOut.read(
-            y_true,
-            y_pred,
-            sample_weight,
-            from_logits=self.from_logits,
-            multi_label=self.multi_label,
-        )
+        logits = rows.logits
         # Logits around 0 and of unit size make the problem round, whatever scale they come in.
-        center, size = data.logits.mean(axis=0), np.maximum(data.logits.std(axis=0), 1e-12)
-        unit = (data.logits - center) / size
+        center, size = logits.mean(axis=0), np.maximum(logits.std(axis=0), 1e-12)
+        unit = (logits - center) / size
 
         def nats(parameters: FloatArray) -> tuple[float, FloatArray]:
             scale, bias = np.split(parameters, 2)
-            value, slope = mean_nats(scale * unit + bias, data)
+            value, slope = mean_nats(scale * unit + bias, rows)
             return value, np.concatenate([(slope * unit).sum(axis=0), slope.sum(axis=0)])
 
         start = np.concatenate([size, center])
@@ -134,7 +108,7 @@ class VectorScaling(CalibrationLayer):
         if (
             not np.isfinite(found.x).all()
             or np.abs(scale).max() > _STEEPEST
-            or data.is_separated(found.fun)
+            or is_separated(found.fun, rows)
         ):
             raise bad_value(
                 "y_pred",
@@ -143,19 +117,10 @@ class VectorScaling(CalibrationLayer):
                 remedy="Hold out more rows, and none that the model was trained on; "
                 "TemperatureScaling needs fewer.",
             )
-        self.build(data.logits.shape)
-        check_output_count("scale", self.scale.shape[0], data.logits)
+        self.build(logits.shape)
+        check_output_count("scale", self.scale.shape[0], logits)
         self.scale.assign(scale / size)
         self.bias.assign(bias - scale * center / size)
-        return self
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments; slopes and biases as they are now."""
-        now = {
-            name: None if value is None else ops.convert_to_numpy(value).tolist()
-            for name, value in (("scale", self.scale), ("bias", self.bias))
-        }
-        return {**super().get_config(), **now}
 
     def _make(self, scale: FloatArray | None, bias: FloatArray | None) -> None:
         scale = np.ones(len(bias)) if scale is None and bias is not None else scale

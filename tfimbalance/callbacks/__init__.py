@@ -7,6 +7,7 @@ from tfimbalance.callbacks.dataset_epochs import DatasetEpochs
 from tfimbalance.callbacks.loss_schedule import LossSchedule
 from tfimbalance.callbacks.natural_rate import NaturalRate
 from tfimbalance.callbacks.threshold_tuner import ThresholdTuner
+from tfimbalance.callbacks.validation import Validation
 
 __all__ = [
     "ClassReport",
@@ -16,4 +17,5 @@ __all__ = [
     "LossSchedule",
     "NaturalRate",
     "ThresholdTuner",
+    "Validation",
 ]

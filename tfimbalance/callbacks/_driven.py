@@ -1,26 +1,88 @@
-"""What a callback finds in a compiled model: the losses that it may drive."""
+"""Callbacks that drive an argument of the compiled losses: find, set, log."""
 
 from __future__ import annotations
 
 import inspect
+import sys
 from typing import Any
 
 import keras
 
 from tfimbalance._checks import bad_value
+from tfimbalance._evaluation.ending import output_names
 from tfimbalance.losses import get
 from tfimbalance.losses._base import ImbalanceLoss
 
 
-def compiled_losses(model: keras.Model, output: str | None = None) -> dict[str, Any]:
-    """Return the compiled losses by the names of their outputs: of one output, or of all.
+class DrivingCallback(keras.callbacks.Callback):
+    """Base of the callbacks that move an argument of losses from epoch to epoch.
 
-    Keras has no public way to reach the instance behind a loss compiled by name. It makes one in
-    its compiled loss, when the first step is traced; until then the name is replaced by an instance
-    there. What `compile` was given is replaced too, so that a saved model has the loss as it is.
-    Where Keras has moved these, what the user gave to ``compile`` is read instead, and a name is
-    found not to be a loss that can be driven.
+    Args:
+        argument: name of the argument.
+        output: name of the output whose loss is driven; None drives all that have the argument.
+        verbose: 1 prints one line when the value changes.
     """
+
+    def __init__(self, argument: str, *, output: str | None = None, verbose: int = 0) -> None:
+        super().__init__()
+        self.argument = argument
+        self.output = output
+        self.verbose = verbose
+        self._driven: dict[str, ImbalanceLoss] = {}
+        self._current: Any = None
+
+    def value(self, epoch: int) -> Any:
+        """Return the value that holds in an epoch."""
+        raise NotImplementedError
+
+    def shown(self) -> dict[str, float]:
+        """Return what logs show of the value, by name."""
+        raise NotImplementedError
+
+    def missing(self, losses: dict[str, Any]) -> ValueError:
+        """Return the error for losses of which none has the argument."""
+        raise NotImplementedError
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Find the losses to drive, and refuse a model that has none."""
+        self._current = None
+        found = compiled_losses(self.model, self.output)
+        self._driven = {
+            name: loss
+            for name, loss in found.items()
+            if isinstance(loss, ImbalanceLoss) and self.argument in loss.movable
+        }
+        if not self._driven:
+            raise self.missing(found)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Set the value that holds in this epoch."""
+        value = self.value(epoch)
+        if value == self._current:
+            return
+        fresh = [loss.assign(self.argument, value) for loss in self._driven.values()]
+        # A step that was compiled when a loss had no such variable does not read it; JAX compiles
+        # the values in.
+        if any(fresh) or keras.backend.backend() == "jax":
+            self.model.make_train_function(force=True)
+            self.model.make_test_function(force=True)
+        self._current = value
+        if self.verbose:
+            targets = ", ".join(sorted(self._driven))
+            shown = ", ".join(f"{name} {value:.4g}" for name, value in self.shown().items())
+            sys.stdout.write(
+                f"\n{type(self).__name__}: from epoch {epoch + 1}, {targets}: {shown}\n"
+            )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Report the value of this epoch to History, TensorBoard and the progress bar."""
+        if logs is not None and self._current is not None:
+            prefix = f"{self.output}_" if self.output else ""
+            logs.update({f"{prefix}{name}": value for name, value in self.shown().items()})
+
+
+def compiled_losses(model: keras.Model, output: str | None = None) -> dict[str, Any]:
+    """Return the losses that a model is compiled with, by output: of one output, or of all."""
     found = _by_output(model)
     if output is None:
         return found
@@ -38,66 +100,13 @@ def compiled_losses(model: keras.Model, output: str | None = None) -> dict[str, 
 
 
 def _by_output(model: keras.Model) -> dict[str, Any]:
-    compiled: Any = getattr(model, "_compile_loss", None)
-    given = getattr(compiled, "_user_loss", model.loss)
-    built = getattr(compiled, "_flat_losses", None)
-    if built:
-        found = {str(entry.name): entry.loss for entry in built}
-        _keep(model, _with_instances(given, found))
-        return found
-    if hasattr(compiled, "_user_loss"):
-        if isinstance(given, str) or inspect.isclass(given):
-            name = given
-            given = keras.tree.map_structure(lambda _: _instance(name), _outputs(model))
-        else:
-            given = keras.tree.map_structure(_instance, given)
-        compiled._user_loss = given
-        _keep(model, given)
-    names = getattr(model, "output_names", None)
+    given, names = model.loss, output_names(model)
     if isinstance(given, dict):
         return {str(name): loss for name, loss in given.items()}
     if isinstance(given, (list, tuple)):
-        return {str(name): loss for name, loss in zip(names or range(len(given)), given)}
-    if names:
-        return {str(name): given for name in names}
-    return {loss_name(given): given}
-
-
-def _outputs(model: keras.Model) -> Any:
-    """Return the structure of the outputs, where a model knows it before it runs."""
-    try:
-        return model.output
-    except (AttributeError, ValueError):
-        return None
-
-
-def _with_instances(given: Any, found: dict[str, Any]) -> Any:
-    """Replace the names of our losses in what `compile` was given by the instances in use."""
-    losses = list(found.values())
-    if not any(isinstance(loss, ImbalanceLoss) for loss in losses):
-        return given
-    if isinstance(given, dict):
-        return {name: found.get(str(name), loss) for name, loss in given.items()}
-    if isinstance(given, (list, tuple)):
-        return losses if len(losses) == len(given) else given
-    if isinstance(given, str) or inspect.isclass(given):
-        return losses[0] if len(losses) == 1 else found
-    return given
-
-
-def _keep(model: keras.Model, loss: Any) -> None:
-    config = getattr(getattr(model, "_compile_config", None), "config", None)
-    if isinstance(config, dict) and "loss" in config:
-        config["loss"] = loss
-        model.loss = loss
-
-
-def _instance(loss: Any) -> Any:
-    """Return an instance for the name or the class of a loss of this package."""
-    if isinstance(loss, str) or inspect.isclass(loss):
-        found = get(loss)
-        return found if isinstance(found, ImbalanceLoss) else loss
-    return loss
+        names = names or [str(number) for number in range(len(given))]
+        return dict(zip(names, given))
+    return dict.fromkeys(names or [loss_name(given)], given)
 
 
 def loss_name(loss: Any) -> str:
@@ -105,12 +114,13 @@ def loss_name(loss: Any) -> str:
     return str(getattr(loss, "name", None) or getattr(loss, "__name__", loss))
 
 
-def compile_again(model: keras.Model) -> None:
-    """Make the compiled steps anew, where they cannot see that a loss has changed."""
-    model.make_train_function(force=True)
-    model.make_test_function(force=True)
+def instance_of(loss: Any) -> str | None:
+    """Return how to write an instance of a loss of this package that is compiled by name, or None.
 
-
-def sees_changes() -> bool:
-    """Tell whether a compiled step reads the variables of a loss; JAX compiles the values in."""
-    return bool(keras.backend.backend() != "jax")
+    Keras makes the instance, and has no public way to reach it.
+    """
+    if isinstance(loss, str) or inspect.isclass(loss):
+        found = get(loss)
+        if isinstance(found, ImbalanceLoss):
+            return f"tfi.losses.{type(found).__name__}()"
+    return None

@@ -67,7 +67,7 @@ def recall_at_precision(least: float) -> Objective:
     def values(cuts: Cuts) -> FloatArray:
         return np.where(precision(cuts) >= least * (1 - 1e-12), cuts.hits / cuts.positives, -1.0)
 
-    return Objective("recall_at_precision", values)
+    return Objective(f"recall_at_precision_{least:g}", values)
 
 
 def recall_at_flagged(most: float) -> Objective:
@@ -77,7 +77,7 @@ def recall_at_flagged(most: float) -> Objective:
         allowed = cuts.flagged <= most * cuts.flagged[-1] * (1 + 1e-12)
         return np.where(allowed, cuts.hits / cuts.positives, -1.0)
 
-    return Objective("recall_at_flagged", values)
+    return Objective(f"recall_at_flagged_{most:g}", values)
 
 
 def choose(objective: Objective, cuts: Cuts) -> tuple[float, float]:

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from typing import Any
 
-import keras
-
 from tfimbalance._checks import bad_value, check_integer
-from tfimbalance.callbacks._driven import (
-    compile_again,
-    compiled_losses,
-    loss_name,
-    sees_changes,
-)
-from tfimbalance.losses._base import ImbalanceLoss, WeighableLoss
-from tfimbalance.statistics import ClassStatistics, class_statistics
+from tfimbalance.callbacks._driven import DrivingCallback, instance_of, loss_name
+from tfimbalance.losses._base import ImbalanceLoss
+from tfimbalance.statistics import as_statistics
 from tfimbalance.weights import class_weights
 
 
-class ClassWeight(keras.callbacks.Callback):
+class ClassWeight(DrivingCallback):
     """Compute class weights from labels, and set them on the compiled losses while training.
 
     Use it in one of two ways. ``fit(class_weight=callback.class_weight)`` needs no other loss, but
@@ -31,7 +23,7 @@ class ClassWeight(keras.callbacks.Callback):
     once: weights would count twice.
 
     Args:
-        labels: what `class_statistics` takes: labels, a dataset, or `ClassStatistics`.
+        labels: labels, `ClassStatistics`, counts as ``{class: rows}``, or a dataset.
         scheme: ``"balanced"``, ``"inverse_sqrt"`` or ``"effective_number"``; see `class_weights`.
         beta: of the effective number.
         empty_classes: ``"raise"``, or ``"zero"`` to give a class without rows the weight 0.
@@ -79,22 +71,15 @@ class ClassWeight(keras.callbacks.Callback):
         output: str | None = None,
         verbose: int = 0,
     ) -> None:
-        super().__init__()
-        self.statistics = (
-            labels if isinstance(labels, ClassStatistics) else class_statistics(labels)
-        )
+        super().__init__("class_weight", output=output, verbose=verbose)
+        self.statistics = as_statistics(labels)
         self.class_weight = class_weights(
             self.statistics, scheme=scheme, beta=beta, empty_classes=empty_classes
         )
         self.start_epoch = check_integer("start_epoch", start_epoch, minimum=0)
-        self.output = output
-        self.verbose = verbose
-        self._driven: dict[str, WeighableLoss] = {}
-        self._current: dict[int, float] = {}
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Find the losses to drive, and refuse a model that has none."""
-        self._current = {}
         epochs = self.params.get("epochs")
         if epochs is not None and self.start_epoch >= epochs:
             warnings.warn(
@@ -109,49 +94,35 @@ class ClassWeight(keras.callbacks.Callback):
                 received="multi-label statistics of two labels",
                 remedy="Use WeightedBinaryCrossentropy(pos_weight=[...]).",
             )
-        found = compiled_losses(self.model, self.output)
-        self._driven = {k: v for k, v in found.items() if isinstance(v, WeighableLoss)}
-        if not self._driven:
-            given = {output: loss_name(loss) for output, loss in found.items()}
-            raise bad_value(
-                "loss",
-                expected="a compiled loss that takes class weights",
-                received=str(given),
-                remedy=_loss_remedy(next(iter(found.values()), "binary_crossentropy")),
-            )
+        super().on_train_begin(logs)
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Set the weights that hold in this epoch."""
+    def value(self, epoch: int) -> dict[int, float]:
+        """Return the weights that hold in an epoch."""
         started = epoch >= self.start_epoch
-        weights = self.class_weight if started else dict.fromkeys(self.class_weight, 1.0)
-        if weights == self._current:
-            return
-        fresh = [loss.assign_class_weight(weights) for loss in self._driven.values()]
-        # A step that was compiled when a loss had no weights does not read them.
-        if any(fresh) or not sees_changes():
-            compile_again(self.model)
-        self._current = weights
-        if self.verbose:
-            targets = ", ".join(sorted(self._driven))
-            shown = {k: float(f"{w:.4g}") for k, w in self._shown().items()}
-            sys.stdout.write(f"\nClassWeight: from epoch {epoch + 1}, {targets}: {shown}\n")
+        return self.class_weight if started else dict.fromkeys(self.class_weight, 1.0)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Report the weights of this epoch to History, TensorBoard and the progress bar."""
-        if logs is not None:
-            prefix = f"{self.output}_" if self.output else ""
-            shown = self._shown().items()
-            logs.update({f"{prefix}class_weight_{k}": weight for k, weight in shown})
+    def shown(self) -> dict[str, float]:
+        """Return the weights of the first classes."""
+        return {f"class_weight_{k}": w for k, w in self._current.items() if k < self._MOST_LOGGED}
 
-    def _shown(self) -> dict[int, float]:
-        return {k: w for k, w in self._current.items() if k < self._MOST_LOGGED}
-
-
-def _loss_remedy(loss: Any) -> str:
-    if isinstance(loss, ImbalanceLoss):
-        return "In a mean over pairs of classes, class weights cancel: leave the callback out."
-    return (
-        "Compile with a loss that does, for example "
-        f'loss=ClassWeighted("{loss_name(loss)}", {{0: 1.0, 1: 1.0}}). '
-        "Or pass fit(class_weight=callback.class_weight) instead of the callback."
-    )
+    def missing(self, losses: dict[str, Any]) -> ValueError:
+        """Return the error that shows a loss that takes class weights."""
+        loss = next(iter(losses.values()), "binary_crossentropy")
+        ours = instance_of(loss)
+        remedy = (
+            "Compile with a loss that does, for example "
+            f'loss=ClassWeighted("{loss_name(loss)}", {{0: 1.0, 1: 1.0}}). '
+            "Or pass fit(class_weight=callback.class_weight) instead of the callback."
+        )
+        if isinstance(loss, ImbalanceLoss):
+            remedy = (
+                "In a mean over pairs of classes, class weights cancel: leave the callback out."
+            )
+        elif ours is not None:
+            remedy = f"Compile with the loss itself, not its name: loss={ours}."
+        return bad_value(
+            "loss",
+            expected="a compiled loss that takes class weights",
+            received=str({output: loss_name(found) for output, found in losses.items()}),
+            remedy=remedy,
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from typing import Any
 
@@ -11,9 +12,13 @@ import numpy as np
 from tfimbalance._checks import FloatArray
 from tfimbalance._evaluation.predictions import is_dataset
 from tfimbalance.data import class_sampling
-from tfimbalance.offsets import class_priors
+from tfimbalance.offsets import class_priors, is_per_label, positive_priors
 from tfimbalance.statistics import ClassStatistics, class_statistics
 
+_ADVICE = (
+    "Re-sampled rows say nothing of probabilities, thresholds or precision: validate at the "
+    "natural rate. If it is another population, take its priors: target_priors."
+)
 # Standard errors between a rate and its prior: chance exceeds it once in two million.
 _MOST = 5.0
 
@@ -48,8 +53,7 @@ def warn_of_rates(
     num_samples: int | None,
     *,
     where: str,
-    advice: str = "Re-sampled rows say nothing of probabilities, thresholds or precision: validate "
-    "at the natural rate. If it is another population, take its priors: target_priors.",
+    advice: str,
 ) -> float:
     """Warn if the classes are not as frequent as the priors say; return the distance."""
     z = rate_z(stats, priors, num_samples)
@@ -75,42 +79,18 @@ def resampled(data: Any) -> ClassStatistics | None:
     return sampling.drawn if sampling.drawn != sampling.read else None
 
 
-def check_natural(labels: Any, data: Any, priors: Any) -> None:
-    """Warn if rows to validate on are re-sampled: by their labels, or by what a dataset says.
-
-    Args:
-        labels: class ids, or multi-label rows; None where only the dataset is asked.
-        data: what the labels are from.
-        priors: of the natural rate; None where only the dataset is asked.
-    """
-    is_stats = isinstance(priors, ClassStatistics)
-    drawn = resampled(data)
-    if priors is None:
-        if drawn is not None:
-            natural = class_sampling(data).read
-            warn_of_rates(drawn, natural.priors, natural.num_samples, where="validation_data")
-        return
-    several = is_stats and priors.multi_label
-    expected = priors.priors if is_stats else class_priors(priors)
-    found = drawn or class_statistics(
-        np.asarray(labels), num_classes=len(expected), multi_label=several
-    )
-    number = priors.num_samples if is_stats else None
-    warn_of_rates(found, expected, number, where="validation_data")
-
-
 class NaturalRate(keras.callbacks.Callback):
     """Warn if the validation data of ``fit`` is not at its natural rate.
 
     Use it beside balanced batches, class weights and everything else after which probabilities have
     to be corrected: validated on re-sampled rows, every one of them looks fine. It looks at the
     labels of arrays, and at what datasets of this package say of themselves, once, before the
-    first validation; of any other dataset it cannot know (`CorrectedValidation`,
-    `ThresholdTuner` and `ClassReport`, which read theirs, do).
+    first validation; of any other dataset it cannot know (`Validation`, which reads its rows,
+    does). `check` looks at labels at once.
 
     Args:
         priors: `ClassStatistics` of the data at its natural rate (those of multi-label data too),
-            counts or probabilities of the classes.
+            counts or probabilities of the classes, or the prior of the positives of two.
 
     Raises:
         ValueError: for a class of prior 0 (named).
@@ -126,33 +106,57 @@ class NaturalRate(keras.callbacks.Callback):
         super().__init__()
         is_stats = isinstance(priors, ClassStatistics)
         self.multi_label = is_stats and priors.multi_label
+        if not is_stats and is_per_label(priors):
+            rate = float(positive_priors(priors))
+            priors = [1.0 - rate, rate]
         self.priors = priors.priors if self.multi_label else class_priors(priors)
         self.num_samples = priors.num_samples if is_stats else None
-        self._looked = False
+        self._has_looked = False
+
+    def check(self, labels: Any, *, where: str = "validation_data", advice: str = _ADVICE) -> float:
+        """Warn if rows to validate on are not at the natural rate.
+
+        Args:
+            labels: labels, ``(x, y)``, or a dataset, as `class_statistics` takes them.
+            where: what the warning calls the rows.
+            advice: what the warning says to do.
+
+        Returns:
+            By how many standard errors the rate of a class differs from its prior, at most.
+        """
+        found = labels if isinstance(labels, ClassStatistics) else resampled(labels)
+        if found is None:
+            labels = labels[1] if isinstance(labels, tuple) else labels
+            found = class_statistics(
+                labels, num_classes=len(self.priors), multi_label=self.multi_label
+            )
+        return warn_of_rates(found, self.priors, self.num_samples, where=where, advice=advice)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Look again in another fit."""
+        self._has_looked = False
 
     def on_test_begin(self, logs: Any = None) -> None:
         """Look at the validation data, the first time."""
-        if not self._looked:
-            self._looked = True
-            stats = self._statistics()
-            if stats is not None and stats.num_classes == len(self.priors):
-                warn_of_rates(stats, self.priors, self.num_samples, where="validation_data of fit")
+        if self._has_looked:
+            return
+        self._has_looked = True
+        labels = self._labels()
+        # Labels of another kind, or of none, say nothing.
+        with contextlib.suppress(ValueError, TypeError):
+            if labels is not None:
+                self.check(labels, where="validation_data of fit")
 
-    def _statistics(self) -> ClassStatistics | None:
-        """Count the labels, where Keras keeps them; where it has moved them, say nothing."""
+    def _labels(self) -> Any:
+        """Return the labels, where Keras keeps them; where it has moved them, say nothing."""
         adapter = getattr(getattr(self.model, "_eval_epoch_iterator", None), "data_adapter", None)
         dataset = getattr(adapter, "_dataset", None)
         if dataset is not None:
-            return resampled(dataset)
+            return dataset if resampled(dataset) is not None else None
         arrays = getattr(adapter, "_inputs", None)
         if not isinstance(arrays, tuple) or len(arrays) < 2 or isinstance(arrays[1], dict):
             return None
-        try:
-            labels = np.asarray(arrays[1])
-            if not self.multi_label and labels.ndim > 1 and labels.shape[-1] != len(self.priors):
-                labels = labels.ravel()  # Sequences of ids.
-            return class_statistics(
-                labels, num_classes=len(self.priors), multi_label=self.multi_label
-            )
-        except (ValueError, TypeError):  # Labels of a kind that has no classes.
-            return None
+        labels = np.asarray(arrays[1])
+        if not self.multi_label and labels.ndim > 1 and labels.shape[-1] != len(self.priors):
+            labels = labels.ravel()  # Sequences of ids.
+        return labels

@@ -7,17 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfimbalance._checks import (
-    bad_value,
-    check_choice,
-    check_number,
-    check_same_length,
-    check_sample_weight,
-    check_share,
-)
+from tfimbalance._checks import bad_value, check_choice, check_number, check_share
 from tfimbalance._evaluation.cuts import Cuts
-from tfimbalance._evaluation.predictions import check_rows, head, predict
-from tfimbalance._labels import as_array, zero_one
+from tfimbalance._evaluation.rows import Evaluated
+from tfimbalance.calibration import calibrated_model
 from tfimbalance.callbacks._objectives import (
     Objective,
     choose,
@@ -26,14 +19,13 @@ from tfimbalance.callbacks._objectives import (
     recall_at_flagged,
     recall_at_precision,
 )
-from tfimbalance.callbacks.natural_rate import check_natural
-from tfimbalance.callbacks.validation import Correct, as_columns, served_model
-from tfimbalance.layers.threshold import Threshold
+from tfimbalance.callbacks.validation import ValidationCallback
+from tfimbalance.layers import Threshold
 
 OBJECTIVES = ("f1", "fbeta", "cost", "recall_at_precision", "recall_at_flagged")
 
 
-class ThresholdTuner(keras.callbacks.Callback):
+class ThresholdTuner(ValidationCallback):
     """Find the threshold at which decisions are best, on validation rows at their natural rate.
 
     Use it where a model is good and its decisions at 1/2 are not: for rare events hardly a
@@ -51,22 +43,14 @@ class ThresholdTuner(keras.callbacks.Callback):
     best one wanders from sample to sample.
 
     Args:
-        validation_data: ``(x, y)``, ``(x, y, sample_weight)`` or a finite dataset of batches of
-            them, at the natural rate. Read once an epoch; predictions are held, 40 bytes a row.
+        validation_data: a `Validation`, or rows as it takes them. Predictions are held, 40 bytes a
+            row; several outputs that stand for themselves have a threshold each.
         objective: one of the above.
         beta: of ``"fbeta"``.
         costs: of ``"cost"``: ``[[c00, c01], [c10, c11]]``, row: what is said, column: the truth.
             ``[[0, 10], [1, 0]]``: a miss costs ten false alarms.
         precision: of ``"recall_at_precision"``, in (0, 1].
         share: of ``"recall_at_flagged"``, in (0, 1].
-        correct: a function of the model that returns the corrected one, such as
-            `tfimbalance.Rebalance.corrected`; None: the model as it is.
-        priors: `ClassStatistics`, counts or probabilities of the natural rate, to warn if
-            ``validation_data`` is not; or None.
-        multi_label: whether several outputs stand for themselves, with a threshold each.
-        output: which of several named outputs decides.
-        from_logits: whether the model returns logits. None: as its end shows.
-        batch_size: rows of arrays that are predicted at once.
 
     Attributes:
         threshold: of the last epoch, or of the last model that was tuned or wrapped: a
@@ -74,10 +58,10 @@ class ThresholdTuner(keras.callbacks.Callback):
         value: of the objective there.
 
     Logs:
-        ``val_threshold`` (of a second tuner ``val_threshold_<objective>``, of labels
-        ``val_threshold_<k>``, up to ten) and ``val_tuned_<objective>``
-        (of labels their mean), which `keras.callbacks.EarlyStopping` behind it can monitor
-        (``mode="max"``; ``"min"`` for the cost).
+        ``val_threshold`` (of labels ``val_threshold_<k>``, up to ten; of a second tuner
+        ``val_<objective>_threshold``) and ``val_tuned_<objective>`` (of labels their mean), such as
+        ``val_tuned_recall_at_flagged_0.02``, which `keras.callbacks.EarlyStopping` behind it can
+        monitor (``mode="max"``; ``"min"`` for the cost). Of an output: ``val_<output>_...``.
 
     Raises:
         ValueError: for an unknown objective, arguments that it does not use or that it lacks,
@@ -116,88 +100,59 @@ class ThresholdTuner(keras.callbacks.Callback):
         costs: Any = None,
         precision: float | None = None,
         share: float | None = None,
-        correct: Correct | None = None,
-        priors: Any = None,
-        multi_label: bool = False,
-        output: str | None = None,
-        from_logits: bool | None = None,
-        batch_size: int = 1024,
     ) -> None:
-        super().__init__()
-        check_rows(validation_data, argument="validation_data", output=output)
-        self.validation_data = validation_data
+        super().__init__(validation_data)
         given = {"beta": beta, "costs": costs, "precision": precision, "share": share}
         self._objective = _objective(objective, given)
-        self.correct = correct
-        self.priors = priors
-        self.multi_label = bool(multi_label)
-        self.output = output
-        self.from_logits = from_logits
-        self.batch_size = batch_size
         self.threshold: Any = None
         self.value: Any = None
-        self._served: keras.Model | None = None
-        self._looked = False
+        self._taken: list[Evaluated] = []
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Correct the model (the result follows its weights), and try both out on a few rows."""
-        self._served = self._probabilities(self.model)
-        self._read(self._served, head(self.validation_data))
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Find the threshold for the model as it is now."""
-        self._tune(self._served)
-        if logs is not None:
-            name = self._objective.name
-            logs[f"val_tuned_{name}"] = float(np.mean(self.value))
-            if np.ndim(self.threshold) == 0:
-                # Of a second tuner, whose threshold is another one.
-                key = f"val_threshold_{name}" if "val_threshold" in logs else "val_threshold"
-                logs[key] = self.threshold
-            else:
-                for k, threshold in enumerate(self.threshold[: self._MOST_LOGGED]):
-                    logs[f"val_threshold_{k}"] = float(threshold)
-
-    def tune(self, model: keras.Model) -> Any:
-        """Find the threshold of a trained model, corrected as in training; return it."""
-        return self._tune(self._probabilities(model))
-
-    def _read(self, served: keras.Model, data: Any) -> tuple[Any, Any, Any]:
-        """Return labels, probabilities and weights, checked."""
-        rows = predict(
-            served,
-            data,
-            argument="validation_data",
-            output=self.output,
-            batch_size=self.batch_size,
-        )
-        p = as_columns(rows.y_pred)
-        if p.shape[1] > 1 and not self.multi_label:
+    def check(self, rows: Evaluated) -> None:
+        """Refuse a softmax of several classes."""
+        if rows.is_softmax:
             raise bad_value(
                 "multi_label",
                 expected="True for several outputs that stand for themselves",
-                received=f"False for {p.shape[1]} outputs",
-                remedy="A softmax of several classes decides by the largest probability.",
+                received=f"False for {rows.given.shape[1]} outputs",
+                remedy="Validation(..., multi_label=True). A softmax of several classes decides by "
+                "the largest probability.",
             )
-        labels = as_array(rows.y_true)
-        check_same_length("y", labels.size, reference="predictions", expected=p.size)
-        hit = zero_one(
-            labels.reshape(p.shape),
-            kind="binary",
-            remedy="Labels of 0 and 1 are needed: y == the class in question.",
-        )
-        return hit, p, rows.sample_weight
 
-    def _tune(self, served: keras.Model | None) -> Any:
-        assert served is not None  # Made at the start of training.
-        hit, p, weight = self._read(served, self.validation_data)
-        if not self._looked:
-            self._looked = True
-            check_natural(hit if self.multi_label else hit[:, 0], self.validation_data, self.priors)
-        weight = check_sample_weight(np.ones(len(p)) if weight is None else weight, rows=len(p))
-        found = [self._chosen(hit[:, k], p[:, k], weight, k) for k in range(p.shape[1])]
+    def starts(self, epoch: int) -> bool:
+        """Begin to gather."""
+        self._taken = []
+        return True
+
+    def take(self, rows: Evaluated) -> None:
+        """Gather."""
+        self._taken.append(rows)
+
+    def finish(self, epoch: int, logs: dict[str, Any] | None) -> None:
+        """Find the threshold for the model as it is now."""
+        self._tune(self._taken)
+        self._taken = []
+        values = {f"tuned_{self._objective.name}": float(np.mean(self.value))}
+        if np.ndim(self.threshold) == 0:
+            values["threshold"] = self.threshold
+        else:
+            for k, threshold in enumerate(self.threshold[: self._MOST_LOGGED]):
+                values[f"threshold_{k}"] = float(threshold)
+        self.validation.log(logs, self._objective.name, values)
+
+    def tune(self, model: keras.Model) -> Any:
+        """Find the threshold of a trained model, corrected as in training; return it."""
+        return self._tune(self.validation.read(self.validation.served(model)))
+
+    def _tune(self, batches: list[Evaluated]) -> Any:
+        rows = Evaluated.together(batches)
+        self.check(rows)
+        found = [
+            self._chosen(hit, p, rows.weight, k)
+            for k, (hit, p) in enumerate(zip(rows.targets.T, rows.probability.T, strict=True))
+        ]
         thresholds, values = (np.array(column) for column in zip(*found, strict=True))
-        one = not self.multi_label
+        one = not self.validation.multi_label
         self.threshold = float(thresholds[0]) if one else thresholds
         self.value = float(values[0]) if one else values
         return self.threshold
@@ -211,34 +166,18 @@ class ThresholdTuner(keras.callbacks.Callback):
         It saves, loads (after ``import tfimbalance``) and exports as any Keras model, and shares
         the weights of ``model``. With ``correct``, the correction is in it.
         """
-        served = self._probabilities(model)
-        self._tune(served)
+        served = self.validation.served(model)
+        self._tune(self.validation.read(served))
         layer = Threshold(np.asarray(self.threshold).tolist())
-        if self.output is not None:
-            decided = {**served.output, self.output: layer(served.output[self.output])}
-            return keras.Model(served.input, decided)
-        if isinstance(served, keras.Sequential):
-            return keras.Sequential([served, layer])
-        return keras.Model(served.input, layer(served.output))
-
-    def _probabilities(self, model: keras.Model) -> keras.Model:
-        return served_model(
-            model,
-            self.correct,
-            output=self.output,
-            from_logits=self.from_logits,
-            multi_label=self.multi_label,
-            decides=True,
-        )
+        return calibrated_model(served, layer, output=self.validation.output, from_logits=False)
 
     def _chosen(self, hit: Any, p: Any, weight: Any, label: int) -> tuple[float, float]:
-        counted = hit[weight > 0]
-        if counted.all() or not counted.any():
+        if hit.all() or not hit.any():
             raise bad_value(
                 "validation_data",
                 expected="rows of both classes that weigh something",
-                received=f"{len(counted)} rows, all {int(counted[0])}"
-                + (f" for label {label}" if self.multi_label else ""),
+                received=f"{len(hit)} rows, all {int(hit.any())}"
+                + (f" for label {label}" if self.validation.multi_label else ""),
                 remedy="Hold out more rows, or stratify the split.",
             )
         threshold, value = choose(self._objective, Cuts.of(hit, p, weight))

@@ -1,53 +1,234 @@
-"""The model that a callback looks at: the one that will be served, probabilities and all."""
+"""Validation rows, predicted once an epoch for everything that reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
-from tfimbalance._checks import FloatArray, bad_value
+from tfimbalance._checks import bad_value, check_integer
+from tfimbalance._evaluation.ending import check_from_logits
+from tfimbalance._evaluation.predictions import Predictor, check_rows, head, is_dataset, of_output
+from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance.calibration import calibrated_model
+from tfimbalance.callbacks.natural_rate import NaturalRate, resampled
+from tfimbalance.data import class_sampling
 
 Correct = Callable[[keras.Model], keras.Model]
 
 
-def served_model(
-    model: keras.Model,
-    correct: Correct | None,
-    *,
-    output: str | None,
-    from_logits: bool | None,
-    multi_label: bool,
-    decides: bool = False,
-) -> keras.Model:
-    """Return the corrected model, or the model itself made to end in probabilities."""
-    if correct is not None:
-        return correct(model)
-    # One output, several labels: the end of a subclassed model does not say which.
-    symbolic = bool(getattr(model, "inputs", None))
-    softmax = False if multi_label or (decides and not symbolic) else None
-    return calibrated_model(model, [], output=output, from_logits=from_logits, softmax=softmax)
+class Validation:
+    """Validation rows at their natural rate, and the model that is judged on them.
+
+    Use it where several callbacks look at the same rows: give it to `ThresholdTuner`,
+    `ClassReport`, `CorrectedValidation` and `tfimbalance.plots.TensorBoardReport`, and the rows are
+    predicted once an epoch for all of them. `tfimbalance.Rebalance.validation` makes it with the
+    correction of a plan.
+
+    Rows that do not count are left out here, for all of them: masked steps of sequences, labels of
+    ``ignore_class``, rows (or steps) of weight 0.
+
+    Args:
+        data: ``(x, y)``, ``(x, y, sample_weight)`` or a finite dataset of batches of them, at the
+            natural rate. Arrays are checked before the first step, of a dataset its first batch.
+        correct: a function of the model that returns the corrected one, such as
+            `tfimbalance.Rebalance.corrected`; None: the model as it is.
+        priors: `ClassStatistics`, counts or probabilities of the natural rate, to warn if ``data``
+            is not at it; or None.
+        output: which of several named outputs is judged. Its name prefixes the logs, as Keras'.
+        from_logits: whether the model returns logits. None: as its end shows.
+        multi_label: whether several outputs stand for themselves.
+        ignore_class: class id of labels that do not count, -1 or 255 in masks.
+        batch_size: rows of arrays that are predicted at once.
+
+    Raises:
+        ValueError: for data without labels, of single rows or without end.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfimbalance as tfi
+        >>> x, y = np.zeros((100, 2)), np.repeat([0, 1], [95, 5])
+        >>> validation = tfi.callbacks.Validation((x, y))
+        >>> tuner = tfi.callbacks.ThresholdTuner(validation)
+        >>> report = tfi.callbacks.ClassReport(validation)
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        correct: Correct | None = None,
+        priors: Any = None,
+        output: str | None = None,
+        from_logits: bool | None = None,
+        multi_label: bool = False,
+        ignore_class: int | None = None,
+        batch_size: int = 1024,
+    ) -> None:
+        check_rows(data, argument="validation_data", output=output)
+        self.data = data
+        self.correct = correct
+        self.priors = priors
+        self.output = output
+        self.from_logits = from_logits
+        self.multi_label = bool(multi_label)
+        self.ignore_class = (
+            None
+            if ignore_class is None
+            else check_integer("ignore_class", ignore_class, minimum=-(2**31))
+        )
+        self.batch_size = check_integer("batch_size", batch_size, minimum=1)
+        self._natural = None if priors is None else NaturalRate(priors)
+        self._readers: list[ValidationCallback] = []
+        self._predictor: Predictor | None = None
+        self._first: Any = None
+        self._epoch: int | None = None
+        self._has_looked = False
+
+    @classmethod
+    def of(cls, validation_data: Any) -> Validation:
+        """Return what is one already, and make one of rows."""
+        return validation_data if isinstance(validation_data, cls) else cls(validation_data)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Validation:
+        # Rows are shared: a tf.data.Dataset cannot be copied, and arrays need not be.
+        names = ("correct", "priors", "output", "from_logits", "multi_label", "ignore_class")
+        arguments = {name: getattr(self, name) for name in (*names, "batch_size")}
+        memo[id(self)] = copied = Validation(self.data, **arguments)
+        return copied
+
+    def begin(self, model: keras.Model, reader: ValidationCallback) -> None:
+        """Join a reader before training; the first one corrects the model and checks the rows."""
+        if self._predictor is None or reader in self._readers:  # Of a fit that was interrupted.
+            self.end()
+            self._predictor = Predictor(self.served(model))
+            self._first = self._check_rows(self._predictor)
+        reader.check(self._first)
+        self._readers.append(reader)
+
+    def pass_over(self, epoch: int) -> None:
+        """Predict the rows for all readers, unless that is done in this epoch."""
+        if epoch == self._epoch:
+            return
+        assert self._predictor is not None  # Made at the start of training.
+        readers = [reader for reader in self._readers if reader.starts(epoch)]
+        labels = []
+        for rows in self._rows(self._predictor, self.data):
+            for reader in readers:
+                reader.take(rows)
+            labels += [rows.labels] * (not self._has_looked and self._natural is not None)
+        self._look(labels)
+        self._epoch = epoch
+
+    def end(self) -> None:
+        """Forget a model and its readers; they are as new for another fit."""
+        self._readers, self._predictor, self._epoch, self._has_looked = [], None, None, False
+
+    def read(self, served: keras.Model) -> list[Evaluated]:
+        """Return all rows, predicted by a model that returns probabilities."""
+        return list(self._rows(Predictor(served), self.data))
+
+    def served(self, model: keras.Model) -> keras.Model:
+        """Return the corrected model, or the model itself made to end in probabilities."""
+        if self.correct is not None:
+            return self.correct(model)
+        activation = "sigmoid" if self.multi_label else None
+        if activation is None and not getattr(model, "inputs", None):
+            # How many outputs a subclassed model has shows when it predicts.
+            first = next(Predictor(model).batches(head(self.data)))
+            one = first.y_pred.ndim < 2 or first.y_pred.shape[-1] == 1
+            activation = "sigmoid" if one else "softmax"
+        logits = check_from_logits(model, self.from_logits, self.output)
+        return calibrated_model(
+            model, [], output=self.output, from_logits=logits, activation=activation
+        )
+
+    def log(self, logs: dict[str, Any] | None, owner: str, values: dict[str, Any]) -> None:
+        """Add values to logs as ``val_<name>``, of an output as ``val_<output>_<name>``.
+
+        A key that is there already is that of somebody else, and stays: the owner's name then
+        comes before the value's.
+        """
+        prefix = "val_" if self.output is None else f"val_{self.output}_"
+        for name, value in values.items() if logs is not None else ():
+            assert logs is not None
+            keys = [f"{prefix}{name}", f"{prefix}{owner}_{name}"]
+            keys += [f"{prefix}{owner}_{name}_{n}" for n in range(2, len(logs) + 3)]
+            logs[next(key for key in keys if key not in logs)] = value
+
+    def _rows(self, predictor: Predictor, data: Any) -> Iterator[Evaluated]:
+        found = False
+        for batch in predictor.batches(data, output=self.output, batch_size=self.batch_size):
+            found = True
+            yield Evaluated.read(*batch[:3], mask=batch.mask, **self._kind)
+        if not found:
+            raise bad_value(
+                "validation_data", expected="at least one batch", received="an empty dataset"
+            )
+
+    def _check_rows(self, predictor: Predictor) -> Evaluated:
+        """Read what is known before training: labels of arrays, the first batch of a dataset."""
+        first = next(self._rows(predictor, head(self.data)))
+        if is_dataset(self.data):
+            if resampled(self.data) is not None:
+                self._look([])
+            return first
+        _, y, weight = (*self.data, None)[:3]
+        y, weight = (of_output(part, self.output, predictor.names) for part in (y, weight))
+        rows = len(keras.tree.flatten(self.data[0])[0])
+        shape = (rows, *predictor.row_shape)
+        self._look([Evaluated.check(y, weight, shape=shape, **self._kind)])
+        return first
+
+    @property
+    def _kind(self) -> dict[str, Any]:
+        activation = "sigmoid" if self.multi_label else None
+        return {"ignore_class": self.ignore_class, "activation": activation}
+
+    def _look(self, labels: list[Any]) -> None:
+        """Warn, once, if the rows are not at the natural rate."""
+        if not self._has_looked:
+            self._has_looked = True
+            drawn = resampled(self.data)
+            if self._natural is not None:
+                self._natural.check(self.data if drawn is not None else np.concatenate(labels))
+            elif drawn is not None:
+                NaturalRate(class_sampling(self.data).read).check(self.data)
 
 
-def as_columns(y_pred: Any) -> FloatArray:
-    """Return probabilities as float64 ``(rows, outputs)``."""
-    p = np.asarray(y_pred, dtype=np.float64)
-    p = p.reshape(-1, p.shape[-1] if p.ndim > 1 else 1)
-    if not np.isfinite(p).all():
-        raise bad_value(
-            "model",
-            expected="finite predictions",
-            received=f"{p[~np.isfinite(p)][0]}",
-            remedy="Training has diverged: lower the learning rate, or clip gradients.",
-        )
-    if ((p < -1e-3) | (p > 1.0 + 1e-3)).any():
-        raise bad_value(
-            "model",
-            expected="a model of probabilities, in [0, 1]",
-            received=f"{p[(p < -1e-3) | (p > 1.0 + 1e-3)][0]:g}",
-            remedy="For a model of logits, from_logits=True.",
-        )
-    return p
+class ValidationCallback(keras.callbacks.Callback):
+    """Base of the callbacks that read validation rows: they take them as they pass, then log."""
+
+    def __init__(self, validation_data: Any) -> None:
+        super().__init__()
+        self.validation = Validation.of(validation_data)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Correct the model (the result follows its weights), and check model and rows."""
+        self.validation.begin(self.model, self)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Read the rows, or find them read, and report."""
+        self.validation.pass_over(epoch)
+        self.finish(epoch, logs)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Be as new for another fit."""
+        self.validation.end()
+
+    def check(self, rows: Evaluated) -> None:
+        """Look at some rows before the first step, and refuse what will not do."""
+
+    def starts(self, epoch: int) -> bool:
+        """Begin a pass, and say whether rows are wanted."""
+        raise NotImplementedError
+
+    def take(self, rows: Evaluated) -> None:
+        """Take the rows of a batch."""
+        raise NotImplementedError
+
+    def finish(self, epoch: int, logs: dict[str, Any] | None) -> None:
+        """Report on the rows that were taken."""
+        raise NotImplementedError

@@ -19,7 +19,7 @@ def augment(
     function: Callable[..., Any],
     *,
     classes: Sequence[int] = (1,),
-    labels: Callable[..., Any] | None = None,
+    label_fn: Callable[..., Any] | None = None,
     seed: int = 0,
     initial_epoch: int = 0,
     in_graph: bool = False,
@@ -37,8 +37,8 @@ def augment(
             integers for ``tf.random.stateless_*`` and ``tf.image.stateless_*``, new for each
             batch: with it, batches are the same in each run and after a restart.
         classes: which classes; the positives by default.
-        labels: a function of the elements that returns the class of each row, where ``y`` is not a
-            class itself.
+        label_fn: a function of the elements that returns the class of each row, where ``y`` is not
+            a class itself.
         seed: decides what ``function`` is given as its seed.
         initial_epoch: epoch to start with.
         in_graph: True makes a dataset that calls into no Python and can be sent to a tf.data
@@ -64,7 +64,7 @@ def augment(
         >>> (rows.numpy().sum(axis=1) > 0).astype(int).tolist() == labels.numpy().tolist()
         True
     """
-    chosen = Chosen(dataset, classes, labels)
+    chosen = Chosen(dataset, classes, label_fn)
     of_rows = _with_seed(function)
 
     def change(element: tuple[Any, ...], word: Any) -> tuple[Any, ...]:

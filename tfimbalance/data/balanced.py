@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from tfimbalance._checks import check_integer
-from tfimbalance.data._epochs.batches import BYTES_PER_READ, PlannedBatches
+from tfimbalance.data._epochs.batches import BalancedBatches
 from tfimbalance.data._epochs.pipeline import options
-from tfimbalance.data._epochs.schedule import check_shards
+from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.plan import BalancedPlan
-from tfimbalance.data._order.sampling import ClassSampling
 from tfimbalance.data._rows.calls import plain
-from tfimbalance.data._rows.labels import row_classes
-from tfimbalance.data._rows.rows import Rows
+from tfimbalance.data._rows.rows import LabelledRows
 from tfimbalance.shares import check_batch_size, resolve_shares
 
 _ENDLESS = 2**62
@@ -37,7 +32,6 @@ def balanced_batches(
     num_shards: int = 1,
     shard_index: int = 0,
     small_batches: bool = False,
-    block_size: int = 1,
     in_graph: bool = False,
 ) -> tf.data.Dataset:
     """Make a dataset whose every batch holds the classes in the shares asked for.
@@ -54,8 +48,7 @@ def balanced_batches(
     Args:
         x: rows: arrays, pandas, SciPy sparse, ``np.memmap``, tensors, or dicts and tuples of them.
             They are indexed, not copied (but for strings). Memory maps of more than half of the
-            memory, HDF5, Zarr and Arrow are read as rows are needed, sorted by position; rows of
-            classes that come more than once an epoch then stay in memory, up to 256 MB of them.
+            memory, HDF5, Zarr and Arrow are read as rows are needed, sorted by position.
         y: labels, emitted as they are: class ids ``(rows,)`` or ``(rows, 1)``, or one-hot. Anything
             with a row axis if ``labels`` is given.
         batch_size: rows a batch, at least as many as there are classes with a share. (A class whose
@@ -77,11 +70,6 @@ def balanced_batches(
         shard_index: which of them this is, from 0.
         small_batches: True lets ``batch_size`` be smaller than the number of classes, which then
             take turns.
-        block_size: rows of a class that are read together, for files larger than memory: neighbours
-            in the file, as far as other classes do not stand between them. Take as many as have
-            256 kB or more, 1,024 rows of 256 bytes: a disk then reads long stretches. They are
-            mixed with those of the other runs in 32 MB of rows, which the first batch has to wait
-            for. 1 mixes all rows of a class.
         in_graph: True makes a dataset that calls into no Python and can be sent to a tf.data
             service. It holds ``x`` and ``y`` as tensors and takes longer for the order, which is
             the same. An iterator of it starts at ``initial_epoch`` and has ``steps_per_epoch``
@@ -110,60 +98,40 @@ def balanced_batches(
         >>> [int(labels.numpy().sum()) for _, labels in dataset.take(3)], len(dataset)
         ([5, 5, 5], 10)
     """
-    batch_size = check_integer("batch_size", batch_size, minimum=1)
-    seed = check_integer("seed", seed, minimum=0)
-    initial_epoch = check_integer("initial_epoch", initial_epoch, minimum=0)
-    block_size = check_integer("block_size", block_size, minimum=1)
-    shards = check_shards(num_shards, shard_index)
-    structure = {"x": x, "y": y}
-    if sample_weight is not None:
-        structure["sample_weight"] = sample_weight
-    rows = Rows(structure, as_tensors=in_graph)
-    by = ("y", y) if labels is None else ("labels", labels)
-    stats, ids = row_classes(*by, rows.num_rows)
+    schedule = Schedule.of(
+        None,
+        batch_size=batch_size,
+        steps_per_epoch=steps_per_epoch,
+        seed=seed,
+        initial_epoch=initial_epoch,
+        num_shards=num_shards,
+        shard_index=shard_index,
+    )
+    rows, stats, ids = LabelledRows.read(x, y, sample_weight, labels, as_tensors=in_graph)
     shares = resolve_shares(class_shares, stats.counts)
     if not small_batches:
         check_batch_size(batch_size, shares, or_turns=True)
-    # What one read hands out of the class with the largest share.
-    rows_per_read = BYTES_PER_READ // max(1, rows.row_bytes * batch_size) * batch_size
-    window = int(max(rows_per_read, batch_size) * max(shares))
-    plan = BalancedPlan(ids, stats.num_classes, shares, batch_size, seed, block_size, window)
-    steps = math.ceil(rows.num_rows / (batch_size * num_shards))
-    if steps_per_epoch is not None:
-        steps = check_integer("steps_per_epoch", steps_per_epoch, minimum=1)
-    if in_graph:
-        limit = None if steps_per_epoch is None else steps
-        return _in_graph(plan, rows, limit, initial_epoch * steps, shards)
-    sampling = plan.class_sampling(steps * num_shards)
-    again = np.flatnonzero(sampling.drawn.counts > sampling.read.counts)
-    if rows.on_disk and again.size:
-        rows.keep(np.flatnonzero(np.isin(ids, again)))
-    batches = _Balanced(plan, rows, steps, initial_epoch, shards, reads=block_size > 1)
-    return batches.dataset()
+    plan = BalancedPlan(ids, stats.num_classes, shares, batch_size, seed)
+    batches = _Balanced(plan, rows, schedule.over(rows.num_rows))
+    return batches.stateless(is_endless=not schedule.steps) if in_graph else batches.dataset()
 
 
-class _Balanced(PlannedBatches):
-    """Balanced batches, which know how often each class comes."""
+class _Balanced(BalancedBatches):
+    """Balanced batches, out of a graph that calls into nothing too."""
 
-    def class_sampling(self) -> ClassSampling:
-        """Return the rows of each class, in the data and in an epoch."""
-        return self._plan.class_sampling(self._steps * self._num_shards)
+    def stateless(self, *, is_endless: bool) -> tf.data.Dataset:
+        """Return the batches from the first epoch on, without a call into Python."""
+        schedule = self._schedule
 
+        def fetch(index: tf.Tensor) -> tuple[Any, ...]:
+            step = index + schedule.epoch * schedule.steps
+            number = step * schedule.num_shards + schedule.shard_index
+            return self._rows.fetch(self._plan.rows_in_graph(number, 1)[0])
 
-def _in_graph(
-    plan: BalancedPlan, rows: Rows, steps: int | None, epoch_steps: int, shards: tuple[int, int]
-) -> tf.data.Dataset:
-    """Batches by their number, out of a graph that calls into nothing."""
-    num_shards, shard_index = shards
-
-    def fetch(index: tf.Tensor) -> tuple[Any, ...]:
-        number = (index + epoch_steps) * num_shards + shard_index
-        return rows.fetch(plan.rows_in_graph(number, 1)[0])
-
-    numbers = tf.data.Dataset.range(_ENDLESS if steps is None else steps)
-    batches = numbers.map(plain(fetch), num_parallel_calls=tf.data.AUTOTUNE)
-    if steps is None:
-        batches = batches.apply(
-            tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-        )
-    return batches.with_options(options(num_shards))
+        numbers = tf.data.Dataset.range(_ENDLESS if is_endless else schedule.steps)
+        batches = numbers.map(plain(fetch), num_parallel_calls=tf.data.AUTOTUNE)
+        if is_endless:
+            batches = batches.apply(
+                tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+            )
+        return batches.with_options(options(schedule.num_shards))

@@ -21,7 +21,7 @@ def smote_mixup(
     fraction: float = 0.5,
     k_neighbors: int = 5,
     whole_numbers: str = "keep",
-    labels: Callable[..., Any] | None = None,
+    label_fn: Callable[..., Any] | None = None,
     seed: int = 0,
     initial_epoch: int = 0,
     in_graph: bool = False,
@@ -44,8 +44,8 @@ def smote_mixup(
         k_neighbors: among how many nearest rows the other one is drawn.
         whole_numbers: ``"keep"``: where both rows hold whole numbers, such as flags and one-hot
             columns, the value of row i stays. ``"mix"``: all floating-point values are mixed.
-        labels: a function of the elements that returns the class of each row, where ``y`` is not a
-            class itself.
+        label_fn: a function of the elements that returns the class of each row, where ``y`` is not
+            a class itself.
         seed: decides which rows, which neighbours and how far.
         initial_epoch: epoch to start with.
         in_graph: True makes a dataset that calls into no Python and can be sent to a tf.data
@@ -74,7 +74,7 @@ def smote_mixup(
         [1] Chawla et al., SMOTE: Synthetic Minority Over-sampling Technique, JAIR 2002,
         arXiv 1106.1813.
     """
-    chosen = Chosen(dataset, classes, labels)
+    chosen = Chosen(dataset, classes, label_fn)
     fraction = check_number("fraction", fraction, minimum=0.0, maximum=1.0)
     neighbors = check_integer("k_neighbors", k_neighbors, minimum=1)
     check_choice("whole_numbers", whole_numbers, ("keep", "mix"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 from typing import Any
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value, check_integer, check_number, per_class
 from tfimbalance.data._epochs.batches import PlannedBatches
-from tfimbalance.data._epochs.schedule import check_shards
+from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.items import Known, NegativeDraws
 from tfimbalance.data._order.plan import BalancedPlan
 from tfimbalance.data._rows.calls import weak
@@ -104,9 +103,15 @@ def with_negatives(
     """
     num_items = check_integer("num_items", num_items, minimum=2)
     num_negatives = check_integer("num_negatives", num_negatives, minimum=1)
-    batch_size = check_integer("batch_size", batch_size, minimum=1)
-    seed = check_integer("seed", seed, minimum=0)
-    shards = check_shards(num_shards, shard_index)
+    schedule = Schedule.of(
+        None,
+        batch_size=batch_size,
+        steps_per_epoch=steps_per_epoch,
+        seed=seed,
+        initial_epoch=initial_epoch,
+        num_shards=num_shards,
+        shard_index=shard_index,
+    )
     columns = _columns(positives)
     in_dictionary = isinstance(columns, dict)
     item_key = item if item is not None else ("item" if in_dictionary else 1)
@@ -127,14 +132,10 @@ def with_negatives(
         raise bad_value(
             "user", expected="None, as only exclude_positives=True looks at users", received=user
         )
-    steps = math.ceil(rows.num_rows / (batch_size * num_shards))
-    if steps_per_epoch is not None:
-        steps = check_integer("steps_per_epoch", steps_per_epoch, minimum=1)
     plan = BalancedPlan(np.zeros(rows.num_rows, np.uint8), 1, [Fraction(1)], batch_size, seed)
     draws = NegativeDraws(probabilities, items, num_negatives, known, seed)
-    return _WithNegatives(
-        plan, rows, steps, initial_epoch, shards, draws, item_key, as_lists
-    ).dataset()
+    schedule = schedule.over(rows.num_rows)
+    return _WithNegatives(plan, rows, schedule, draws, item_key, as_lists).dataset()
 
 
 def _columns(positives: Any) -> Any:
@@ -236,14 +237,12 @@ class _WithNegatives(PlannedBatches):
         self,
         plan: BalancedPlan,
         rows: Rows,
-        steps: int,
-        initial_epoch: int,
-        shards: tuple[int, int],
+        schedule: Schedule,
         draws: NegativeDraws,
         item_key: Any,
         as_lists: bool,
     ) -> None:
-        super().__init__(plan, rows, steps, initial_epoch, shards)
+        super().__init__(plan, rows, schedule)
         self._draws, self._item_key, self._as_lists = draws, item_key, as_lists
 
     def fetch(self, numbers: tf.Tensor) -> tuple[Any, ...]:

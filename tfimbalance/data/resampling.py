@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfimbalance._checks import check_integer
+from tfimbalance.data._epochs.batches import ROWS_PER_PLAN
 from tfimbalance.data._epochs.pipeline import Pipeline, batches_per_block
-from tfimbalance.data._epochs.schedule import check_shards
+from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.arrays import NumPyOps
 from tfimbalance.data._order.sampling import ClassSampling
 from tfimbalance.data._order.shuffle import Sizes, shuffled
@@ -21,8 +21,6 @@ from tfimbalance.data._rows.calls import call, plain, weak
 from tfimbalance.data._samplers.background import EpochDraws
 from tfimbalance.data._samplers.drawing import Draw, Sampling
 
-# As in `balanced`: fewer, larger calls into Python cost less.
-_ROWS_PER_PLAN = 65_536
 # As many words as fit the second cache beside a few scratch arrays.
 _AT_ONCE = 16_384
 
@@ -34,7 +32,7 @@ def resampled_batches(
     *,
     batch_size: int = 256,
     sample_weight: Any = None,
-    ids: Any = None,
+    row_ids: Any = None,
     quantities: Sequence[Any] = (),
     steps_per_epoch: int | None = None,
     seed: int = 0,
@@ -67,8 +65,8 @@ def resampled_batches(
         batch_size: rows a batch.
         sample_weight: one weight a row, the third component of every element; or None. Rows that
             the sampler makes get the mean weight of their class.
-        ids: one integer a row; elements are then ``((x, ids), y)``. Rows that the sampler makes
-            have -1.
+        row_ids: one integer a row; elements are then ``((x, row_ids), y)``. Rows that the sampler
+            makes have -1.
         quantities: names or numbers of columns of whole numbers that may be interpolated all the
             same, such as ages. (A column of integers gets them cut to whole numbers.)
         steps_per_epoch: batches an epoch; ``ceil(rows / batch_size)`` by default, of the rows of
@@ -100,7 +98,7 @@ def resampled_batches(
         ValueError: before training, for an object that is no sampler, labels of one class, lengths
             that differ, an ``x`` that the sampler cannot look at, columns of whole numbers, flags
             or categories that the sampler would interpolate, a draw of one class, and
-            ``sample_weight`` or ``ids`` with a sampler whose rows cannot be traced
+            ``sample_weight`` or ``row_ids`` with a sampler whose rows cannot be traced
             (`FunctionSampler`, `ClusterCentroids`). What the sampler itself refuses, it raises here
             too; in a later epoch it is a `RuntimeError`.
 
@@ -120,55 +118,52 @@ def resampled_batches(
         Lemaitre, Nogueira and Aridas, Imbalanced-learn, Journal of Machine Learning Research 18,
         2017, arXiv 1609.06570.
     """
-    batch_size = check_integer("batch_size", batch_size, minimum=1)
-    seed = check_integer("seed", seed, minimum=0)
-    initial_epoch = check_integer("initial_epoch", initial_epoch, minimum=0)
-    shards = check_shards(num_shards, shard_index)
-    if steps_per_epoch is not None:
-        steps_per_epoch = check_integer("steps_per_epoch", steps_per_epoch, minimum=1)
+    schedule = Schedule.of(
+        None,
+        batch_size=batch_size,
+        steps_per_epoch=steps_per_epoch,
+        seed=seed,
+        initial_epoch=initial_epoch,
+        num_shards=num_shards,
+        shard_index=shard_index,
+    )
     sampling = Sampling(
-        x, y, sampler, sample_weight=sample_weight, ids=ids, quantities=quantities, seed=seed
+        x,
+        y,
+        sampler,
+        sample_weight=sample_weight,
+        row_ids=row_ids,
+        quantities=quantities,
+        seed=seed,
     )
     num_rows = None
-    if steps_per_epoch is None and initial_epoch > 0 and sampling.varies:
+    if not schedule.steps and initial_epoch > 0 and sampling.varies:
         num_rows = sampling.count(0)
     first = sampling.start(initial_epoch)
-    steps = steps_per_epoch or math.ceil((num_rows or first.num_rows) / (batch_size * num_shards))
-    return _Resampled(sampling, first, batch_size, steps, seed, initial_epoch, shards).dataset()
+    return _Resampled(sampling, first, schedule.over(num_rows or first.num_rows)).dataset()
 
 
 class _Resampled(Pipeline):
     """Draws, as batches."""
 
-    def __init__(
-        self,
-        sampling: Sampling,
-        first: Draw,
-        batch_size: int,
-        steps: int,
-        seed: int,
-        initial_epoch: int,
-        shards: tuple[int, int],
-    ) -> None:
-        super().__init__(steps, initial_epoch, shards[0])
-        self._layout, self._batch_size, self._seed = sampling.layout, batch_size, seed
-        self._shard_index = shards[1]
+    def __init__(self, sampling: Sampling, first: Draw, schedule: Schedule) -> None:
+        super().__init__(schedule.steps, schedule.epoch, schedule.num_shards)
+        self._layout, self._schedule = sampling.layout, schedule
         self._sampled = sampling.class_sampling
-        self.draws = EpochDraws(sampling.draw, initial_epoch, first, ahead=sampling.varies)
-        self._steps = steps
-        most = max(1, _ROWS_PER_PLAN // batch_size)
-        batch_bytes = self._layout.row_bytes * batch_size
-        self._block = min(batches_per_block(batch_bytes, steps), most)
-        if not self._layout.stackable:
-            self._block = 1
+        self.draws = EpochDraws(sampling.draw, schedule.epoch, first, ahead=sampling.varies)
+        most = max(1, ROWS_PER_PLAN // schedule.batch_size)
+        batch_bytes = self._layout.row_bytes * schedule.batch_size
+        self._block = 1
+        if self._layout.stackable:
+            self._block = min(batches_per_block(batch_bytes, schedule.steps), most)
         self._per_plan = self._block * max(1, most // self._block)
 
     def class_sampling(self) -> ClassSampling:
         return self._sampled
 
     def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
-        plans = tf.data.Dataset.range(math.ceil(self._steps / self._per_plan))
-        shape = [None, self._block * self._batch_size]
+        plans = tf.data.Dataset.range(math.ceil(self._schedule.steps / self._per_plan))
+        shape = [None, self._block * self._schedule.batch_size]
         blocks = plans.map(call(self._row_numbers, tf.int64, epoch, shape=shape)).unbatch()
         fetch = plain(lambda rows: self._fetch(epoch, rows))
         batches = blocks.map(fetch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(1)
@@ -179,19 +174,21 @@ class _Resampled(Pipeline):
         draw = self.draws.get(int(epoch))
         first = int(index) * self._per_plan
         # The last stretch ends with the epoch, up to whole blocks.
-        count = min(self._per_plan, -(-(self._steps - first) // self._block) * self._block)
-        batches = (first + np.arange(count)) * self._num_shards + self._shard_index
-        places = batches[:, None] * self._batch_size + np.arange(self._batch_size)
+        count = min(self._per_plan, -(-(self._schedule.steps - first) // self._block) * self._block)
+        batches = (
+            first + np.arange(count)
+        ) * self._schedule.num_shards + self._schedule.shard_index
+        places = batches[:, None] * self._schedule.batch_size + np.arange(self._schedule.batch_size)
         rows = self._in_order(int(epoch), places.ravel(), draw.num_rows)
         if draw.index is not None:
             rows = draw.index[rows]
-        return rows.reshape(-1, self._block * self._batch_size)
+        return rows.reshape(-1, self._block * self._schedule.batch_size)
 
     def _in_order(self, epoch: int, places: NDArray[np.int64], num_rows: int) -> NDArray[np.int64]:
         """Return the row at each place of an epoch: all rows in an order, then in another."""
         ops, sizes = NumPyOps, Sizes.of([num_rows])
         sizes = sizes.pick(ops, np.array([0]))
-        word = ops.array([seed_word(self._seed, epoch)], unsigned=True)
+        word = ops.array([seed_word(self._schedule.seed, epoch)], unsigned=True)
         rows = np.empty(len(places), np.int64)
         for part in range(0, len(places), _AT_ONCE):
             some = slice(part, part + _AT_ONCE)

@@ -11,14 +11,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value, check_integer, check_same_length
-from tfimbalance.data._epochs.batches import PlannedBatches
-from tfimbalance.data._epochs.schedule import check_shards
+from tfimbalance.data._epochs.batches import BalancedBatches
+from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.plan import BalancedPlan
-from tfimbalance.data._order.sampling import ClassSampling
 from tfimbalance.data._rows.calls import weak
-from tfimbalance.data._rows.labels import row_classes
 from tfimbalance.data._rows.leaf import Leaf
-from tfimbalance.data._rows.rows import Rows
+from tfimbalance.data._rows.rows import LabelledRows, Rows
 from tfimbalance.data._samplers.columns import some_columns
 from tfimbalance.data._samplers.neighbors import Neighbors
 from tfimbalance.shares import check_batch_size, resolve_shares
@@ -99,30 +97,27 @@ def smote_batches(
         [1] Chawla et al., SMOTE: Synthetic Minority Over-sampling Technique, JAIR 2002,
         arXiv 1106.1813.
     """
-    batch_size = check_integer("batch_size", batch_size, minimum=1)
+    schedule = Schedule.of(
+        None,
+        batch_size=batch_size,
+        steps_per_epoch=steps_per_epoch,
+        seed=seed,
+        initial_epoch=initial_epoch,
+        num_shards=num_shards,
+        shard_index=shard_index,
+    )
     k_neighbors = check_integer("k_neighbors", k_neighbors, minimum=1)
-    seed = check_integer("seed", seed, minimum=0)
-    shards = check_shards(num_shards, shard_index)
-    structure = {"x": x, "y": y}
-    if sample_weight is not None:
-        structure["sample_weight"] = sample_weight
-    rows = Rows(structure)
-    by = ("y", y) if labels is None else ("labels", labels)
-    stats, ids = row_classes(*by, rows.num_rows)
+    rows, stats, ids = LabelledRows.read(x, y, sample_weight, labels)
     shares = resolve_shares(class_shares, stats.counts)
     check_batch_size(batch_size, shares)
     plan = BalancedPlan(ids, stats.num_classes, shares, batch_size, seed)
-    steps = math.ceil(rows.num_rows / (batch_size * num_shards))
-    if steps_per_epoch is not None:
-        steps = check_integer("steps_per_epoch", steps_per_epoch, minimum=1)
+    schedule = schedule.over(rows.num_rows)
     mixed = _mixed_leaves(rows, x, quantities)
     if features is not None:
         features = _checked_features(features, rows.num_rows)
-    sampling = plan.class_sampling(steps * num_shards)
+    sampling = plan.class_sampling(schedule.steps * num_shards)
     neighbors = Neighbors(ids, sampling, rows, mixed, features, k_neighbors, seed)
-    return _SmoteBatches(
-        plan, rows, steps, initial_epoch, shards, neighbors, mixed, sampling
-    ).dataset()
+    return _SmoteBatches(plan, rows, schedule, neighbors, mixed).dataset()
 
 
 def _mixed_leaves(rows: Rows, x: Any, quantities: Any) -> list[int]:
@@ -216,7 +211,7 @@ def _whole_columns(leaf: Leaf) -> list[int]:
     return [int(column) for column in left[varies[left]]]
 
 
-class _SmoteBatches(PlannedBatches):
+class _SmoteBatches(BalancedBatches):
     """Balanced batches, some of whose rows are moved towards a neighbour."""
 
     with_places = True
@@ -225,22 +220,15 @@ class _SmoteBatches(PlannedBatches):
         self,
         plan: BalancedPlan,
         rows: Rows,
-        steps: int,
-        initial_epoch: int,
-        shards: tuple[int, int],
+        schedule: Schedule,
         neighbors: Neighbors,
         leaves: list[int],
-        sampling: ClassSampling,
     ) -> None:
-        super().__init__(plan, rows, steps, initial_epoch, shards)
-        self._neighbors, self._sampling = neighbors, sampling
+        super().__init__(plan, rows, schedule)
+        self._neighbors = neighbors
         # `gather` returns the arrays of one leaf after the other.
         starts = np.cumsum([0, *(len(leaf.dtypes) for leaf in rows.leaves)])
         self._parts = [int(starts[leaf]) for leaf in leaves]
-
-    def class_sampling(self) -> ClassSampling:
-        """Return the rows of each class, in the data and in an epoch."""
-        return self._sampling
 
     def fetch(self, numbers: tf.Tensor) -> tuple[Any, ...]:
         """Make a block of batches of row numbers and places."""

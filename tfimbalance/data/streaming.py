@@ -25,7 +25,7 @@ def balanced_stream(
     batch_size: int = 256,
     class_shares: str | Mapping[int, float] | Sequence[float] = "balanced",
     num_classes: int | None = None,
-    labels: Callable[..., Any] | None = None,
+    label_fn: Callable[..., Any] | None = None,
     batched: bool = False,
     rate: float = 1.0,
     shuffle_size: int = 0,
@@ -64,7 +64,7 @@ def balanced_stream(
             rest keeps its own proportions), or one share a class.
         num_classes: how many classes there are. By default as many as ``class_shares`` names or
             one-hot ``y`` is wide, else 2.
-        labels: a function of the elements of ``dataset`` that returns the class, where ``y`` is
+        label_fn: a function of the elements of ``dataset`` that returns the class, where ``y`` is
             not a class itself: ``lambda x, y: y["click"]``.
         batched: whether ``dataset`` holds batches of rows, of any size. They are faster to read
             than single rows; a few thousand rows each are best.
@@ -116,7 +116,7 @@ def balanced_stream(
     max_warmup = check_integer("max_warmup", max_warmup, minimum=1)
     rate = check_number("rate", rate, minimum=0.0, exclusive=True)
     shuffle_size = check_integer("shuffle_size", shuffle_size, minimum=0)
-    reader = StreamSource(dataset, labels, batched, batch_size, shuffle_size)
+    reader = StreamSource(dataset, label_fn, batched, batch_size, shuffle_size)
     if reader.num_rows == 0:
         raise bad_value("dataset", expected="at least one row", received="a dataset of none")
     classes = _num_classes(num_classes, class_shares, reader.label_spec)

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfimbalance._checks import (
-    bad_value,
-    check_choice,
-    check_integer,
-)
-from tfimbalance.data._epochs.batches import BYTES_PER_READ
+from tfimbalance._checks import bad_value, check_choice
 from tfimbalance.data._epochs.pipeline import Pipeline, batches_per_block
-from tfimbalance.data._epochs.schedule import check_shards
+from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.arrays import NumPyOps
 from tfimbalance.data._order.keep import MOST_PER_CHUNK, Keep
 from tfimbalance.data._order.sampling import ClassSampling
-from tfimbalance.data._order.shuffle import Order
+from tfimbalance.data._order.shuffle import Sizes, shuffled
 from tfimbalance.data._order.words import seed_word, uniforms, words
 from tfimbalance.data._rows.calls import call, plain
-from tfimbalance.data._rows.labels import row_classes
-from tfimbalance.data._rows.rows import Rows
+from tfimbalance.data._rows.rows import LabelledRows, Rows
 
 _ROWS_PER_CHUNK = 65_536
 _ENDLESS = 2**62
@@ -41,7 +34,6 @@ def weighted_undersampling(
     batch_size: int = 256,
     sample_weight: Any = None,
     per_class_offset: bool | None = None,
-    block_size: int = 1,
     seed: int = 0,
     initial_epoch: int = 0,
     num_shards: int = 1,
@@ -82,7 +74,6 @@ def weighted_undersampling(
         per_class_offset: whether the offset is one number for each class, for a softmax:
             ``(batch_size, num_classes)`` instead of ``(batch_size, 1)`` for one logit. By default
             it is for one-hot ``y`` and more than two classes.
-        block_size: rows that are read together, as in `balanced_batches`.
         seed: decides the order, and which rows are kept.
         initial_epoch: epoch to start with.
         num_shards: split the batches among as many workers.
@@ -117,94 +108,71 @@ def weighted_undersampling(
         [2] Fithian & Hastie, Local case-control sampling, Annals of Statistics 2014,
         arXiv 1306.3706.
     """
-    batch_size = check_integer("batch_size", batch_size, minimum=1)
-    seed = check_integer("seed", seed, minimum=0)
-    block_size = check_integer("block_size", block_size, minimum=1)
+    schedule = Schedule.of(
+        None,
+        batch_size=batch_size,
+        seed=seed,
+        initial_epoch=initial_epoch,
+        num_shards=num_shards,
+        shard_index=shard_index,
+    )
     if correction is not None:
         check_choice("correction", correction, ("offset", "weight"))
-    structure = {"x": x, "y": y}
-    if sample_weight is not None:
-        structure["sample_weight"] = sample_weight
-    rows = Rows(structure)
-    stats, ids = row_classes("y", y, rows.num_rows)
-    num_classes = stats.num_classes
+    rows, stats, ids = LabelledRows.read(x, y, sample_weight)
     one_hot = np.ndim(y) == 2 and np.shape(y)[-1] > 1
     if per_class_offset is None:
-        per_class_offset = one_hot or num_classes > 2
-    elif not per_class_offset and num_classes > 2:
+        per_class_offset = one_hot or stats.num_classes > 2
+    elif not per_class_offset and stats.num_classes > 2:
         raise bad_value(
             "per_class_offset",
-            expected=f"True for {num_classes} classes, which have a logit each",
+            expected=f"True for {stats.num_classes} classes, which have a logit each",
             received=False,
         )
-    keep = Keep(keep_weight, ids, num_classes)
-    pipeline = _Undersampled(
-        rows,
-        keep,
-        batch_size,
-        correction,
-        per_class_offset,
-        block_size,
-        seed,
-        initial_epoch,
-        check_shards(num_shards, shard_index),
-    )
-    return pipeline.dataset()
+    keep = Keep(keep_weight, ids, stats.num_classes)
+    # An epoch holds all rows that are kept, as often as `_MARGIN` says.
+    schedule = schedule.over(keep.expected + _MARGIN * keep.deviation)
+    return _Undersampled(rows, keep, schedule, correction, per_class_offset).dataset()
 
 
 class _Undersampled(Pipeline):
     """Passes over all rows in a random order, the kept ones as batches."""
 
     def __init__(
-        self,
-        rows: Rows,
-        keep: Keep,
-        batch_size: int,
-        correction: str | None,
-        per_class: bool,
-        block_size: int,
-        seed: int,
-        initial_epoch: int,
-        shards: tuple[int, int],
+        self, rows: Rows, keep: Keep, schedule: Schedule, correction: str | None, per_class: bool
     ) -> None:
-        expected = keep.expected + _MARGIN * keep.deviation
-        steps = max(1, math.ceil(expected / (batch_size * shards[0])))
-        super().__init__(steps, initial_epoch, shards[0])
-        self._rows, self._keep, self._batch_size = rows, keep, batch_size
+        super().__init__(schedule.steps, schedule.epoch, schedule.num_shards)
+        self._rows, self._keep, self._schedule = rows, keep, schedule
         self._correction, self._per_class = correction, per_class
-        self._shard_index = shards[1]
-        window = max(1, BYTES_PER_READ // max(1, rows.row_bytes))
-        self._order = Order([rows.num_rows], block_size, window)
-        self._seed = seed
+        self._sizes = Sizes.of([rows.num_rows]).pick(NumPyOps, np.zeros(1, int))
         of_all = keep.expected / rows.num_rows
         self._chunk = min(MOST_PER_CHUNK, rows.num_rows, int(_ROWS_PER_CHUNK / of_all))
-        limit = {} if block_size == 1 else {"block_bytes": BYTES_PER_READ}
-        batch_bytes = rows.row_bytes * batch_size
-        self._block = batches_per_block(batch_bytes, steps, **limit) if rows.stackable else 1
+        self._block = 1
+        if rows.stackable:
+            batch_bytes = rows.row_bytes * schedule.batch_size
+            self._block = batches_per_block(batch_bytes, schedule.steps)
 
     def class_sampling(self) -> ClassSampling:
         """Return the rows of each class, and how many of them a pass is expected to keep."""
         return self._keep.sampling
 
     def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
-        size = self._block * self._batch_size
+        size = self._block * self._schedule.batch_size
         chunks = tf.data.Dataset.range(_ENDLESS)
         kept = chunks.map(call(self._kept, tf.int64, epoch, shape=[None]))
-        blocks = kept.rebatch(size * self._num_shards, drop_remainder=True)
+        blocks = kept.rebatch(size * self._schedule.num_shards, drop_remainder=True)
         batches = blocks.map(plain(self._fetch), num_parallel_calls=tf.data.AUTOTUNE).prefetch(1)
         return batches.unbatch() if self._block > 1 else batches
 
     def _kept(self, epoch: np.int64, chunk: np.int64) -> NDArray[np.int64]:
         """Return the rows kept of one stretch of an epoch's passes."""
-        count = self._rows.num_rows
         places = np.arange(int(chunk) * self._chunk, (int(chunk) + 1) * self._chunk)
-        number, place = (part.astype(np.uint64) for part in np.divmod(places, count))
-        seed = np.array([seed_word(self._seed, int(epoch))], np.uint64)
+        number, place = (p.astype(np.uint64) for p in np.divmod(places, self._rows.num_rows))
+        seed = np.array([seed_word(self._schedule.seed, int(epoch))], np.uint64)
         key = words(NumPyOps, seed, number)
         kept = []
         for start in range(0, len(place), _ROWS_PER_CHUNK // 4):
             part = slice(start, start + _ROWS_PER_CHUNK // 4)
-            rows = self._order.place(NumPyOps, np.zeros(1, int), place[part], key[part])
+            rows = shuffled(NumPyOps, place[part], self._sizes, key[part])
             drawn = words(NumPyOps, key[part], rows + np.uint64(1))
             rows = rows.astype(np.int64)
             below = uniforms(drawn) < self._keep.own(rows)
@@ -212,8 +180,8 @@ class _Undersampled(Pipeline):
         return np.concatenate(kept)
 
     def _fetch(self, numbers: tf.Tensor) -> Any:
-        block, size = self._block, self._batch_size
-        mine = tf.reshape(numbers, [block, self._num_shards, size])[:, self._shard_index]
+        block, size, shards = self._block, self._schedule.batch_size, self._schedule.num_shards
+        mine = tf.reshape(numbers, [block, shards, size])[:, self._schedule.shard_index]
         numbers = tf.ensure_shape(tf.reshape(mine, [-1]), [block * size])
         x, y, *weight = self._rows.fetch(numbers, block)
         if self._correction is None:

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from tfimbalance._checks import check_integer, check_number
+from tfimbalance._config import config_of
 
 Tensor = Any
 
@@ -89,14 +90,7 @@ class CosineClassifier(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments."""
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "scale": self.scale,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
-            "kernel_constraint": keras.constraints.serialize(self.kernel_constraint),
-        }
+        return {**super().get_config(), **config_of(self)}
 
 
 def _unit(x: Tensor, axis: int) -> Tensor:

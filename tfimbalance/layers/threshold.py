@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from tfimbalance._checks import bad_value, check_number
+from tfimbalance._config import config_of
 
 Tensor = Any
 
@@ -62,7 +63,7 @@ class Threshold(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments."""
-        return {**super().get_config(), "threshold": self.threshold}
+        return {**super().get_config(), **config_of(self)}
 
     def _check_width(self, inputs: Tensor) -> None:
         width = inputs.shape[-1] if len(inputs.shape) > 1 else 1

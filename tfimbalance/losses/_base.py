@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value, check_number, per_class
+from tfimbalance._config import config_of
 from tfimbalance._tensors import as_float, compute_dtype
 from tfimbalance.losses._kernels import only
 from tfimbalance.losses._logits import to_logits
@@ -102,24 +103,38 @@ class ImbalanceLoss(keras.losses.Loss):
         """Names of the arguments that are variables, which `assign` can move in training."""
         return tuple(self._movable)
 
-    def assign(self, argument: str, value: float) -> None:
-        """Move an argument, such as ``tau``; a step that is already compiled sees the change.
+    def assign(self, argument: str, value: Any) -> bool:
+        """Move an argument, such as ``tau``, ``priors`` or ``class_weight``.
+
+        A step that is already compiled sees the change (on JAX it has to be compiled again).
+
+        Args:
+            argument: one of `movable`.
+            value: what the constructor takes.
+
+        Returns:
+            Whether the loss had no such variable before. A step compiled until then does not read
+            it, and has to be compiled again (`tfimbalance.callbacks` do).
 
         Raises:
             ValueError: for an argument that is not `movable`, or a value that it may not have.
         """
-        if argument not in self._movable:
+        if argument not in self.movable:
             raise bad_value(
                 "argument",
                 expected=f"an argument of {self.name!r} that may move"
-                + (f", one of {list(self._movable)}" if self._movable else "; it has none"),
+                + (f", one of {list(self.movable)}" if self.movable else "; it has none"),
                 received=repr(argument),
             )
+        if argument not in self._movable:
+            return bool(getattr(self, f"_assign_{argument}")(value))
         getattr(self, argument).assign(check_number(argument, value, **self._movable[argument]))
+        return False
 
     def __setattr__(self, name: str, value: Any) -> None:
         # ``loss.tau = 0.5`` would hide the variable from a step that is already compiled.
-        if name in self.__dict__.get("_movable", ()) and name in self.__dict__:
+        is_property = isinstance(getattr(type(self), name, None), property)
+        if is_property or (name in self.__dict__.get("_movable", ()) and name in self.__dict__):
             self.assign(name, value)
         else:
             super().__setattr__(name, value)
@@ -156,8 +171,7 @@ class ImbalanceLoss(keras.losses.Loss):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments; what may move, as it is now."""
-        moved = {name: _decimals(getattr(self, name)) for name in self._movable}
-        return {"name": self.name, "reduction": self.reduction, "dtype": self.dtype, **moved}
+        return config_of(self)
 
 
 class WeighableLoss(ImbalanceLoss):
@@ -167,30 +181,21 @@ class WeighableLoss(ImbalanceLoss):
         super().__init__(**kwargs)
         self._class_weight: keras.Variable | None = None
         if class_weight is not None:
-            self.assign_class_weight(class_weight)
+            self._assign_class_weight(class_weight)
+
+    @property
+    def movable(self) -> tuple[str, ...]:
+        """Names of the arguments that are variables, which `assign` can move in training."""
+        return (*super().movable, "class_weight")
 
     @property
     def class_weight(self) -> keras.Variable | None:
         """The class weights as a variable, or None if every class weighs 1."""
         return self._class_weight
 
-    def assign_class_weight(self, class_weight: Weights) -> bool:
-        """Set the class weights; a step that is already compiled sees the change.
-
-        Args:
-            class_weight: ``{class: weight}`` or one weight a class.
-
-        Returns:
-            Whether the loss had no weights before. A step compiled until then does not read them,
-            and has to be compiled again (`ClassWeight` does).
-        """
+    def _assign_class_weight(self, class_weight: Weights) -> bool:
         weights = per_class("class_weight", class_weight)
         return self._store("_class_weight", weights, argument="class_weight", noun="weights")
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments; class weights as they are now."""
-        weights = None if self._class_weight is None else _decimals(self._class_weight)
-        return {**super().get_config(), "class_weight": weights}
 
 
 class CrossentropyLoss(WeighableLoss):
@@ -222,23 +227,9 @@ class CrossentropyLoss(WeighableLoss):
             "dtype": compute_dtype(self.dtype),
         }
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {
-            **super().get_config(),
-            "from_logits": self.from_logits,
-            "label_smoothing": self.label_smoothing,
-        }
-
 
 def _number_of(shape: tuple[int, ...], noun: str) -> str:
     return f"{shape[0]} {noun}" if shape else "one number"
-
-
-def _decimals(variable: keras.Variable) -> Any:
-    """Read a variable as the shortest decimals that it stands for: .3, not .30000001."""
-    values = ops.convert_to_numpy(variable)
-    return [float(str(value)) for value in values] if values.ndim else float(str(values[()]))
 
 
 def _as_tensor(x: Tensor) -> Tensor:

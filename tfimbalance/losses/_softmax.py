@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from tfimbalance._checks import bad_value, check_integer
+from tfimbalance._checks import bad_value
 from tfimbalance._tensors import is_sparse, sparse_ids
 from tfimbalance.losses._base import CrossentropyLoss
-from tfimbalance.losses._targets import Targets
-from tfimbalance.offsets import log_priors
-from tfimbalance.statistics import ClassStatistics
+from tfimbalance.losses._targets import Targets, checked_ignore_class
+from tfimbalance.offsets import as_list, log_priors
 
 Tensor = Any
 _ONE_OUTPUT = (
@@ -30,28 +28,29 @@ class SoftmaxLoss(CrossentropyLoss):
     """
 
     targets: tuple[str, ...] = ("sparse", "one_hot")
-    _argument = "class_counts"
     _log_priors: keras.Variable
-    _frequencies: list[float]
+    _priors: list[float]
 
-    def __init__(self, frequencies: Any, *, ignore_class: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, priors: Any, *, ignore_class: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.ignore_class = (
-            None
-            if ignore_class is None
-            else check_integer("ignore_class", ignore_class, minimum=-(2**31))
-        )
-        self.assign_priors(frequencies)
+        self.ignore_class = checked_ignore_class(ignore_class)
+        self._assign_priors(priors)
 
-    def assign_priors(self, priors: Any) -> None:
-        """Set the frequencies of the classes; a step that is already compiled sees the change.
+    @property
+    def movable(self) -> tuple[str, ...]:
+        """Names of the arguments that are variables, which `assign` can move in training."""
+        return (*super().movable, "priors")
 
-        Args:
-            priors: `ClassStatistics`, counts or probabilities, as many classes as before.
-        """
-        values = log_priors(priors, argument=self._argument)
-        self._store("_log_priors", values, argument=self._argument, noun="classes")
-        self._frequencies = _frequency_list(priors)
+    @property
+    def priors(self) -> list[float]:
+        """How frequent the classes are, as it was given."""
+        return self._priors
+
+    def _assign_priors(self, priors: Any) -> bool:
+        values = log_priors(priors)
+        is_new = self._store("_log_priors", values, argument="priors", noun="classes")
+        self._priors = as_list(priors)
+        return is_new
 
     def changed(self, z: Tensor, log_pi: Tensor, targets: Targets) -> Tensor:
         """Return the logits that are compared with the targets."""
@@ -75,32 +74,14 @@ class SoftmaxLoss(CrossentropyLoss):
             return None
         return ops.not_equal(sparse_ids(y_true, y_pred), self.ignore_class)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {
-            **super().get_config(),
-            self._argument: list(self._frequencies),
-            "ignore_class": self.ignore_class,
-        }
-
     def _checked_log_priors(self, z: Tensor) -> Tensor:
         log_pi = ops.convert_to_tensor(self._log_priors)
         count, width = log_pi.shape[0], z.shape[-1] if len(z.shape) > 1 else 1
         if width not in (None, count):
             raise bad_value(
-                self._argument,
+                "priors",
                 expected=f"{width} classes, the last axis of y_pred of shape {tuple(z.shape)}",
                 received=f"{count} classes",
                 remedy=_ONE_OUTPUT if width == 1 else "",
             )
         return log_pi
-
-
-def _frequency_list(priors: Any) -> list[float]:
-    """Return frequencies as they were given, for a config; `log_priors` has checked them."""
-    if isinstance(priors, ClassStatistics):
-        priors = priors.counts
-    if hasattr(priors, "items"):
-        priors = [value for _, value in sorted(priors.items())]
-    found: list[float] = np.asarray(priors).tolist()
-    return found

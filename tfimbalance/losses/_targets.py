@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from tfimbalance._checks import bad_value
+from tfimbalance._checks import bad_value, check_integer
 from tfimbalance._tensors import align, is_sparse, sparse_ids
 from tfimbalance.losses._logits import mean_over_last_axis
 from tfimbalance.losses._weights import (
@@ -17,6 +17,13 @@ from tfimbalance.losses._weights import (
 )
 
 Tensor = Any
+
+
+def checked_ignore_class(ignore_class: Any) -> int | None:
+    """Return the id of targets that do not count, or None."""
+    if ignore_class is None:
+        return None
+    return check_integer("ignore_class", ignore_class, minimum=-(2**31))
 
 
 class Targets(NamedTuple):

@@ -86,12 +86,3 @@ class AsymmetricLoss(CrossentropyLoss):
         labels = Labels.read(y_true, z, self.label_smoothing)
         values = asymmetric(labels.soft, z, self.gamma_neg, self.gamma_pos, self.margin)
         return labels.weighed_mean(values, self.class_weight, z)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {
-            **super().get_config(),
-            "gamma_neg": self.gamma_neg,
-            "gamma_pos": self.gamma_pos,
-            "margin": self.margin,
-        }

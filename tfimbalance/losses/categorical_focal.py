@@ -7,12 +7,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfimbalance._checks import check_integer
 from tfimbalance._tensors import as_float, compute_dtype, sparse_ids
 from tfimbalance.losses._base import Weights
 from tfimbalance.losses._kernels import focal_of_nats
 from tfimbalance.losses._logits import to_logits
-from tfimbalance.losses._targets import Targets
+from tfimbalance.losses._targets import Targets, checked_ignore_class
 from tfimbalance.losses.focal import FocalLoss
 
 Tensor = Any
@@ -207,11 +206,7 @@ class SparseCategoricalFocalLoss(FocalLoss):
             name=name,
             dtype=dtype,
         )
-        self.ignore_class = (
-            None
-            if ignore_class is None
-            else check_integer("ignore_class", ignore_class, minimum=-(2**31))
-        )
+        self.ignore_class = checked_ignore_class(ignore_class)
 
     def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the loss of each target."""
@@ -224,7 +219,3 @@ class SparseCategoricalFocalLoss(FocalLoss):
         if self.ignore_class is None:
             return None
         return ops.not_equal(sparse_ids(y_true, y_pred), self.ignore_class)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {**super().get_config(), "ignore_class": self.ignore_class}

@@ -130,22 +130,16 @@ class ClassWeighted(WeighableLoss):
 
     @property
     def movable(self) -> tuple[str, ...]:
-        """Names of the arguments of the wrapped loss that `assign` can move in training."""
-        return self.loss.movable if isinstance(self.loss, ImbalanceLoss) else ()
+        """Names of the arguments, of the wrapped loss too, that `assign` can move in training."""
+        own = super().movable
+        inner = self.loss.movable if isinstance(self.loss, ImbalanceLoss) else ()
+        return (*(name for name in inner if name not in own), *own)
 
-    def assign(self, argument: str, value: float) -> None:
-        """Move an argument of the wrapped loss."""
-        if isinstance(self.loss, ImbalanceLoss):
-            self.loss.assign(argument, value)
-        else:
-            super().assign(argument, value)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {
-            **super().get_config(),
-            "loss": keras.saving.serialize_keras_object(self.loss),
-        }
+    def assign(self, argument: str, value: Any) -> bool:
+        """Move an argument: the class weights here, all others in the wrapped loss."""
+        if argument in self.movable and argument not in super().movable:
+            return bool(self.loss.assign(argument, value))
+        return super().assign(argument, value)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> ClassWeighted:

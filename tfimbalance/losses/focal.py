@@ -59,10 +59,6 @@ class FocalLoss(CrossentropyLoss):
     def _arguments(self) -> dict[str, Any]:
         return {**super()._arguments(), "gamma": self.gamma}
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {**super().get_config(), "gamma": self.gamma}
-
 
 @keras.saving.register_keras_serializable("tfimbalance")
 class BinaryFocalLoss(FocalLoss):
@@ -139,7 +135,3 @@ class BinaryFocalLoss(FocalLoss):
         return binary_focal_loss(
             y_true, y_pred, alpha=self.alpha, pos_weight=self.pos_weight, **self._arguments()
         )
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {**super().get_config(), "alpha": self.alpha, "pos_weight": self.pos_weight}

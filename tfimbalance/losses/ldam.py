@@ -28,8 +28,8 @@ class LDAMLoss(SoftmaxLoss):
         margin[k] = max_margin * (n_k / n_min)**-0.25
 
     Args:
-        class_counts: how frequent the classes are: `ClassStatistics`, counts or probabilities, one
-            a class. May be changed by ``assign_priors``.
+        priors: how frequent the classes are: `ClassStatistics`, counts or probabilities, one a
+            class. May be changed by ``assign("priors", ...)``.
         max_margin: margin of the rarest class, at least 0. A `keras.Variable`, as ``scale`` is,
             which `tfimbalance.callbacks.LossSchedule` can move.
         scale: what cosines are multiplied by, above 0.
@@ -47,7 +47,7 @@ class LDAMLoss(SoftmaxLoss):
         y_pred: ``(batch, ..., num_classes)``. Returns nats, ``(batch, ...)`` before reduction.
 
     Raises:
-        ValueError: for a class without rows (named), another number of classes than ``y_pred``, or
+        ValueError: for a class of prior 0 (named), another number of classes than ``y_pred``, or
             shapes that do not fit.
 
     Example:
@@ -65,7 +65,7 @@ class LDAMLoss(SoftmaxLoss):
 
     def __init__(
         self,
-        class_counts: Any,
+        priors: Any,
         *,
         max_margin: float = 0.5,
         scale: float = 30.0,
@@ -78,7 +78,7 @@ class LDAMLoss(SoftmaxLoss):
         dtype: Any = None,
     ) -> None:
         super().__init__(
-            class_counts,
+            priors,
             class_weight=class_weight,
             from_logits=from_logits,
             label_smoothing=label_smoothing,

@@ -35,7 +35,7 @@ class LogitAdjustedLoss(SoftmaxLoss):
 
     Args:
         priors: how frequent the classes are: `ClassStatistics`, counts or probabilities, one a
-            class. May be changed by ``assign_priors``.
+            class. May be changed by ``assign("priors", ...)``.
         tau: strength; 1 targets the balanced error, 0 is cross-entropy. A `keras.Variable`, which
             `tfimbalance.callbacks.LossSchedule` can move.
         gamma: how fast easy examples fade, at least 0, as in `CategoricalFocalLoss`; 0 they do not.
@@ -64,8 +64,6 @@ class LogitAdjustedLoss(SoftmaxLoss):
     References:
         [1] Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021, arXiv 2007.07314.
     """
-
-    _argument = "priors"
 
     def __init__(
         self,
@@ -102,10 +100,6 @@ class LogitAdjustedLoss(SoftmaxLoss):
         """Return the focal loss of the same logits."""
         return focal_of_nats(values, self.gamma)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {**super().get_config(), "gamma": self.gamma}
-
 
 @keras.saving.register_keras_serializable("tfimbalance")
 class BalancedSoftmaxLoss(SoftmaxLoss):
@@ -116,8 +110,8 @@ class BalancedSoftmaxLoss(SoftmaxLoss):
         loss = -class_weight[y] * log( n_y exp(z_y) / sum_k n_k exp(z_k) )        [1, eq. 4]
 
     Args:
-        class_counts: how frequent the classes are: `ClassStatistics`, counts or probabilities, one
-            a class. May be changed by ``assign_priors``.
+        priors: how frequent the classes are: `ClassStatistics`, counts or probabilities, one a
+            class. May be changed by ``assign("priors", ...)``.
         class_weight: ``{class: weight}`` or one weight a class.
             May be changed in training by `tfimbalance.callbacks.ClassWeight`.
         from_logits: whether ``y_pred`` are logits. Prefer that.
@@ -131,7 +125,7 @@ class BalancedSoftmaxLoss(SoftmaxLoss):
         y_pred: ``(batch, ..., num_classes)``. Returns nats, ``(batch, ...)`` before reduction.
 
     Raises:
-        ValueError: for a class without rows (named), another number of classes than ``y_pred``, or
+        ValueError: for a class of prior 0 (named), another number of classes than ``y_pred``, or
             shapes that do not fit.
 
     Example:
@@ -147,7 +141,7 @@ class BalancedSoftmaxLoss(SoftmaxLoss):
 
     def __init__(
         self,
-        class_counts: Any,
+        priors: Any,
         *,
         class_weight: Weights | None = None,
         from_logits: bool = False,
@@ -158,7 +152,7 @@ class BalancedSoftmaxLoss(SoftmaxLoss):
         dtype: Any = None,
     ) -> None:
         super().__init__(
-            class_counts,
+            priors,
             class_weight=class_weight,
             from_logits=from_logits,
             label_smoothing=label_smoothing,
@@ -186,8 +180,8 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
     With ``gamma`` above 0 it is the focal loss of the same adjusted logits.
 
     Args:
-        prior: probability of a positive: a number, one a label, or `ClassStatistics` of two
-            classes or of several labels. May be changed by ``assign_prior``.
+        priors: probability of a positive: a number, one a label, or `ClassStatistics` of two
+            classes or of several labels. May be changed by ``assign("priors", ...)``.
         tau: strength; 1 targets the balanced error, 0 is cross-entropy. A `keras.Variable`, which
             `tfimbalance.callbacks.LossSchedule` can move.
         gamma: how fast easy examples fade, at least 0, as in `BinaryFocalLoss`; 0 they do not.
@@ -219,7 +213,7 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
 
     def __init__(
         self,
-        prior: Any,
+        priors: Any,
         *,
         tau: float = 1.0,
         gamma: float = 0.0,
@@ -240,13 +234,23 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
         )
         self.tau = self._make_movable("tau", tau)
         self.gamma = check_number("gamma", gamma, minimum=0.0)
-        self.assign_prior(prior)
+        self._assign_priors(priors)
 
-    def assign_prior(self, prior: Any) -> None:
-        """Set the probability of a positive; a step that is already compiled sees the change."""
-        self._store("_log_odds", log_odds(prior), argument="prior", noun="labels")
-        self._prior: float | list[float] = positive_priors(prior).tolist()
-        self._of_two_classes = isinstance(prior, ClassStatistics) and not prior.multi_label
+    @property
+    def movable(self) -> tuple[str, ...]:
+        """Names of the arguments that are variables, which `assign` can move in training."""
+        return (*super().movable, "priors")
+
+    @property
+    def priors(self) -> float | list[float]:
+        """The probability of a positive, one number or one a label."""
+        return self._priors
+
+    def _assign_priors(self, priors: Any) -> bool:
+        is_new = self._store("_log_odds", log_odds(priors), argument="priors", noun="labels")
+        self._priors: float | list[float] = positive_priors(priors).tolist()
+        self._of_two_classes = isinstance(priors, ClassStatistics) and not priors.multi_label
+        return is_new
 
     def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the loss of each row."""
@@ -255,7 +259,7 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
         width = z.shape[-1] if len(z.shape) > 1 else 1
         if len(offset.shape) and width not in (None, offset.shape[0]):
             raise bad_value(
-                "prior",
+                "priors",
                 expected=f"a number, or one for each of the {width} labels of y_pred",
                 received=f"{offset.shape[0]} numbers",
                 remedy="Of the probabilities of two classes, pass that of class 1.",
@@ -270,7 +274,3 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
             )
         arguments = {**self._arguments(), "from_logits": True}
         return binary_focal_loss(y_true, z + offset, gamma=self.gamma, **arguments)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {**super().get_config(), "prior": self._prior, "gamma": self.gamma}

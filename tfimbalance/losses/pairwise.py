@@ -134,10 +134,6 @@ class PairwiseAUCLoss(ImbalanceLoss):
         size = ops.cast(ops.shape(scores)[-1], dtype)
         return ops.reshape(ops.sum(parts, axis=0) * (size / number), shape)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {**super().get_config(), "surrogate": self.surrogate, "margin": self.margin}
-
 
 def _of_largest(weights: Tensor) -> Tensor:
     """Divide by the largest weight of each label: weights of any size, and equal ones stay whole.

@@ -34,8 +34,8 @@ class VectorScalingLoss(SoftmaxLoss):
     stays in the middle. For two classes use one logit.
 
     Args:
-        class_counts: how frequent the classes are: `ClassStatistics`, counts or probabilities, one
-            a class. May be changed by ``assign_priors``.
+        priors: how frequent the classes are: `ClassStatistics`, counts or probabilities, one a
+            class. May be changed by ``assign("priors", ...)``.
         gamma: strength of the factors, at least 0. A `keras.Variable`, as ``tau`` is, which
             `tfimbalance.callbacks.LossSchedule` can move.
         tau: strength of the offsets.
@@ -54,7 +54,7 @@ class VectorScalingLoss(SoftmaxLoss):
             nats, ``(batch, ...)`` before reduction.
 
     Raises:
-        ValueError: for a class without rows (named), another number of classes than ``y_pred``, or
+        ValueError: for a class of prior 0 (named), another number of classes than ``y_pred``, or
             shapes that do not fit.
 
     Example:
@@ -72,7 +72,7 @@ class VectorScalingLoss(SoftmaxLoss):
 
     def __init__(
         self,
-        class_counts: Any,
+        priors: Any,
         *,
         gamma: float = 0.3,
         tau: float = 1.0,
@@ -85,7 +85,7 @@ class VectorScalingLoss(SoftmaxLoss):
         dtype: Any = None,
     ) -> None:
         super().__init__(
-            class_counts,
+            priors,
             class_weight=class_weight,
             from_logits=from_logits,
             label_smoothing=label_smoothing,
@@ -100,7 +100,7 @@ class VectorScalingLoss(SoftmaxLoss):
     def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the loss of each target."""
         one_logit = len(y_pred.shape) < 2 or y_pred.shape[-1] == 1
-        if one_logit and len(self._frequencies) == 2:
+        if one_logit and len(self.priors) == 2:
             return self._of_one_logit(y_true, y_pred)
         return super().nats(y_true, y_pred)
 

@@ -123,7 +123,3 @@ class WeightedBinaryCrossentropy(CrossentropyLoss):
         return weighted_binary_crossentropy(
             y_true, y_pred, pos_weight=self.pos_weight, **self._arguments()
         )
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {**super().get_config(), "pos_weight": self.pos_weight}

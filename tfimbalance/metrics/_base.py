@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from tfimbalance._checks import bad_value, check_integer
+from tfimbalance._config import config_of
 from tfimbalance._tensors import compute_dtype
 from tfimbalance.metrics._rows import MetricRows, sum_dtype
 
@@ -102,11 +103,7 @@ class RowMetric(keras.metrics.Metric):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments."""
-        return {
-            **super().get_config(),
-            "from_logits": self.from_logits,
-            "multi_label": self.multi_label,
-        }
+        return {**super().get_config(), **config_of(self)}
 
 
 def check_class_id(class_id: Any) -> int | None:

@@ -77,10 +77,6 @@ class ConfusionMetric(RowMetric):
         values = self.score(*ops.unstack(ops.convert_to_tensor(self._margins), 3, axis=0))
         return ops.mean(values, axis=0)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {**super().get_config(), "threshold": self.threshold}
-
 
 class RecallMetric(ConfusionMetric):
     """Base of the metrics that look at the recall of each class (of a label: its positives)."""

@@ -144,11 +144,6 @@ class RankingMetric(RowMetric):
         both = ops.logical_and(ops.sum(positive, -1) != 0, ops.sum(negative, -1) != 0)
         return mean_where(values, both)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        own = ("class_id", "num_bins", "exact", "max_rows")
-        return {**super().get_config(), **{name: getattr(self, name) for name in own}}
-
 
 def split(positive: Tensor, like: Tensor, weight: Tensor) -> list[Tensor]:
     """Return the weights of the positives and of the negatives, of the shape of ``like``.

@@ -82,7 +82,3 @@ class BrierScore(ProbabilityMetric):
         over = ops.mean if self._kind == "labels" else ops.sum
         brier = over(total)
         return 1.0 - ratio(brier, over(rate * (1.0 - rate))) if self.skill else brier
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {**super().get_config(), "skill": self.skill}

@@ -74,7 +74,3 @@ class CalibrationRatio(ProbabilityMetric):
     def _build(self, rows: MetricRows) -> None:
         check_has_class(self.class_id, rows.width)
         super()._build(rows)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {**super().get_config(), "class_id": self.class_id}

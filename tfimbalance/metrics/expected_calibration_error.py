@@ -126,10 +126,6 @@ class ExpectedCalibrationError(RowMetric):
         weight, _, _, variance = self._merged()
         return _mean_of(ops.minimum(ops.sqrt(2.0 / np.pi * variance), 2.0 * variance), weight)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {**super().get_config(), "num_bins": self.num_bins}
-
 
 def _mean_of(gaps: Tensor, weight: Tensor) -> Tensor:
     """Sum over bins, relative to the weight of all rows; mean over the classes."""

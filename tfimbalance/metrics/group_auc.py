@@ -140,11 +140,7 @@ class GroupAUC(RowMetric):
 
     def coverage(self) -> Tensor:
         """Return the share of the groups with rows that have both classes."""
-        return self._as_result(lambda: self._covered(by_weight=False))
-
-    def weight_coverage(self) -> Tensor:
-        """Return the share of the weight of rows (of impressions) that is in those groups."""
-        return self._as_result(lambda: self._covered(by_weight=True))
+        return self._as_result(self._covered)
 
     def error_bound(self) -> Tensor:
         """Return how far the result can be from the exact one, for the rows seen so far.
@@ -230,20 +226,13 @@ class GroupAUC(RowMetric):
         bound = ops.divide_no_nan(halves, positive * negative)
         return _over_groups(bound, positive, negative)
 
-    def _covered(self, *, by_weight: bool) -> Tensor:
+    def _covered(self) -> Tensor:
         _, positive, negative = self._by_group()
         weight = positive + negative
-        if not by_weight:
-            weight = ops.cast(weight != 0, sum_dtype()) + 0.0 * weight
+        # NaN, of rows that cannot be counted, stays.
+        has_rows = ops.cast(weight != 0, sum_dtype()) + 0.0 * weight
         both = ops.logical_and(positive != 0, negative != 0)
-        return ratio(ops.sum(ops.where(both, weight, 0.0)), ops.sum(weight))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        config = super().get_config()
-        del config["multi_label"]
-        own = ("num_groups", "num_bins", "exact", "max_rows")
-        return {**config, **{name: getattr(self, name) for name in own}}
+        return ratio(ops.sum(ops.where(both, has_rows, 0.0)), ops.sum(has_rows))
 
 
 def _over_groups(values: Tensor, positive: Tensor, negative: Tensor) -> Tensor:

@@ -23,17 +23,17 @@ class NormalizedEntropy(ProbabilityMetric):
 
     Use it for click and conversion models: the log loss alone falls with the base rate, whatever
     the model. It rewards calibration and ranking at once; relative information gain is
-    ``1 - NE``. Against one ``prior`` it is 1 for the model that always says ``prior``.
+    ``1 - NE``. Against one ``priors`` it is 1 for the model that always says ``priors``.
 
         mean -(y log p + (1 - y) log(1 - p))  /  -(q log pi + (1 - q) log(1 - pi))          [1]
 
-    with the base rate ``q`` of the data and ``pi = prior``, or ``pi = q`` by default, when the
+    with the base rate ``q`` of the data and ``pi = priors``, or ``pi = q`` by default, when the
     denominator is the entropy of the base rate. Classes: cross-entropies over all classes. Labels:
     the sum of their log losses over the sum of their entropies. Computed from logits, those of
     probabilities too, so that a wrong probability of 0 costs much, but not infinitely much.
 
     Args:
-        prior: what is always predicted instead: the probability of a positive, one a label, the
+        priors: what is always predicted instead: the probability of a positive, one a label, the
             priors or counts of the classes, or `ClassStatistics`; of the training data, for
             instance. None: the base rate of the rows seen.
         from_logits: whether ``y_pred`` are logits. Prefer that.
@@ -63,15 +63,15 @@ class NormalizedEntropy(ProbabilityMetric):
     def __init__(
         self,
         *,
-        prior: Any = None,
+        priors: Any = None,
         from_logits: bool = False,
         multi_label: bool = False,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
         super().__init__(from_logits=from_logits, multi_label=multi_label, name=name, dtype=dtype)
-        pi = None if prior is None else _priors(prior, multi_label=self.multi_label)
-        self.prior = None if pi is None else pi.tolist()
+        pi = None if priors is None else _priors(priors, multi_label=self.multi_label)
+        self.priors = None if pi is None else pi.tolist()
 
     def terms(self, rows: MetricRows) -> Tensor:
         """Return the nats of each class or label."""
@@ -83,36 +83,30 @@ class NormalizedEntropy(ProbabilityMetric):
 
     def score(self, total: Tensor, rate: Tensor) -> Tensor:
         """Return the ratio of the two log losses."""
-        pi = rate if self.prior is None else ops.convert_to_tensor(self._pi, dtype=rate.dtype)
+        pi = rate if self.priors is None else ops.convert_to_tensor(self._pi, dtype=rate.dtype)
         entropy = -_x_log_y(rate, pi)
         if self._kind != "classes":
             entropy = entropy - _x_log_y(1.0 - rate, 1.0 - pi)
         return ratio(ops.sum(total), ops.sum(entropy))
 
     def _build(self, rows: MetricRows) -> None:
-        if self.prior is not None:
-            pi = np.atleast_1d(np.asarray(self.prior))
+        if self.priors is not None:
+            pi = np.atleast_1d(np.asarray(self.priors))
             if rows.kind == "binary":
                 pi = pi[-1:] if pi.size == 2 else pi
             if pi.size not in ({1, rows.width} if rows.kind == "labels" else {rows.width}):
                 raise bad_value(
-                    "prior",
+                    "priors",
                     expected=f"{rows.width} numbers, as y_pred has {rows.width} columns",
                     received=f"{pi.size} numbers",
                 )
             self._pi = np.broadcast_to(pi, (rows.width,))
         super()._build(rows)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        prior = list(self.prior) if isinstance(self.prior, list) else self.prior
-        return {**super().get_config(), "prior": prior}
 
-
-def _priors(prior: Any, *, multi_label: bool) -> FloatArray:
-    if multi_label or is_per_label(prior):
-        return positive_priors(prior)
-    return class_priors(prior, argument="prior")
+def _priors(priors: Any, *, multi_label: bool) -> FloatArray:
+    read = positive_priors if multi_label or is_per_label(priors) else class_priors
+    return read(priors)
 
 
 def _where(share: Tensor, nats: Tensor) -> Tensor:

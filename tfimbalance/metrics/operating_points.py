@@ -72,10 +72,6 @@ class RecallAtPrecision(RankingMetric):
         good = ops.where(precision < self.precision, ops.zeros_like(hits), hits)
         return ops.divide_no_nan(ops.max(good, axis=-1), ops.sum(positive, axis=-1))
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {**super().get_config(), "precision": self.precision}
-
 
 @keras.saving.register_keras_serializable("tfimbalance")
 class RecallAtFlagged(RankingMetric):
@@ -136,10 +132,6 @@ class RecallAtFlagged(RankingMetric):
         part = ops.divide_no_nan(ops.maximum(room, 0.0), both)
         found = ops.sum(positive * ops.minimum(part, 1.0), axis=-1)
         return ops.divide_no_nan(found, ops.sum(positive, axis=-1))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {**super().get_config(), "share": self.share}
 
 
 @keras.saving.register_keras_serializable("tfimbalance")

@@ -76,7 +76,3 @@ class PerClassRecall(RecallMetric):
     def _value(self) -> Tensor:
         recalls = self._recalls()
         return recalls if self.class_id is None else recalls[self.class_id]
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        return {**super().get_config(), "class_id": self.class_id}

@@ -86,6 +86,13 @@ class ManyMediumFewRecall(RecallMetric):
         if isinstance(class_counts, ClassStatistics):
             class_counts = class_counts.counts
         counts = per_class("class_counts", class_counts)
+        if (counts != np.floor(counts)).any():
+            raise bad_value(
+                "class_counts",
+                expected="one whole number of training rows a class",
+                received=repr(class_counts),
+                remedy="Shares do not say how many rows there are: tfi.class_statistics(labels).",
+            )
         self.class_counts = tuple(counts.tolist())
         self.many = check_number("many", many, minimum=0.0)
         self.few = check_number("few", few, minimum=0.0)
@@ -118,8 +125,3 @@ class ManyMediumFewRecall(RecallMetric):
         return {
             f"{prefix}{group}": self._as_result(lambda g=group: self._group(g)) for group in _GROUPS
         }
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments."""
-        own = {name: getattr(self, name) for name in ("many", "few", "group")}
-        return {**super().get_config(), "class_counts": list(self.class_counts), **own}

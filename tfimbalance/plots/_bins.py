@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfimbalance.plots._one_class import FloatArray, Scores
+from tfimbalance._checks import FloatArray
+from tfimbalance._evaluation.rows import OneClass
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Bins:
     high: FloatArray
 
 
-def equal_mass_bins(scores: Scores, *, mass: str, num_bins: int, confidence: float) -> Bins:
+def equal_mass_bins(scores: OneClass, *, mass: str, num_bins: int, confidence: float) -> Bins:
     """Cut the rows, ordered by prediction, into bins of as many rows or predicted positives.
 
     Equal predictions stay together, so that there may be fewer bins than asked for. Labels play no

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import keras
+import numpy as np
 
 from tfimbalance._checks import bad_value, check_number
-from tfimbalance._evaluation.ending import check_from_logits, last_activation
-from tfimbalance.plots._one_class import read_ids, read_predictions
-from tfimbalance.plots._recall import Classes, draw_recall, read_classes, recall_by_class
+from tfimbalance._evaluation.rows import Evaluated
+from tfimbalance.plots._one_class import chosen_class
+from tfimbalance.plots._recall import draw_recall, rarest_class, recall_by_class
 from tfimbalance.plots._style import percent, set_colors
 from tfimbalance.plots.balance import class_balance
 from tfimbalance.plots.gain import cumulative_gain, lift
 from tfimbalance.plots.precision import precision_recall
 from tfimbalance.plots.reliability import reliability
 from tfimbalance.plots.threshold import threshold_curves
-from tfimbalance.statistics import class_statistics
+from tfimbalance.statistics import ClassStatistics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,99 +33,73 @@ class Options:
 
     before: Any
     after: Any
-    from_logits: bool | None
     class_id: int | None
-    multi_label: bool | None
     threshold: float | None
     class_names: Sequence[str] | None
-    batch_size: int
-    title: str | None
+    title: str
+
+    def check(self, rows: Evaluated) -> None:
+        """Refuse, before training, what does not go with the outputs of a model."""
+        width = rows.given.shape[1]
+        if self.class_names is not None and len(self.class_names) != max(width, 2):
+            raise bad_value(
+                "class_names",
+                expected=f"{max(width, 2)} names, one a class",
+                received=f"{len(self.class_names)}",
+            )
+        if self.class_id is not None and width > 1:
+            chosen_class(self.class_id, width)
+        if self.threshold is not None:
+            check_number("threshold", self.threshold, minimum=0.0, maximum=1.0)
+            if rows.is_softmax:
+                raise bad_value(
+                    "threshold",
+                    expected="None, because the highest of several outputs decides",
+                    received=self.threshold,
+                    remedy="If a row may carry several labels, pass multi_label=True. For one "
+                    "class: threshold_curves(y_true, y_pred, class_id=..., threshold=...).",
+                )
 
 
-def check_model(model: Any, options: Options) -> None:
-    """Refuse, before anything is predicted, a model that the page cannot be made of."""
-    if not isinstance(model, keras.Model):
-        raise bad_value(
-            "model",
-            expected="a Keras model",
-            received=f"a {type(model).__name__}",
-            remedy="For predictions that are there already, call precision_recall(y_true, y_pred) "
-            "and the others.",
-        )
-    check_from_logits(model, options.from_logits)
-
-
-def draw(
-    figure: Figure, model: keras.Model, rows: Any, options: Options, *, epoch: int | None = None
-) -> Figure:
+def draw(figure: Figure, rows: Evaluated, options: Options) -> Figure:
     """Draw the page on an empty figure."""
-    y_true, y_pred, weight = rows
-    from_logits = check_from_logits(model, options.from_logits)
-    predicted = read_predictions(y_pred, from_logits=from_logits)
+    options.check(rows)
     axes = list(figure.subplots(2, 3).flat)
     for ax in axes:
         set_colors(ax)
-    style: dict[str, Any] = {"sample_weight": weight, "from_logits": from_logits}
-    if predicted.shape[1] == 1:
-        style["class_id"] = options.class_id
-        stats = class_statistics(read_ids(y_true, num_classes=2), num_classes=2)
-        threshold_curves(y_true, predicted, threshold=options.threshold, ax=axes[5], **style)
-        what = f"{percent(stats.priors[1])} positive"
+    width, k = rows.given.shape[1], 0
+    if width == 1 and options.class_id is not None:
+        chosen_class(options.class_id, width)
+    if rows.labels.ndim == 2 and width > 1:
+        stats = ClassStatistics(rows.labels.sum(axis=0), len(rows.labels), multi_label=True)
     else:
-        multi_label = is_multi_label(model, options)
-        classes = read_classes(
-            y_true,
-            predicted,
-            from_logits=from_logits,
-            class_id=options.class_id,
-            multi_label=multi_label,
-            threshold=_deciding(options.threshold, multi_label),
-        )
-        stats, style["class_id"] = classes.statistics, classes.column
-        y_true, predicted = classes.y_true, classes.y_pred
+        ids = rows.labels if rows.is_softmax else rows.labels[:, 0]
+        stats = ClassStatistics(np.bincount(ids, minlength=max(width, 2)))
+    what = f"{percent(stats.priors[1])} positive" if width == 1 else ""
+    if width > 1:
+        k = rarest_class(stats) if options.class_id is None else options.class_id
         given = options.class_names
-        names = [str(name) for name in (range(stats.num_classes) if given is None else given)]
-        draw_recall(axes[5], classes, recall_by_class(classes, weight), names)
-        what = _name_class(classes, names)
+        names = [str(name) for name in (range(width) if given is None else given)]
+        threshold = 0.5 if options.threshold is None else options.threshold
+        draw_recall(axes[5], stats, recall_by_class(rows, threshold), names)
+        what = _name_class(stats, k, names)
     before = stats if options.before is None else options.before
     class_balance(before, after=options.after, class_names=options.class_names, ax=axes[0])
-    precision_recall(y_true, predicted, ax=axes[1], **style)
-    reliability(y_true, predicted, ax=axes[2], **style)
-    cumulative_gain(y_true, predicted, ax=axes[3], **style)
-    lift(y_true, predicted, ax=axes[4], **style)
-    title = options.title or model.name
-    if epoch is not None:
-        title += f", epoch {epoch + 1}"
-    figure.suptitle(f"{title}: {stats.num_samples:,} rows, {what}", fontsize="large")
+    # One class against the rest is what each picture is of.
+    one = rows.one_class(k)
+    curves: dict[str, Any] = {"sample_weight": one.weight, "from_logits": one.from_logits}
+    for draw_on, ax in zip((precision_recall, reliability, cumulative_gain, lift), axes[1:5]):
+        draw_on(one.positive, one.score, ax=ax, **curves)
+    if width == 1:
+        threshold_curves(one.positive, one.score, threshold=options.threshold, ax=axes[5], **curves)
+    figure.suptitle(f"{options.title}: {stats.num_samples:,} rows, {what}", fontsize="large")
     return figure
 
 
-def is_multi_label(model: keras.Model, options: Options) -> bool:
-    """Tell whether the outputs of a model exclude one another, by its last layer or by word."""
-    if options.multi_label is None:
-        return last_activation(model) == "sigmoid"
-    return bool(options.multi_label)
-
-
-def _deciding(threshold: float | None, multi_label: bool) -> float:
-    if threshold is None:
-        return 0.5
-    if not multi_label:
-        raise bad_value(
-            "threshold",
-            expected="None, because the highest of several outputs decides",
-            received=threshold,
-            remedy="If a row may carry several labels, pass multi_label=True. For one class: "
-            "threshold_curves(y_true, y_pred, class_id=..., threshold=...).",
-        )
-    return check_number("threshold", threshold, minimum=0.0, maximum=1.0)
-
-
-def _name_class(classes: Classes, names: Sequence[str]) -> str:
-    stats, k = classes.statistics, classes.class_id
+def _name_class(stats: ClassStatistics, k: int, names: Sequence[str]) -> str:
     what, plural = ("label", "labels") if stats.multi_label else ("class", "classes")
     named = f"{what} {k}" if names[k] == str(k) else f"{what} {k} ({names[k]})"
-    rarest = ", the rarest" if classes.is_rarest else ""
+    rarest = ", the rarest" if k == rarest_class(stats) else ""
     rest = "" if stats.multi_label else ", against the rest"
     return (
         f"{stats.num_classes} {plural}; curves of {named}{rarest}{rest}: "

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tfimbalance._checks import bad_value, check_same_length
-from tfimbalance.plots._one_class import (
-    FloatArray,
-    chosen_class,
-    read_ids,
-    sigmoid,
-    zero_one_rows,
-)
+from tfimbalance._checks import FloatArray
+from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance.plots._style import axes_for, curve, percent, percent_axis, reference
 from tfimbalance.plots.balance import MOST_BARS
 from tfimbalance.statistics import ClassStatistics
@@ -25,99 +17,36 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True)
-class Classes:
-    """What was true and decided: class ids ``(rows,)``, or rows of labels ``(rows, width)``.
-
-    ``y_true``, ``y_pred`` and ``column`` are what a picture of one class takes; ``column`` is its
-    ``class_id``.
-    """
-
-    actual: NDArray[Any]
-    decided: NDArray[Any]
-    statistics: ClassStatistics
-    class_id: int
-    is_rarest: bool
-    y_true: NDArray[Any]
-    y_pred: FloatArray
-    column: int | None
+# Recall from which a number fits into its bar.
+_ROOM = 0.15
 
 
-def read_classes(
-    y_true: Any,
-    predicted: FloatArray,
-    *,
-    from_logits: bool,
-    class_id: int | None,
-    multi_label: bool,
-    threshold: float,
-) -> Classes:
-    """Check the labels beside predictions ``(rows, width)``, and choose the class of the curves."""
-    rows, width = predicted.shape
-    actual: NDArray[Any]
-    decided: NDArray[Any]
-    if multi_label:
-        hit = zero_one_rows(y_true, width)
-        if hit is None:
-            raise bad_value(
-                "y_true",
-                expected=f"multi-label rows of shape (rows, {width})",
-                received=f"shape {np.shape(y_true)}",
-                remedy="For classes that exclude one another: multi_label=False.",
-            )
-        actual = hit
-        decided = (sigmoid(predicted) if from_logits else predicted) >= threshold
-        statistics = ClassStatistics(hit.sum(axis=0), len(hit), multi_label=True)
-    else:
-        actual = read_ids(y_true, num_classes=width)
-        decided = predicted.argmax(axis=1)
-        statistics = ClassStatistics(np.bincount(actual, minlength=width))
-    check_same_length("y", len(actual), reference="x", expected=rows)
-    rarest = _rarest(statistics)
-    k = rarest if class_id is None else chosen_class(class_id, width)
-    return Classes(
-        actual,
-        decided,
-        statistics,
-        class_id=k,
-        is_rarest=k == rarest,
-        # Logits of labels are one sigmoid each; those of classes belong together.
-        y_true=actual[:, k] if multi_label else actual,
-        y_pred=predicted[:, k] if multi_label else predicted,
-        column=None if multi_label else k,
-    )
-
-
-def _rarest(statistics: ClassStatistics) -> int:
+def rarest_class(statistics: ClassStatistics) -> int:
     """Return the class of the fewest rows of which there are some, and some that are not of it."""
     counts = statistics.counts
     usable = (counts > 0) & (counts < statistics.num_samples)
     return int(np.where(usable, counts, np.iinfo(np.int64).max).argmin())
 
 
-# Recall from which a number fits into its bar.
-_ROOM = 0.15
-
-
-def recall_by_class(classes: Classes, sample_weight: Any) -> FloatArray:
+def recall_by_class(rows: Evaluated, threshold: float) -> FloatArray:
     """Return the recall of each class or label, NaN where it has no rows."""
     from sklearn.metrics import recall_score
 
+    p = rows.probability
     return np.asarray(
         recall_score(
-            classes.actual,
-            classes.decided,
-            labels=np.arange(classes.statistics.num_classes),
+            rows.labels,
+            p.argmax(axis=1) if rows.is_softmax else p >= threshold,
+            labels=np.arange(p.shape[1]),
             average=None,
-            sample_weight=sample_weight,
+            sample_weight=rows.weight,
             zero_division=np.nan,
         )
     )
 
 
-def draw_recall(ax: Axes, classes: Classes, recall: FloatArray, names: Sequence[str]) -> Axes:
+def draw_recall(ax: Axes, stats: ClassStatistics, recall: FloatArray, names: Sequence[str]) -> Axes:
     """Draw the recall of each class as bars; of a long tail, as points by frequency."""
-    stats = classes.statistics
     what, plural = ("label", "labels") if stats.multi_label else ("class", "classes")
     mean, size = float(np.nanmean(recall)), len(recall)
     title = f"Recall of each {what} (mean {mean:.3f})"

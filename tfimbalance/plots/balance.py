@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfimbalance._checks import bad_value
-from tfimbalance.plots._one_class import FloatArray
+from tfimbalance._checks import FloatArray, bad_value
 from tfimbalance.plots._style import axes_for, curve, decade_below, legend, percent, percent_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-from collections.abc import Mapping
 
 from tfimbalance._checks import per_class
-from tfimbalance.statistics import ClassStatistics, class_statistics
+from tfimbalance.statistics import ClassStatistics, as_statistics
 
 # More classes than this are a long tail, drawn as a line.
 MOST_BARS = 20
@@ -27,7 +25,7 @@ _MOST_LINEAR = 20.0
 
 
 def class_balance(
-    before: Any,
+    labels: Any,
     *,
     after: Any = None,
     class_names: Sequence[str] | None = None,
@@ -45,7 +43,7 @@ def class_balance(
     (``after=plan.effective_priors``).
 
     Args:
-        before: labels that `class_statistics` takes, `ClassStatistics`, or counts as
+        labels: labels that `class_statistics` takes, `ClassStatistics`, or counts as
             ``{class: rows}``. (A bare list of numbers is taken for labels.)
         after: `ClassStatistics`, or counts or shares, one a class; for multi-label statistics the
             rate of each label.
@@ -53,7 +51,7 @@ def class_balance(
         ax: axes to draw on; None makes one.
 
     Shapes:
-        before: as for `class_statistics`. after, class_names: ``(num_classes,)``.
+        labels: as for `class_statistics`. after, class_names: ``(num_classes,)``.
 
     Returns:
         The axes.
@@ -70,7 +68,7 @@ def class_balance(
         >>> [float(bar.get_width()) for bar in ax.patches]
         [0.95, 0.05, 0.5, 0.5]
     """
-    stats = statistics_of(before)
+    stats = as_statistics(labels)
     sets = {"before": stats.priors}
     if after is not None:
         sets["after"] = shares_after(after, like=stats)
@@ -84,7 +82,7 @@ def class_balance(
     positive = np.concatenate([shares[shares > 0] for shares in sets.values()])
     if not positive.size:
         raise bad_value(
-            "before", expected="rows of at least one label", received="none of any label"
+            "labels", expected="rows of at least one label", received="none of any label"
         )
     is_log = bool(positive.max() > _MOST_LINEAR * positive.min())
     if stats.num_classes > MOST_BARS:
@@ -179,23 +177,14 @@ def _draw_tail(ax: Axes | None, sets: dict[str, FloatArray], what: str, is_log: 
 _ROUNDING = 1e-3
 
 
-def statistics_of(before: Any) -> ClassStatistics:
-    """Return the statistics of labels, or of counts by class."""
-    if isinstance(before, ClassStatistics):
-        return before
-    # A pandas series has items, too, but is one of labels.
-    counts: Any = before if isinstance(before, Mapping) else None
-    return class_statistics(before) if counts is None else ClassStatistics(counts)
-
-
 def shares_after(after: Any, *, like: ClassStatistics) -> FloatArray:
     """Return the shares after re-balancing, of the classes (or labels) of ``like``."""
-    expected = f"shares or counts of the {like.num_classes} classes of `before`"
+    expected = f"shares or counts of the {like.num_classes} classes of `labels`"
     if isinstance(after, ClassStatistics):
         if after.multi_label != like.multi_label:
             raise bad_value(
                 "after",
-                expected=f"statistics with multi_label={like.multi_label}, as of `before`",
+                expected=f"statistics with multi_label={like.multi_label}, as of `labels`",
                 received=f"multi_label={after.multi_label}",
             )
         shares = after.priors

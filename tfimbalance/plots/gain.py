@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfimbalance.plots._one_class import FloatArray, read_scores
-from tfimbalance.plots._points import Points, operating_points
+from tfimbalance._checks import FloatArray
+from tfimbalance._evaluation.cuts import Points
+from tfimbalance.plots._one_class import read_one_class
 from tfimbalance.plots._style import (
     axes_for,
     curve,
@@ -77,13 +78,13 @@ def cumulative_gain(
         >>> ax.get_legend().get_texts()[0].get_text()
         'recall 0.500 at 40% flagged'
     """
-    scores = read_scores(
+    scores = read_one_class(
         y_true, y_pred, sample_weight=sample_weight, from_logits=from_logits, class_id=class_id
     )
     ax = axes_for(
         ax, title="Cumulative gain", xlabel="rows flagged", ylabel="positives found (recall)"
     )
-    points, rate = operating_points(scores), scores.base_rate
+    points, rate = Points.of(scores), scores.base_rate
     is_log = _flagged_axis(ax, points, rate, log)
     at = points.at_flagged(rate)
     text = f"recall {points.recall[at]:.3f} at {percent(points.flagged[at])} flagged"
@@ -170,11 +171,11 @@ def lift(
         >>> ax.get_legend().get_texts()[0].get_text()
         'lift 1.25 at 40% flagged'
     """
-    scores = read_scores(
+    scores = read_one_class(
         y_true, y_pred, sample_weight=sample_weight, from_logits=from_logits, class_id=class_id
     )
     ax = axes_for(ax, title="Lift", xlabel="rows flagged", ylabel="lift (times the base rate)")
-    points, rate = operating_points(scores), scores.base_rate
+    points, rate = Points.of(scores), scores.base_rate
     first = is_first(ax)
     is_log = _flagged_axis(ax, points, rate, log)
     times = points.precision / rate

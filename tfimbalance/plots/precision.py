@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfimbalance.plots._one_class import read_scores
-from tfimbalance.plots._points import operating_points
+from tfimbalance._evaluation.cuts import Points
+from tfimbalance.plots._one_class import read_one_class
 from tfimbalance.plots._style import (
     axes_for,
     curve,
@@ -84,7 +84,7 @@ def precision_recall(
         Saito and Rehmsmeier, The Precision-Recall Plot Is More Informative than the ROC Plot When
         Evaluating Binary Classifiers on Imbalanced Datasets, PLOS ONE 2015.
     """
-    scores = read_scores(
+    scores = read_one_class(
         y_true, y_pred, sample_weight=sample_weight, from_logits=from_logits, class_id=class_id
     )
     ax = axes_for(ax, title="Precision and recall", xlabel="recall", ylabel="precision")
@@ -98,7 +98,7 @@ def precision_recall(
     # The last point, a precision of 1 where nothing is flagged, is a convention and no result.
     precision[-1] = precision[-2]
     kept = thinned(recall, precision)
-    points = operating_points(scores)
+    points = Points.of(scores)
     best = points.best
     text = f"AP {average:.3f}\nbest F1 {points.f1[best]:.3f} from {points.threshold[best]:.3g} on"
     # From right to left, each precision holds down to the recall of the next threshold.

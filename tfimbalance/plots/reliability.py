@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfimbalance._checks import check_choice, check_integer, check_number
+from tfimbalance._checks import FloatArray, check_choice, check_integer, check_number
+from tfimbalance._evaluation.rows import OneClass
 from tfimbalance.plots._bins import Bins, equal_mass_bins
-from tfimbalance.plots._one_class import FloatArray, Scores, read_scores
+from tfimbalance.plots._one_class import read_one_class
 from tfimbalance.plots._style import (
     RARE,
     axes_for,
@@ -104,7 +105,7 @@ def reliability(
         check_choice("bins", bins, ("rows", "positives"))
     check_integer("num_bins", num_bins, minimum=1)
     check_number("confidence", confidence, minimum=0.0, maximum=1.0, exclusive=True)
-    scores = read_scores(
+    scores = read_one_class(
         y_true, y_pred, sample_weight=sample_weight, from_logits=from_logits, class_id=class_id
     )
     ax = axes_for(ax, title="Reliability", xlabel="predicted probability", ylabel="observed rate")
@@ -137,7 +138,7 @@ def _is_log(ax: Axes) -> bool:
     return bool(ax.get_xscale() == "log")
 
 
-def _ratio_text(scores: Scores) -> str:
+def _ratio_text(scores: OneClass) -> str:
     predicted = float(np.average(scores.probability, weights=scores.weight))
     ratio = predicted / scores.base_rate
     return f"mean p / rate = {ratio:.2f}" if 0.1 <= ratio < 10 else f"mean p / rate = {ratio:.2g}"
@@ -188,7 +189,7 @@ def _limit(ax: Axes, bins: Bins, lowest: float, *, is_log: bool, first: bool) ->
 
 
 def _draw_histogram(
-    ax: Axes, scores: Scores, lowest: float, color: ColorType, *, is_log: bool
+    ax: Axes, scores: OneClass, lowest: float, color: ColorType, *, is_log: bool
 ) -> None:
     p = scores.probability
     edges: FloatArray

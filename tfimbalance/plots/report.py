@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from tfimbalance._checks import bad_value
+from tfimbalance._evaluation.ending import check_from_logits, last_activation
 from tfimbalance._evaluation.predictions import check_rows, is_dataset, predict
+from tfimbalance._evaluation.rows import Evaluated
+from tfimbalance.plots._page import SIZE, Options, draw
 from tfimbalance.plots._style import pyplot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-from tfimbalance.plots._page import SIZE, Options, check_model, draw
 
 
 def report(
@@ -85,25 +87,31 @@ def report(
         >>> [axes.get_title() for axes in figure.axes][1:4]
         ['Precision and recall', 'Reliability', 'Cumulative gain']
     """
-    options = Options(
-        before,
-        after,
-        from_logits,
-        class_id,
-        multi_label,
-        threshold,
-        class_names,
-        batch_size,
-        title,
-    )
-    check_model(model, options)
+    if not isinstance(model, keras.Model):
+        raise bad_value(
+            "model",
+            expected="a Keras model",
+            received=f"a {type(model).__name__}",
+            remedy="For predictions that are there already, call precision_recall(y_true, y_pred) "
+            "and the others.",
+        )
+    logits = check_from_logits(model, from_logits)
     data = _together(x, y, sample_weight)
     check_rows(data, argument="x")
     plt = pyplot()
-    rows = predict(model, data, argument="x", batch_size=batch_size)
+    if multi_label is None:
+        multi_label = last_activation(model) == "sigmoid"
+    found = predict(model, data, argument="x", batch_size=batch_size)
+    rows = Evaluated.read(
+        *found[:3],
+        mask=found.mask,
+        from_logits=logits,
+        activation="sigmoid" if multi_label else None,
+    )
+    options = Options(before, after, class_id, threshold, class_names, title or model.name)
     figure: Figure = plt.figure(figsize=SIZE, layout="constrained")
     try:
-        return draw(figure, model, rows, options)
+        return draw(figure, rows, options)
     except Exception:
         plt.close(figure)  # Nobody else can: it has not been returned.
         raise

@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import struct
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import keras
-
 from tfimbalance._checks import bad_value, check_integer
-from tfimbalance._evaluation.predictions import check_rows, predict
-from tfimbalance.plots._page import SIZE, Options, check_model, draw
+from tfimbalance._evaluation.rows import Evaluated
+from tfimbalance.callbacks.validation import ValidationCallback
+from tfimbalance.plots._page import SIZE, Options, draw
 from tfimbalance.plots._style import pyplot
 
 if TYPE_CHECKING:
@@ -85,34 +85,26 @@ def _write(writer: Any, figure: Figure, name: str, step: int) -> None:
     writer.flush()
 
 
-class TensorBoardReport(keras.callbacks.Callback):
+class TensorBoardReport(ValidationCallback):
     """Write the page of `report` to TensorBoard while training.
 
     Use it to watch calibration and ranking move from epoch to epoch; the slider in the *Images* tab
-    goes through them. It predicts the validation data once more in each epoch that it writes.
+    goes through them.
 
     Args:
-        validation_data: ``(x, y)``, ``(x, y, sample_weight)`` or a finite ``tf.data.Dataset`` of
-            batches of these, at the natural rate.
+        validation_data: a `tfimbalance.callbacks.Validation`, or rows as it takes them. The page is
+            of probabilities, those of the corrected model if it has a correction.
         log_dir: directory of the run. That of ``keras.callbacks.TensorBoard`` will do, which writes
             into folders of its own below it.
-        correct: a function of the model that returns the one to draw, such as
-            `tfimbalance.Rebalance.corrected`; None: the model as it is.
-        every: epochs from one page to the next.
+        every: epochs from one page to the next, the first epoch's first; 0 writes none.
         name: tag of the pictures.
-        before: as for `report`.
-        after: as for `report`.
-        from_logits: as for `report`.
+        before, after, threshold, class_names: as for `report`.
         class_id: as for `report`. Name one to see the same class after a change of the data.
-        multi_label: as for `report`.
-        threshold: as for `report`.
-        class_names: as for `report`.
-        batch_size: as for `report`.
         title: as for `report`; the epoch is added.
 
     Raises:
-        ValueError: for validation data without labels or without end, and, before the first step,
-            for a model that does not show whether it returns logits.
+        ValueError: as `tfimbalance.callbacks.Validation`, and, before the first step, for names, a
+            class or a threshold that do not go with the model.
         ImportError: without Matplotlib.
 
     Example:
@@ -127,65 +119,57 @@ class TensorBoardReport(keras.callbacks.Callback):
         validation_data: Any,
         log_dir: Any,
         *,
-        correct: Callable[[keras.Model], keras.Model] | None = None,
         every: int = 1,
         name: str = "report",
         before: Any = None,
         after: Any = None,
-        from_logits: bool | None = None,
         class_id: int | None = None,
-        multi_label: bool | None = None,
         threshold: float | None = None,
         class_names: Sequence[str] | None = None,
-        batch_size: int = 1024,
         title: str | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(validation_data)
         pyplot()
-        check_rows(validation_data, argument="validation_data")
-        self.validation_data = validation_data
         self.log_dir = str(log_dir)
-        self.correct = correct
-        self.every = check_integer("every", every, minimum=1)
+        self.every = check_integer("every", every, minimum=0)
         self.name = name
-        self._options = Options(
-            before,
-            after,
-            from_logits,
-            class_id,
-            multi_label,
-            threshold,
-            class_names,
-            check_integer("batch_size", batch_size, minimum=1),
-            title,
-        )
+        self.title = title
+        self._options = Options(before, after, class_id, threshold, class_names, title or "")
         self._writer: Any = None
-        self._drawn: Any = None
+        self._taken: list[Evaluated] = []
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Refuse a model that the page cannot be made of, and open the file."""
-        import tensorflow as tf
+    def check(self, rows: Evaluated) -> None:
+        """Refuse options that do not go with the model."""
+        self._options.check(rows)
 
-        self._drawn = self.model if self.correct is None else self.correct(self.model)
-        check_model(self._drawn, self._options)
-        self._writer = tf.summary.create_file_writer(self.log_dir)
+    def starts(self, epoch: int) -> bool:
+        """Gather rows in each ``every``-th epoch."""
+        self._taken = []
+        return bool(self.every and epoch % self.every == 0)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def take(self, rows: Evaluated) -> None:
+        """Gather."""
+        self._taken.append(rows)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Draw and write the page, in every ``every``-th epoch."""
-        if (epoch + 1) % self.every:
-            return
+        if self.every and epoch % self.every == 0:
+            super().on_epoch_end(epoch, logs)
+
+    def finish(self, epoch: int, logs: dict[str, Any] | None) -> None:
+        """Draw and write the page."""
+        import tensorflow as tf
         from matplotlib.figure import Figure
 
+        rows = Evaluated.together(self._taken)
+        self._taken = []
+        if self._writer is None:
+            self._writer = tf.summary.create_file_writer(self.log_dir)
         # Not pyplot's: no window opens, and nothing keeps the figure alive afterwards.
         figure = Figure(figsize=SIZE, layout="constrained")
-        rows = predict(
-            self._drawn,
-            self.validation_data,
-            argument="validation_data",
-            batch_size=self._options.batch_size,
-        )
+        title = f"{self.title or self.model.name}, epoch {epoch + 1}"
         try:
-            draw(figure, self._drawn, rows, self._options, epoch=epoch)
+            draw(figure, rows, replace(self._options, title=title))
         except ValueError as error:  # A picture is no reason to end training.
             warnings.warn(f"TensorBoardReport: no page of epoch {epoch + 1}. {error}", stacklevel=2)
             return
@@ -193,6 +177,7 @@ class TensorBoardReport(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         """Close the file."""
+        super().on_train_end(logs)
         if self._writer is not None:
             self._writer.close()
             self._writer = None

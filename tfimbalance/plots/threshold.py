@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfimbalance._checks import check_number
-from tfimbalance.plots._one_class import FloatArray, read_scores
-from tfimbalance.plots._points import Points, operating_points
+from tfimbalance._checks import FloatArray, check_number
+from tfimbalance._evaluation.cuts import Points
+from tfimbalance.plots._one_class import read_one_class
 from tfimbalance.plots._style import (
     axes_for,
     curve,
@@ -90,12 +90,12 @@ def threshold_curves(
     """
     if threshold is not None:
         check_number("threshold", threshold, minimum=0.0, maximum=1.0)
-    scores = read_scores(
+    scores = read_one_class(
         y_true, y_pred, sample_weight=sample_weight, from_logits=from_logits, class_id=class_id
     )
     ax = axes_for(ax, title="Thresholds", xlabel="threshold", ylabel="share")
     first = is_first(ax)
-    points = operating_points(scores)
+    points = Points.of(scores)
     is_logit = (
         use_log(log, scores.base_rate) if first or log is not None else ax.get_xscale() == "logit"
     )

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tfimbalance._checks import FloatArray
+from tfimbalance.rebalance.strategies import Strategy
 
 _MOST_ROWS = 20
-
-
-class Strategy(NamedTuple):
-    """One strategy: what it multiplies the odds of each class (or label) with."""
-
-    name: str
-    factor: FloatArray
 
 
 class Audit:
@@ -26,7 +20,6 @@ class Audit:
         strategies: in the order in which they act.
         effective_priors: what comes of them.
         multi_label: whether factors are of the odds of a label's positives.
-        focal_gamma: of the focal loss behind them, which is no factor.
 
     Attributes:
         rows: one dictionary a class: ``class``, ``prior``, a factor for each strategy, ``product``
@@ -46,12 +39,14 @@ class Audit:
         effective_priors: FloatArray,
         *,
         multi_label: bool = False,
-        focal_gamma: float = 0.0,
     ) -> None:
-        self.focal_gamma = focal_gamma
         top = int(np.argmax(priors))
+        found = {strategy: strategy.factor() for strategy in strategies}
+        self._bends = [str(strategy) for strategy, factor in found.items() if factor is None]
         factors = {
-            s.name: s.factor if multi_label else s.factor / s.factor[top] for s in strategies
+            strategy.name: factor if multi_label else factor / factor[top]
+            for strategy, factor in found.items()
+            if factor is not None
         }
         product = np.ones_like(priors)
         for factor in factors.values():
@@ -78,10 +73,9 @@ class Audit:
         ]
         if len(self.rows) > _MOST_ROWS:
             lines.append(f"({len(self.rows)} of them; the most and the least frequent are shown)")
-        if self.focal_gamma:
-            lines.append(
-                f"Focal loss with gamma {self.focal_gamma:g} is no factor: it is inverted first."
-            )
+        lines += [
+            f"{bend.capitalize()} is no factor: it is inverted first." for bend in self._bends
+        ]
         return "\n".join(lines)
 
     def __repr__(self) -> str:

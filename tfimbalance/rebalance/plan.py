@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
-from tfimbalance._checks import FloatArray, bad_value, check_choice, check_number
-from tfimbalance._evaluation.ending import check_from_logits
-from tfimbalance._evaluation.predictions import is_dataset
-from tfimbalance.calibration import FocalCalibration, PriorCorrection, calibrated_model
-from tfimbalance.callbacks import CorrectedValidation, NaturalRate
-from tfimbalance.callbacks.natural_rate import resampled, warn_of_rates
-from tfimbalance.data import balanced_batches, balanced_stream, class_sampling
-from tfimbalance.losses import BinaryFocalLoss, BinaryLogitAdjustedLoss, LogitAdjustedLoss
-from tfimbalance.rebalance._odds import Odds
+from tfimbalance._checks import FloatArray, bad_value, check_choice, check_number, some_classes
+from tfimbalance.callbacks import CorrectedValidation, NaturalRate, Validation
 from tfimbalance.rebalance._warnings import warn_of_double_correction
 from tfimbalance.rebalance.audit import Audit
 from tfimbalance.rebalance.plan_loss import PlanLoss
-from tfimbalance.statistics import ClassStatistics, class_statistics
-
-# What undoes a plan, in that order.
-_CORRECTIONS = ("logit_adjustment", "focal_calibration", "prior_correction")
+from tfimbalance.rebalance.serving import corrected_model, correction_layers
+from tfimbalance.rebalance.strategies import (
+    ClassWeights,
+    FocalLoss,
+    LogitAdjustment,
+    Odds,
+    Sampling,
+    Strategy,
+)
+from tfimbalance.rebalance.training import plan_dataset, plan_loss
+from tfimbalance.statistics import ClassStatistics, as_statistics
 
 
 class Rebalance:
@@ -40,7 +41,8 @@ class Rebalance:
     batches weighs every class 1. To ask for both at full strength warns, with the numbers.
 
     Args:
-        stats: of the training data at its natural rate: `ClassStatistics` or labels.
+        labels: of the training data at its natural rate: labels, `ClassStatistics`, counts as
+            ``{class: rows}``, or a dataset.
         class_shares: shares of the classes in a batch, as `balanced_batches` takes them; None:
             as they come.
         class_weight: ``"balanced"``, ``"inverse_sqrt"`` or ``"effective_number"`` (of what is
@@ -59,6 +61,7 @@ class Rebalance:
         class_weight: ``{class: weight}``, or None.
         effective_priors: the prior that the loss sees: what the model's raw outputs are
             calibrated for, once focal loss is inverted.
+        strategies: those that are used, in the order in which they act.
 
     Raises:
         ValueError: for a class without rows or with a share or a weight of 0 (named), unknown
@@ -81,7 +84,7 @@ class Rebalance:
 
     def __init__(
         self,
-        stats: Any,
+        labels: Any,
         *,
         class_shares: str | Mapping[int, float] | Sequence[float] | None = None,
         class_weight: str | Mapping[int, float] | Sequence[float] | None = None,
@@ -89,17 +92,37 @@ class Rebalance:
         focal_gamma: float = 0.0,
         activation: str | None = None,
     ) -> None:
-        self.statistics = stats if isinstance(stats, ClassStatistics) else _counted(stats)
+        self.statistics = as_statistics(labels)
         self.class_shares = class_shares
         self.tau = check_number("tau", tau)
         self.focal_gamma = check_number("focal_gamma", focal_gamma, minimum=0.0)
-        self.activation = self._checked_activation(activation)
-        self._odds = Odds(self.statistics, class_shares, class_weight, self.tau)
-        self.priors = self._odds.priors
-        self.sampled_priors = self._odds.sampled
-        self.class_weight = self._odds.class_weight
-        self.effective_priors = self._odds.effective()
-        warn_of_double_correction(self._odds, from_scheme=isinstance(class_weight, str))
+        self.activation = _checked_activation(activation, self.statistics)
+        self.odds = Odds(multi_label=self.statistics.multi_label)
+        self.priors = _checked_priors(self.statistics)
+        self.sampled_priors, self.class_weight = self.priors, None
+        self.strategies: list[Strategy] = []
+        if class_shares is not None:
+            sampling = Sampling(self.statistics, class_shares)
+            self.sampled_priors = sampling.shares
+            self.strategies.append(sampling)
+        if class_weight is not None:
+            weights = ClassWeights(self.statistics, self.sampled_priors, class_weight)
+            self.class_weight = weights.class_weight
+            self.strategies.append(weights)
+        if self.focal_gamma:
+            self.strategies.append(FocalLoss(self.focal_gamma))
+        if self.tau:
+            self.strategies.append(LogitAdjustment(self.odds.log(self.sampled_priors), self.tau))
+        warn_of_double_correction(self)
+
+    @property
+    def effective_priors(self) -> FloatArray:
+        """The prior that the loss sees, after all strategies."""
+        factors = [strategy.factor() for strategy in self.strategies]
+        total = self.odds.log(self.priors)
+        for factor in factors:
+            total = total if factor is None else total + np.log(factor)
+        return self.odds.priors(total)
 
     def dataset(self, x: Any, y: Any = None, batch_size: int = 256, **kwargs: Any) -> Any:
         """Make the batches of the plan.
@@ -119,40 +142,7 @@ class Rebalance:
         Raises:
             ValueError: as those two, and for multi-label statistics.
         """
-        if self.statistics.multi_label:
-            raise bad_value(
-                "stats",
-                expected="classes that exclude one another",
-                received="multi-label statistics",
-                remedy="A row of several labels has no share: pass the rows to fit as they are.",
-            )
-        shares = "natural" if self.class_shares is None else self.class_shares
-        if is_dataset(x) or callable(x):
-            if y is not None:
-                raise bad_value("y", expected="None beside a dataset", received=type(y).__name__)
-            if not isinstance(shares, str):  # A stream does not know what a mapping leaves open.
-                shares = self.sampled_priors.tolist()
-            kwargs = {"num_classes": self.statistics.num_classes, **kwargs}
-            return balanced_stream(x, batch_size=batch_size, class_shares=shares, **kwargs)
-        batches = balanced_batches(x, y, batch_size=batch_size, class_shares=shares, **kwargs)
-        if not kwargs.get("in_graph"):
-            read = class_sampling(batches).read
-            if read.num_classes != self.statistics.num_classes:
-                raise bad_value(
-                    "y",
-                    expected=f"the {self.statistics.num_classes} classes of the plan",
-                    received=f"labels of {read.num_classes} classes, counts {read.counts.tolist()}",
-                    remedy="Labels are class ids 0, 1, 2, ...; the plan is made of the same ones.",
-                )
-            warn_of_rates(
-                read,
-                self.priors,
-                self.statistics.num_samples,
-                where="the rows of dataset()",
-                advice="The plan corrects for the rates that it was made of: make it of the labels "
-                "of these rows.",
-            )
-        return batches
+        return plan_dataset(self, x, y, batch_size, **kwargs)
 
     def loss(self, *, from_logits: bool = False, **kwargs: Any) -> keras.losses.Loss:
         """Make the loss of the plan, class weights included.
@@ -166,36 +156,35 @@ class Rebalance:
             `LogitAdjustedLoss` for a softmax (class ids or one-hot rows), `BinaryLogitAdjustedLoss`
             or `BinaryFocalLoss` for sigmoids; strategies that are not in the plan have strength 0.
         """
-        unknown = sorted(set(kwargs) - {"reduction", "name", "dtype", "ignore_class"})
-        if unknown:
-            raise bad_value(
-                unknown[0],
-                expected="reduction, name, dtype or ignore_class",
-                received=f"{unknown[0]}={kwargs[unknown[0]]!r}",
-                remedy="What changes the odds belongs to the plan, which undoes it: "
-                "Rebalance(..., class_weight=..., tau=..., focal_gamma=...).",
-            )
-        kwargs = {"from_logits": from_logits, "gamma": self.focal_gamma, **kwargs}
-        if self.activation == "softmax":
-            return LogitAdjustedLoss(
-                self.sampled_priors, tau=self.tau, class_weight=self.class_weight, **kwargs
-            )
-        several = self.statistics.multi_label
-        if self.tau == 0.0:
-            weights = None if self.class_weight is None else list(self.class_weight.values())
-            if several:
-                return BinaryFocalLoss(pos_weight=weights, **kwargs)
-            return BinaryFocalLoss(class_weight=weights, **kwargs)
-        if several and self.statistics.num_classes == 2 and self.class_weight is not None:
-            raise bad_value(
-                "class_weight",
-                expected="None beside tau for two labels",
-                received=f"{self.class_weight}",
-                remedy="They would be read as weights of 0 and 1: adjust the logits alone.",
-            )
-        prior = self.sampled_priors if several else self.sampled_priors[1]
-        return BinaryLogitAdjustedLoss(
-            prior, tau=self.tau, class_weight=self.class_weight, **kwargs
+        return plan_loss(self, from_logits=from_logits, **kwargs)
+
+    def validation(
+        self,
+        data: Any,
+        *,
+        output: str | None = None,
+        from_logits: bool | None = None,
+        ignore_class: int | None = None,
+        batch_size: int = 1024,
+    ) -> Validation:
+        """Return validation rows beside the corrected model, for all callbacks that read them.
+
+        Args:
+            data: rows at the natural rate, as `tfimbalance.callbacks.Validation` takes them.
+            output: which of several named outputs is judged.
+            from_logits: as `corrected`.
+            ignore_class: class id of labels that do not count.
+            batch_size: rows of arrays that are predicted at once.
+        """
+        return Validation(
+            data,
+            correct=partial(self.corrected, output=output, from_logits=from_logits),
+            priors=self.statistics,
+            output=output,
+            from_logits=from_logits,
+            multi_label=self.statistics.multi_label,
+            ignore_class=ignore_class,
+            batch_size=batch_size,
         )
 
     def callbacks(
@@ -205,17 +194,15 @@ class Rebalance:
         metrics: Sequence[keras.metrics.Metric] | None = None,
         output: str | None = None,
         from_logits: bool | None = None,
-        batch_size: int = 1024,
     ) -> list[keras.callbacks.Callback]:
         """Make the callbacks of the plan.
 
         Args:
-            validation_data: rows at the natural rate, as `CorrectedValidation` takes them; None:
-                the callbacks only watch that what ``fit`` validates on is not re-sampled.
+            validation_data: what `validation` returns, or rows as it takes them; None: the
+                callbacks only watch that what ``fit`` validates on is not re-sampled.
             metrics: as `CorrectedValidation`.
-            output: which of several named outputs is measured.
+            output: which of several named outputs the plan is of.
             from_logits: as `corrected`.
-            batch_size: rows of arrays that are predicted at once.
 
         Returns:
             `NaturalRate`, one that warns if the compiled loss is not that of the plan, and with
@@ -223,70 +210,31 @@ class Rebalance:
             ``val_corrected_normalized_entropy`` for `keras.callbacks.EarlyStopping`
             (``mode="min"``).
         """
-        watch: list[keras.callbacks.Callback] = [
-            NaturalRate(self.statistics),
-            PlanLoss(self.loss(), output=output),
-        ]
+        watch: list[keras.callbacks.Callback] = [NaturalRate(self.statistics)]
+        if isinstance(validation_data, Validation):
+            output = output or validation_data.output
+        elif validation_data is not None:
+            validation_data = self.validation(
+                validation_data, output=output, from_logits=from_logits
+            )
+        watch.append(PlanLoss(self.loss(), output=output))
         if validation_data is None:
             return watch
-
-        def correct(model: keras.Model) -> keras.Model:
-            return self.corrected(model, output=output, from_logits=from_logits)
-
-        return [
-            *watch,
-            CorrectedValidation(
-                validation_data,
-                correct,
-                metrics=metrics,
-                priors=self.statistics,
-                output=output,
-                batch_size=batch_size,
-            ),
-        ]
-
-    def check_validation(self, labels: Any) -> float:
-        """Warn if rows to validate on are not at the natural rate.
-
-        Args:
-            labels: labels, ``(x, y)``, or a dataset, as `class_statistics` takes them.
-
-        Returns:
-            By how many standard errors the rate of a class differs from its prior, at most.
-        """
-        found = resampled(labels)
-        if found is None:
-            labels = labels[1] if isinstance(labels, tuple) else labels
-            found = class_statistics(
-                labels,
-                num_classes=self.statistics.num_classes,
-                multi_label=self.statistics.multi_label,
-            )
-        return warn_of_rates(
-            found, self.priors, self.statistics.num_samples, where="validation data"
-        )
+        return [*watch, CorrectedValidation(validation_data, metrics=metrics)]
 
     def layers(
         self, *, from_logits: bool = False, target_priors: Any = None, prefix: str = ""
     ) -> list[Any]:
-        """Return the corrections in their order: adjustment, focal loss, weights and sampling.
+        """Return the corrections in their order: those of the strategies, the last one first.
 
         Args:
             from_logits: whether logits come (and leave).
             target_priors: the prior where the model is used; None: that of the data.
             prefix: of the names of the layers.
         """
-        odds = self._odds
-        kind = {"from_logits": from_logits, "multi_label": odds.multi_label}
-        adjustment, focal, prior = (prefix + name for name in _CORRECTIONS)
-        layers: list[Any] = []
-        if self.tau:
-            layers.append(_correction(adjustment, odds.even(), odds.adjustment(), kind))
-        if self.focal_gamma:
-            layers.append(FocalCalibration(self.focal_gamma, name=focal, **kind))
-        learned, target = odds.effective(adjusted=False), odds.target(target_priors)
-        layers.append(_correction(prior, learned, target, kind))
-        return [layer for layer in layers if layer is not None]
+        return correction_layers(
+            self, from_logits=from_logits, target_priors=target_priors, prefix=prefix
+        )
 
     def corrected(
         self,
@@ -312,24 +260,8 @@ class Rebalance:
             ValueError: for a model of another number of outputs than the plan, one whose end does
                 not show whether it gives logits, or one that is corrected already.
         """
-        if output is None and isinstance(getattr(model, "output_shape", None), dict):
-            raise bad_value(
-                "output",
-                expected=f"one of the outputs {list(model.output_shape)}",
-                received=None,
-            )
-        logits = from_logits if output is not None else check_from_logits(model, from_logits)
-        if logits is None:
-            raise bad_value("from_logits", expected=f"True or False of {output!r}", received=None)
-        self._check_width(model, output)
-        prefix = "" if output is None else f"{output}_"
-        _check_not_corrected(model, prefix)
-        return calibrated_model(
-            model,
-            self.layers(from_logits=logits, target_priors=target_priors, prefix=prefix),
-            output=output,
-            from_logits=logits,
-            softmax=self.activation == "softmax",
+        return corrected_model(
+            self, model, target_priors=target_priors, output=output, from_logits=from_logits
         )
 
     def audit(self) -> Audit:
@@ -340,77 +272,40 @@ class Rebalance:
         """
         return Audit(
             self.priors,
-            self._odds.strategies,
+            self.strategies,
             self.effective_priors,
             multi_label=self.statistics.multi_label,
-            focal_gamma=self.focal_gamma,
         )
 
     def __repr__(self) -> str:
-        names = [s.name for s in self._odds.strategies] + ["focal loss"] * bool(self.focal_gamma)
-        return f"<Rebalance of {self.statistics.num_classes} classes: {', '.join(names) or 'none'}>"
-
-    def _checked_activation(self, activation: str | None) -> str:
-        several, two = self.statistics.multi_label, self.statistics.num_classes == 2
-        if activation is None:
-            return "sigmoid" if several or two else "softmax"
-        check_choice("activation", activation, ("sigmoid", "softmax"))
-        fits = activation == "sigmoid" if several else two or activation == "softmax"
-        if not fits:
-            raise bad_value(
-                "activation",
-                expected='"sigmoid" for labels that do not exclude one another, "softmax" for more '
-                "than two classes",
-                received=repr(activation),
-            )
-        return activation
-
-    def _check_width(self, model: keras.Model, output: str | None) -> None:
-        shape = getattr(model, "output_shape", None)
-        shape = shape.get(output) if isinstance(shape, dict) else shape
-        if not isinstance(shape, tuple) or not shape or isinstance(shape[0], tuple):
-            return
-        width = 1 if len(shape) < 2 else shape[-1]
-        one = self.activation == "sigmoid" and not self.statistics.multi_label
-        wanted = 1 if one else self.statistics.num_classes
-        if width not in (None, wanted):
-            raise bad_value(
-                "model",
-                expected=f"{wanted} outputs, as the plan has",
-                received=f"an output of shape {shape}",
-                remedy='Two classes with an output each: Rebalance(..., activation="softmax").'
-                if wanted == 1 and width == 2
-                else "",
-            )
+        names = ", ".join(strategy.name for strategy in self.strategies)
+        return f"<Rebalance of {self.statistics.num_classes} classes: {names or 'none'}>"
 
 
-def _counted(labels: Any) -> ClassStatistics:
-    try:
-        return class_statistics(labels)
-    except ValueError as error:
-        hint = "Labels that do not exclude one another: tfi.class_statistics(y, multi_label=True)."
-        raise ValueError(f"Rebalance: {error} {hint}") from error
+def _checked_priors(statistics: ClassStatistics) -> FloatArray:
+    priors = statistics.priors
+    wrong = np.flatnonzero((priors <= 0) | (priors >= 1))
+    if wrong.size:
+        raise bad_value(
+            "labels",
+            expected="rows with and without every class",
+            received=f"none for {some_classes(wrong)}",
+            remedy="Number the classes without gaps.",
+        )
+    return priors
 
 
-def _check_not_corrected(model: keras.Model, prefix: str) -> None:
-    """Refuse to undo twice what was done once, to this output."""
-    for layer in getattr(model, "layers", []):
-        if isinstance(layer, keras.Model):
-            _check_not_corrected(layer, prefix)
-        is_ours = isinstance(layer, (PriorCorrection, FocalCalibration))
-        if is_ours and (not prefix or layer.name in {prefix + name for name in _CORRECTIONS}):
-            raise bad_value(
-                "model",
-                expected="the model as it was trained",
-                received=f"one that is corrected already, by its layer {layer.name!r}",
-                remedy="Correct the trained model once; for another target_priors, again from it.",
-            )
-
-
-def _correction(
-    name: str, train: FloatArray, target: FloatArray, kind: dict[str, bool]
-) -> PriorCorrection | None:
-    """Return the layer, or None where there is nothing to correct."""
-    if np.abs(np.log(train / target)).max() < 1e-9:
-        return None
-    return PriorCorrection(train.tolist(), target.tolist(), name=name, **kind)
+def _checked_activation(activation: str | None, statistics: ClassStatistics) -> str:
+    several, two = statistics.multi_label, statistics.num_classes == 2
+    if activation is None:
+        return "sigmoid" if several or two else "softmax"
+    check_choice("activation", activation, ("sigmoid", "softmax"))
+    fits = activation == "sigmoid" if several else two or activation == "softmax"
+    if not fits:
+        raise bad_value(
+            "activation",
+            expected='"sigmoid" for labels that do not exclude one another, "softmax" for more '
+            "than two classes",
+            received=repr(activation),
+        )
+    return activation

@@ -10,14 +10,14 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfimbalance.data._epochs.pipeline import Pipeline, batches_per_block
+from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.plan import BalancedPlan
+from tfimbalance.data._order.sampling import ClassSampling
 from tfimbalance.data._rows.calls import call, plain
 from tfimbalance.data._rows.rows import Rows
 
 # Measured: fewer, larger calls into Python cost less; larger still and the first batch waits.
-_ROWS_PER_PLAN = 65_536
-# Of a file that is read in runs: long reads need large blocks.
-BYTES_PER_READ = 2**25
+ROWS_PER_PLAN = 65_536
 
 
 class PlannedBatches(Pipeline):
@@ -26,10 +26,7 @@ class PlannedBatches(Pipeline):
     Args:
         plan: which rows.
         rows: how to fetch them.
-        steps: batches an epoch.
-        initial_epoch: the first epoch.
-        shards: how many workers share the batches, and which of them this is.
-        reads: whether a disk reads the rows in runs, for which blocks are larger.
+        schedule: how many of them, for whom.
 
     A subclass may make something else of the rows' numbers in `fetch`, of their places among all
     that are ever handed out, and of how often each row came before, if it sets ``with_places``.
@@ -37,32 +34,21 @@ class PlannedBatches(Pipeline):
 
     with_places = False
 
-    def __init__(
-        self,
-        plan: BalancedPlan,
-        rows: Rows,
-        steps: int,
-        initial_epoch: int,
-        shards: tuple[int, int],
-        *,
-        reads: bool = False,
-    ) -> None:
-        super().__init__(steps, initial_epoch, shards[0])
-        self._steps, self._plan, self._rows = steps, plan, rows
-        self._shard_index = shards[1]
-        most = max(1, max(_ROWS_PER_PLAN, plan.rows_at_least) // (plan.batch_size * shards[0]))
-        batch_bytes = rows.row_bytes * plan.batch_size
+    def __init__(self, plan: BalancedPlan, rows: Rows, schedule: Schedule) -> None:
+        super().__init__(schedule.steps, schedule.epoch, schedule.num_shards)
+        self._plan, self._rows, self._schedule = plan, rows, schedule
+        most = max(ROWS_PER_PLAN, plan.rows_at_least) // (plan.batch_size * schedule.num_shards)
+        most = max(1, most)
         self._block = 1
-        if rows.stackable and reads:
-            self._block = batches_per_block(batch_bytes, steps, BYTES_PER_READ)
-        elif rows.stackable:
-            self._block = min(batches_per_block(batch_bytes, steps), most)
+        if rows.stackable:
+            block = batches_per_block(rows.row_bytes * plan.batch_size, schedule.steps)
+            self._block = min(block, most)
         self._blocks_per_plan = max(1, most // self._block)
 
     def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
         """Return the batches of one epoch."""
         per_plan = self._block * self._blocks_per_plan
-        plans = tf.data.Dataset.range(math.ceil(self._steps / per_plan))
+        plans = tf.data.Dataset.range(math.ceil(self._schedule.steps / per_plan))
         shape = [None, self._block * self._plan.batch_size * (3 if self.with_places else 1)]
         blocks = plans.map(call(self._row_numbers, tf.int64, epoch, shape=shape)).unbatch()
         # Blocks are fetched ahead, not batches: handing each from thread to thread would cost more
@@ -76,16 +62,16 @@ class PlannedBatches(Pipeline):
 
     def _row_numbers(self, epoch: np.int64, index: np.int64) -> NDArray[np.int64]:
         """Row numbers of one stretch of an epoch, a block of batches a line."""
+        steps, shards = self._schedule.steps, self._schedule.num_shards
         first = int(index) * self._block * self._blocks_per_plan
-        batches = min(self._block * self._blocks_per_plan, self._steps - first)
-        shards = self._num_shards
-        start = (int(epoch) * self._steps + first) * shards
+        batches = min(self._block * self._blocks_per_plan, steps - first)
+        start = (int(epoch) * steps + first) * shards
         drawn = self._plan.rows_and_passes(start, batches * shards)
-        rows, passes = (part[self._shard_index :: shards] for part in drawn)
+        rows, passes = (part[self._schedule.shard_index :: shards] for part in drawn)
         width = self._block * self._plan.batch_size
         if not self.with_places:
             return self._filled(rows).reshape(-1, width)
-        number = start + self._shard_index + np.arange(batches) * shards
+        number = start + self._schedule.shard_index + np.arange(batches) * shards
         places = number[:, None] * self._plan.batch_size + np.arange(self._plan.batch_size)
         parts = [self._filled(part).reshape(-1, width) for part in (rows, places, passes)]
         return np.concatenate(parts, axis=1)
@@ -94,3 +80,11 @@ class PlannedBatches(Pipeline):
         """Fill up an epoch's last block, which may be short, with what is never handed out."""
         missing = -len(batches) % self._block
         return np.concatenate([batches, np.broadcast_to(batches[:1], (missing, batches.shape[1]))])
+
+
+class BalancedBatches(PlannedBatches):
+    """Planned batches of classes, which know how often each class comes."""
+
+    def class_sampling(self) -> ClassSampling:
+        """Return the rows of each class, in the data and in an epoch."""
+        return self._plan.class_sampling(self._schedule.steps * self._schedule.num_shards)

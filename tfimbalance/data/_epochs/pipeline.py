@@ -76,9 +76,9 @@ def options(num_shards: int = 1) -> tf.data.Options:
     return chosen
 
 
-def batches_per_block(batch_bytes: int, steps: int, block_bytes: int = 2**22) -> int:
+def batches_per_block(batch_bytes: int, steps: int) -> int:
     """Return how many batches to fetch at once: measured, about 4 MB of them."""
-    return min(max(1, block_bytes // max(1, batch_bytes)), steps)
+    return min(max(1, 2**22 // max(1, batch_bytes)), steps)
 
 
 def held(dataset: tf.data.Dataset, owner: object) -> tf.data.Dataset:

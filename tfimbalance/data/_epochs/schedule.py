@@ -1,15 +1,65 @@
-"""How many batches an epoch has, and which of them this worker takes."""
+"""How many batches an epoch has, in which order, and which of them this worker takes."""
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
 
 from tfimbalance._checks import bad_value, check_integer
 
 
-def check_shards(num_shards: int, shard_index: int) -> tuple[int, int]:
-    """Check which part of the batches a worker takes."""
-    num_shards = check_integer("num_shards", num_shards, minimum=1)
-    if check_integer("shard_index", shard_index, minimum=0) >= num_shards:
-        raise bad_value(
-            "shard_index", expected=f"below num_shards={num_shards}", received=shard_index
+@dataclass(frozen=True)
+class Schedule:
+    """When which batches come; checked once.
+
+    Attributes:
+        batch_size: rows a batch.
+        steps: batches of an epoch; 0 while that is not known.
+        seed: decides the order.
+        epoch: the first one.
+        num_shards: how many workers share the batches.
+        shard_index: which of them this is.
+    """
+
+    batch_size: int
+    steps: int
+    seed: int
+    epoch: int
+    num_shards: int
+    shard_index: int
+
+    @classmethod
+    def of(
+        cls,
+        rows: float | None,
+        *,
+        batch_size: int,
+        steps_per_epoch: int | None = None,
+        seed: int = 0,
+        initial_epoch: int = 0,
+        num_shards: int = 1,
+        shard_index: int = 0,
+    ) -> Schedule:
+        """Check the arguments; an epoch is one pass over ``rows``, or ``steps_per_epoch``."""
+        steps = 0
+        if steps_per_epoch is not None:
+            steps = check_integer("steps_per_epoch", steps_per_epoch, minimum=1)
+        schedule = cls(
+            check_integer("batch_size", batch_size, minimum=1),
+            steps,
+            check_integer("seed", seed, minimum=0),
+            check_integer("initial_epoch", initial_epoch, minimum=0),
+            check_integer("num_shards", num_shards, minimum=1),
+            check_integer("shard_index", shard_index, minimum=0),
         )
-    return num_shards, int(shard_index)
+        if schedule.shard_index >= schedule.num_shards:
+            raise bad_value(
+                "shard_index", expected=f"below num_shards={num_shards}", received=shard_index
+            )
+        return schedule if rows is None else schedule.over(rows)
+
+    def over(self, rows: float) -> Schedule:
+        """Return the schedule of one pass over so many rows, where nothing else was asked for."""
+        if self.steps:
+            return self
+        return replace(self, steps=max(1, math.ceil(rows / (self.batch_size * self.num_shards))))

@@ -66,11 +66,11 @@ class Chosen:
     Args:
         dataset: of batches ``(x, y)`` or ``(x, y, sample_weight)``.
         classes: which classes.
-        labels: a function of the element that returns the class of each row; None: ``y``.
+        label_fn: a function of the element that returns the class of each row; None: ``y``.
     """
 
     def __init__(
-        self, dataset: Any, classes: Sequence[int], labels: Callable[..., Any] | None
+        self, dataset: Any, classes: Sequence[int], label_fn: Callable[..., Any] | None
     ) -> None:
         spec = getattr(dataset, "element_spec", None)
         if not isinstance(spec, tuple) or len(spec) not in (2, 3):
@@ -82,11 +82,11 @@ class Chosen:
         if isinstance(classes, (str, bytes)) or not hasattr(classes, "__len__") or not len(classes):
             raise bad_value("classes", expected="class ids such as [1]", received=repr(classes))
         self._classes = [check_integer("classes", k, minimum=0) for k in classes]
-        self._labels = labels or (lambda x, y, *weight: y)
+        self._labels = label_fn or (lambda x, y, *weight: y)
         of_labels = dataset.map(plain(lambda *e: self._labels(*e))).element_spec
         shape = check_label_spec(of_labels, True).shape
         width = shape[-1] if shape.rank == 2 and shape[-1] > 1 else None
-        known = None if labels else _known_classes(dataset)
+        known = None if label_fn else _known_classes(dataset)
         if width is not None and max(self._classes) >= width:
             known = list(range(width))
         wrong = [k for k in self._classes if known is not None and k not in known]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tfimbalance.data._order.arrays import GraphOps, NumPyOps, Ops
 from tfimbalance.data._order.quota import Quota, Turns
 from tfimbalance.data._order.sampling import ClassSampling
-from tfimbalance.data._order.shuffle import Order
+from tfimbalance.data._order.shuffle import Sizes, shuffled
 from tfimbalance.data._order.words import seed_word, words
 from tfimbalance.statistics import ClassStatistics
 
@@ -49,8 +49,6 @@ class BalancedPlan:
         shares: share of each class, summing to 1.
         batch_size: rows a batch.
         seed: decides every order.
-        run: rows that stay together until they are mixed with those of other runs.
-        window: rows of a class whose runs are mixed.
     """
 
     def __init__(
@@ -60,8 +58,6 @@ class BalancedPlan:
         shares: list[Fraction],
         batch_size: int,
         seed: int,
-        run: int = 1,
-        window: int = 1,
     ) -> None:
         self.batch_size = batch_size
         # Shares of many classes are worth working out for many rows at a time only.
@@ -81,10 +77,10 @@ class BalancedPlan:
         counts = np.bincount(ids, minlength=num_classes)
         self._read = ClassStatistics(counts)
         self._starts = (np.cumsum(counts) - counts)[self._classes]
-        # Of a class without rows or share nothing is ever drawn.
+        # Classes without rows or share are never drawn.
         self._counts = np.maximum(counts, 1)[self._classes]
-        few = bool(counts[present].min() <= 6)
-        self._order = Order(self._counts, run, window, few=few)
+        self._sizes = Sizes.of(self._counts)
+        self._few = bool(counts[present].min() <= 6)
 
     def class_sampling(self, batches: int) -> ClassSampling:
         """Return the rows there are, and those of the first batches."""
@@ -103,20 +99,16 @@ class BalancedPlan:
         ops = NumPyOps
         classes, places = (x.ravel() for x in self._slots.slots(ops, first, batches))
         rows, passes = (np.empty(classes.size, np.int64) for _ in range(2))
-        parts: list[tuple[Any, Any]]
+        parts: list[tuple[Any, Any]] = [(classes, np.arange(len(rows)))]
         if len(self._counts) <= _FEW_CLASSES:
             # What is the same for all rows of a class is worked out once.
-            parts = [
-                (np.array([k]), at[part : part + _AT_ONCE])
-                for k in np.flatnonzero(np.bincount(classes, minlength=len(self._counts)))
-                for at in [np.flatnonzero(classes == k)]
-                for part in range(0, len(at), _AT_ONCE)
-            ]
-        else:
-            stretches = [slice(i, i + _AT_ONCE) for i in range(0, len(rows), _AT_ONCE)]
-            parts = [(classes[stretch], stretch) for stretch in stretches]
+            found = ((k, np.flatnonzero(classes == k)) for k in range(len(self._counts)))
+            parts = [(np.array([k]), at) for k, at in found if at.size]
         for k, at in parts:
-            rows[at], passes[at] = self._lookup(ops, k, places[at])
+            for start in range(0, len(at), _AT_ONCE):
+                some = at[start : start + _AT_ONCE]
+                of_some = k if k.size == 1 else k[some]
+                rows[some], passes[some] = self._lookup(ops, of_some, places[some])
         shape = (batches, self.batch_size)
         return rows.reshape(shape), passes.reshape(shape)
 
@@ -133,6 +125,7 @@ class BalancedPlan:
         number = place // count
         seed = ops.take(ops.array(self._seeds, unsigned=True), k)
         key = words(ops, seed, number)
-        place = self._order.place(ops, k, place - number * count, key)
+        sizes = self._sizes.pick(ops, k)
+        place = shuffled(ops, place - number * count, sizes, key, few=self._few)
         index = ops.take(ops.array(self._starts), k) + ops.signed(place)
         return ops.signed(ops.take(self._rows, index)), ops.signed(number)

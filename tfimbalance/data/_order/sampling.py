@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tfimbalance.offsets import prior_shift
 from tfimbalance.statistics import ClassStatistics
 
 
@@ -14,10 +15,7 @@ from tfimbalance.statistics import ClassStatistics
 class ClassSampling:
     """How many rows of each class a dataset read, and how many it handed out.
 
-    What to add to the logits of a model trained on it:
-
-        a softmax:  prior_shift(sampling.drawn, sampling.read)
-        one logit:  prior_shift(sampling.drawn.priors[1], sampling.read.priors[1])
+    `shift` says what to add to the logits of a model trained on it.
 
     Args:
         read: rows of each class in the data, as they come.
@@ -31,15 +29,13 @@ class ClassSampling:
         ... )
         >>> sampling.rates.round(3).tolist()
         [0.505, 50.0]
-        >>> tfi.prior_shift(sampling.drawn, sampling.read).round(3).tolist()
-        [0.683, -3.912]
-        >>> round(float(tfi.prior_shift(sampling.drawn.priors[1], sampling.read.priors[1])), 3)
+        >>> round(float(sampling.shift()), 3)
         -4.595
     """
 
     read: ClassStatistics
     drawn: ClassStatistics
-    lost: int = 0
+    lost: int = field(default=0, kw_only=True)
 
     @property
     def rates(self) -> NDArray[np.float64]:
@@ -47,7 +43,12 @@ class ClassSampling:
         with np.errstate(invalid="ignore"):
             return np.asarray(self.drawn.counts / self.read.counts, np.float64)
 
-    def __add__(self, other: ClassSampling) -> ClassSampling:
-        return ClassSampling(
-            self.read + other.read, self.drawn + other.drawn, self.lost + other.lost
-        )
+    def shift(self) -> NDArray[np.float64]:
+        """Return what to add to the logits of a model trained on the dataset, in nats.
+
+        Of two classes it is one number, for one logit; of more, one a class, for a softmax. (A
+        softmax of two classes takes ``prior_shift(sampling.drawn, sampling.read)``.)
+        """
+        if self.read.num_classes == 2:
+            return prior_shift(self.drawn.priors[1], self.read.priors[1])
+        return prior_shift(self.drawn, self.read)

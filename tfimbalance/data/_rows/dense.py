@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 from typing import Any
 
 import numpy as np
@@ -43,15 +41,14 @@ def strings(name: str, array: NDArray[Any]) -> tf.Tensor:
 
 
 def dense_leaf(array: NDArray[Any]) -> Leaf:
-    row_shape, buffers = array.shape[1:], _Buffers()
+    row_shape = array.shape[1:]
     dtype = array.dtype.newbyteorder("=")
     # `np.take` copies all of an array that is not laid out row by row, at every call.
     direct = array.flags.c_contiguous and array.dtype == dtype
     row_bytes = int(dtype.itemsize * np.prod(row_shape, dtype=np.int64))
 
     def gather(rows: NDArray[Any]) -> list[NDArray[Any]]:
-        flat = buffers.take(len(rows) * row_bytes)
-        out = flat.view(dtype).reshape(len(rows), *row_shape)
+        out = _aligned(len(rows) * row_bytes).view(dtype).reshape(len(rows), *row_shape)
         if direct:
             # Row numbers are right by construction; "clip" lets NumPy write into `out` directly.
             np.take(array, rows, axis=0, out=out, mode="clip")
@@ -72,39 +69,11 @@ def dense_leaf(array: NDArray[Any]) -> Leaf:
     )
 
 
-def _unused(buffers: list[NDArray[np.uint8]], references: int) -> NDArray[np.uint8] | None:
-    """Return an array that nothing refers to but the list and this loop."""
-    for raw in buffers:
-        if sys.getrefcount(raw) == references:
-            return raw
-    return None
-
-
-# How many references that makes differs between interpreters.
-_REFERENCES = next(n for n in range(9) if _unused([np.empty(0, np.uint8)], n) is not None)
-
-
-class _Buffers:
-    """Memory that is used again once TensorFlow has let go of it.
-
-    Fresh pages cost more than filling them. A buffer is free when nothing but this list refers to
-    it. It starts on a 64-byte boundary, where TensorFlow takes memory over instead of copying it.
-    """
-
-    _MOST = 8
-
-    def __init__(self) -> None:
-        self._all: list[NDArray[np.uint8]] = []
-        self._lock = threading.Lock()
-
-    def take(self, size: int) -> NDArray[np.uint8]:
-        with self._lock:
-            raw = _unused(self._all, _REFERENCES)
-            if raw is None or len(raw) != size + 64:
-                raw = np.empty(size + 64, np.uint8)
-                self._all = [*self._all[1 - self._MOST :], raw]
-            start = -raw.ctypes.data % 64
-            return raw[start : start + size]
+def _aligned(size: int) -> NDArray[np.uint8]:
+    """Return memory on a 64-byte boundary, where TensorFlow takes it over instead of copying it."""
+    raw = np.empty(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size]
 
 
 def tensor_leaf(tensor: Any, num_rows: int, *, stackable: bool) -> Leaf:

@@ -68,39 +68,6 @@ _GAP_BYTES = 2**16
 _SLICE_BYTES = 2**24
 
 
-class KeptRows:
-    """Rows that come again and again, kept in memory once a file was read for them.
-
-    Args:
-        rows: their numbers, sorted.
-    """
-
-    def __init__(self, rows: NDArray[np.int64]) -> None:
-        self._rows = rows
-        self._is_read = np.zeros(len(rows), bool)
-        self._values: list[NDArray[Any]] = []
-
-    def gather(
-        self, read: Callable[[NDArray[Any]], list[NDArray[Any]]], rows: NDArray[Any]
-    ) -> list[NDArray[Any]]:
-        """Gather sorted, distinct rows, those that are kept without ``read``."""
-        at = np.minimum(np.searchsorted(self._rows, rows), len(self._rows) - 1)
-        is_kept = self._rows[at] == rows
-        known = is_kept & self._is_read[at]
-        parts = read(rows[~known])
-        if not self._values:
-            self._values = [np.empty((len(self._rows), *p.shape[1:]), p.dtype) for p in parts]
-        gathered = []
-        fresh = is_kept[~known]
-        for part, values in zip(parts, self._values, strict=True):
-            values[at[is_kept & ~known]] = part[fresh]
-            whole = np.empty((len(rows), *part.shape[1:]), part.dtype)
-            whole[~known], whole[known] = part, values[at[known]]
-            gathered.append(whole)
-        self._is_read[at[is_kept]] = True  # After the values: other threads read them, too.
-        return gathered
-
-
 def is_larger_than_memory(array: NDArray[Any]) -> bool:
     """Tell whether a memory map is so large that its rows will come from the disk."""
     if not isinstance(array, np.memmap):

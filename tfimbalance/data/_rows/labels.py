@@ -68,7 +68,7 @@ def check_label_spec(spec: Any, batched: bool) -> tf.TensorSpec:
             "labels",
             expected="one class a row",
             received=f"{spec}",
-            remedy='Say which to balance by: labels=lambda x, y: y["click"].',
+            remedy='Say which to balance by: label_fn=lambda x, y: y["click"].',
         )
     if spec.shape.rank not in (1, 2) or (spec.shape.rank == 2 and spec.shape[-1] is None):
         raise bad_value(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value, check_same_length
 from tfimbalance.data._rows.calls import weak
-from tfimbalance.data._rows.files import KeptRows, is_arrow, is_arrow_table, is_sliced
+from tfimbalance.data._rows.files import is_arrow, is_arrow_table, is_sliced
+from tfimbalance.data._rows.labels import row_classes
 from tfimbalance.data._rows.leaf import Leaf
 from tfimbalance.data._rows.open import open_leaf
-
-# Rows of files that are read again and again stay in memory up to here.
-_MOST_BYTES_KEPT = 2**28
+from tfimbalance.statistics import ClassStatistics
 
 
 class Rows:
@@ -31,7 +30,6 @@ class Rows:
         self._structure = tuple(_plain(_loaded(name, value)) for name, value in structure.items())
         self.leaves: list[Leaf] = []
         self._sizes: dict[str, int] = {}
-        self._kept: dict[int, KeptRows] = {}
         lengths: list[tuple[str, int]] = []
         for name, value in zip(structure, self._structure, strict=True):
             self._sizes[name] = len(tf.nest.flatten(value, expand_composites=False))
@@ -59,12 +57,6 @@ class Rows:
         """Types of what `gather` returns, in order."""
         return [dtype for leaf in self.leaves for dtype in leaf.dtypes]
 
-    def keep(self, rows: NDArray[np.int64]) -> None:
-        """Read some rows of files no more than once, if they take little memory."""
-        for leaf in self.leaves:
-            if leaf.on_disk and leaf.row_bytes * len(rows) <= _MOST_BYTES_KEPT and len(rows):
-                self._kept[id(leaf)] = KeptRows(rows)
-
     def size_of(self, name: str) -> int:
         """Return how many leaves an argument has."""
         return self._sizes[name]
@@ -86,9 +78,7 @@ class Rows:
             if leaf.gather is None:
                 continue
             if leaf.on_disk:
-                kept = self._kept.get(id(leaf))
-                parts = kept.gather(leaf.gather, distinct) if kept else leaf.gather(distinct)
-                gathered += [part[back] for part in parts]
+                gathered += [part[back] for part in leaf.gather(distinct)]
             else:
                 gathered += leaf.gather(rows)
         return gathered
@@ -114,6 +104,32 @@ class Rows:
         if self.dtypes:
             parts = tf.numpy_function(weak(self.gather), [rows], self.dtypes, stateful=False)
         return self.build(rows, list(parts), block)
+
+
+class LabelledRows(NamedTuple):
+    """Rows, how many each class has, and the class of each."""
+
+    rows: Rows
+    statistics: ClassStatistics
+    ids: NDArray[Any]
+
+    @classmethod
+    def read(
+        cls,
+        x: Any,
+        y: Any,
+        sample_weight: Any = None,
+        labels: Any = None,
+        *,
+        as_tensors: bool = False,
+    ) -> LabelledRows:
+        """Open rows and read their classes: ``labels``, or ``y`` itself."""
+        structure = {"x": x, "y": y}
+        if sample_weight is not None:
+            structure["sample_weight"] = sample_weight
+        rows = Rows(structure, as_tensors=as_tensors)
+        by = ("y", y) if labels is None else ("labels", labels)
+        return cls(rows, *row_classes(*by, rows.num_rows))
 
 
 def _as_tensors(name: str, leaf: Leaf) -> Leaf:

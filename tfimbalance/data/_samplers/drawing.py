@@ -47,7 +47,7 @@ class Sampling:
         sampler: Any,
         *,
         sample_weight: Any,
-        ids: Any,
+        row_ids: Any,
         quantities: Sequence[Any],
         seed: int,
     ) -> None:
@@ -57,7 +57,7 @@ class Sampling:
         self._class, self._num_classes = _classes(y)
         num_rows = len(self._class)
         self._weight = None if sample_weight is None else _weights(sample_weight, num_rows)
-        self._ids = None if ids is None else _row_ids(ids, num_rows)
+        self._ids = None if row_ids is None else _checked_row_ids(row_ids, num_rows)
         self._own: Rows | None = None
         self._single, self._checked = steps_of(sampler) is None, False
         self._x_dtype: np.dtype[Any] = np.dtype(np.float32)
@@ -131,7 +131,7 @@ class Sampling:
                 remedy="Make it milder, for example by its sampling_strategy.",
             )
         if drawn.origin is None and not (self._weight is None and self._ids is None):
-            given = "sample_weight" if self._ids is None else "ids"
+            given = "sample_weight" if self._ids is None else "row_ids"
             raise bad_value(
                 "sampler",
                 expected=f"one whose rows can be traced to those of `x`, because {given} was given",
@@ -196,7 +196,7 @@ def _classes(y: Any) -> tuple[NDArray[np.int64], int]:
             "y",
             expected="one class a row",
             received=f"a {type(y).__name__} of several outputs",
-            remedy="Pass the output to resample by, and ids= to look the others up by.",
+            remedy="Pass the output to resample by, and row_ids= to look the others up by.",
         )
     classes, num_classes = class_ids(y)
     if classes.ndim != 1:
@@ -222,15 +222,15 @@ def _weights(sample_weight: Any, num_rows: int) -> NDArray[Any]:
     return weight if weight.dtype.kind == "f" else weight.astype(np.float32)
 
 
-def _row_ids(ids: Any, num_rows: int) -> NDArray[np.int64]:
-    numbers = np.asarray(ids)
+def _checked_row_ids(row_ids: Any, num_rows: int) -> NDArray[np.int64]:
+    numbers = np.asarray(row_ids)
     if numbers.dtype.kind not in "iu" or numbers.ndim != 1 or (numbers < 0).any():
         raise bad_value(
-            "ids",
+            "row_ids",
             expected="one integer a row, of at least 0: -1 stands for rows that a sampler made",
             received=f"{numbers.ravel()[:3].tolist()} ... of dtype {numbers.dtype} and shape "
             f"{numbers.shape}",
-            remedy="Number the rows: ids=np.arange(len(y)).",
+            remedy="Number the rows: row_ids=np.arange(len(y)).",
         )
-    check_same_length("ids", len(numbers), reference="y", expected=num_rows)
+    check_same_length("row_ids", len(numbers), reference="y", expected=num_rows)
     return numbers.astype(np.int64)

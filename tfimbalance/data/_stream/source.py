@@ -22,7 +22,7 @@ class StreamSource:
     def __init__(
         self,
         source: Any,
-        labels: Callable[..., Any] | None,
+        label_fn: Callable[..., Any] | None,
         batched: bool,
         batch_size: int,
         shuffle_size: int,
@@ -43,7 +43,7 @@ class StreamSource:
             raise bad_value(
                 "dataset", expected="elements (x, y) or (x, y, sample_weight)", received=self.spec
             )
-        self._labels = labels or (lambda x, y, *weight: y)
+        self._labels = label_fn or (lambda x, y, *weight: y)
         _check_shapes(self.spec, batched)
         if batched:
             _check_batched(self.spec)

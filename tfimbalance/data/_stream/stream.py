@@ -156,7 +156,7 @@ class Stream(Pipeline):
                 received="one that is unread",
                 remedy="Ask after fit.",
             )
-        return ClassSampling(read, drawn, sum(lost))
+        return ClassSampling(read, drawn, lost=sum(lost))
 
     def _warn_of_lost(self, lost: int, read: int) -> None:
         if lost > _MOST_LOST * (self._reader.num_rows or self._patience):

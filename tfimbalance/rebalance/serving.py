@@ -1,0 +1,136 @@
+"""What undoes a plan behind a trained model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from tfimbalance._checks import FloatArray, bad_value, check_number
+from tfimbalance._evaluation.ending import check_from_logits, output_names
+from tfimbalance.calibration import FocalCalibration, PriorCorrection, calibrated_model
+from tfimbalance.offsets import class_priors, is_per_label, positive_priors
+from tfimbalance.statistics import ClassStatistics
+
+if TYPE_CHECKING:
+    from tfimbalance.rebalance.plan import Rebalance
+
+# What the names of corrections begin with.
+_UNDO = "undo_"
+
+
+def correction_layers(
+    plan: Rebalance, *, from_logits: bool, target_priors: Any = None, prefix: str = ""
+) -> list[keras.layers.Layer]:
+    """Return what undoes each strategy, the last one first; see `Rebalance.layers`.
+
+    Offsets that follow one another are one layer, from the prior that holds before them to the one
+    that holds after.
+    """
+    kind: dict[str, Any] = {"from_logits": from_logits, "activation": plan.activation}
+    layers: list[keras.layers.Layer] = []
+    before = now = plan.odds.log(plan.effective_priors)
+    names: list[str] = []
+
+    def flush(after: FloatArray) -> None:
+        trained, wanted = (plan.odds.priors(log_odds) for log_odds in (before, after))
+        if np.abs(np.log(trained / wanted)).max() >= 1e-9:
+            if plan.activation == "sigmoid" and not plan.statistics.multi_label:
+                trained, wanted = trained[1], wanted[1]
+            name = f"{prefix}{_UNDO}{'_and_'.join(names) or 'prior'}".replace(" ", "_")
+            layers.append(PriorCorrection(trained.tolist(), wanted.tolist(), name=name, **kind))
+        names.clear()
+
+    for strategy in reversed(plan.strategies):
+        change = strategy.undo()
+        if isinstance(change, keras.layers.Layer):
+            flush(now)
+            before = now
+            name = f"{prefix}{_UNDO}{strategy.name}".replace(" ", "_")
+            config = {**change.get_config(), **kind, "name": name}
+            layers.append(type(change).from_config(config))
+        elif change is not None:
+            now = now + change
+            names.append(strategy.name)
+    flush(plan.odds.log(_target(plan, target_priors)))
+    return layers
+
+
+def corrected_model(
+    plan: Rebalance,
+    model: keras.Model,
+    *,
+    target_priors: Any = None,
+    output: str | None = None,
+    from_logits: bool | None = None,
+) -> keras.Model:
+    """Return the model to serve; see `Rebalance.corrected`."""
+    names = output_names(model)
+    if names and output not in names:
+        raise bad_value("output", expected=f"one of the outputs {names}", received=repr(output))
+    logits = check_from_logits(model, from_logits, output)
+    _check_outputs(plan, model, output)
+    prefix = "" if output is None else f"{output}_"
+    _check_not_corrected(model, prefix)
+    layers = correction_layers(plan, from_logits=logits, target_priors=target_priors, prefix=prefix)
+    return calibrated_model(
+        model, layers, output=output, from_logits=logits, activation=plan.activation
+    )
+
+
+def _target(plan: Rebalance, target_priors: Any) -> FloatArray:
+    """Return deployment priors as one for each class or label."""
+    if target_priors is None:
+        return plan.priors
+    several, size = plan.statistics.multi_label, plan.statistics.num_classes
+    if isinstance(target_priors, ClassStatistics):
+        target_priors = target_priors.priors
+    if is_per_label(target_priors):
+        rate = check_number(
+            "target_priors", target_priors, minimum=0.0, maximum=1.0, exclusive=True
+        )
+        if several:
+            return np.full(size, rate)
+        target_priors = [1.0 - rate, rate]
+    read = positive_priors if several else class_priors
+    target = read(target_priors, argument="target_priors")
+    if len(target) != size:
+        raise bad_value(
+            "target_priors", expected=f"{size} priors, one a class", received=f"{len(target)}"
+        )
+    return target
+
+
+def _check_outputs(plan: Rebalance, model: keras.Model, output: str | None) -> None:
+    names, outputs = output_names(model), getattr(model, "outputs", None)
+    if not outputs:
+        return
+    shape = tuple(outputs[names.index(str(output)) if names else 0].shape)
+    width = 1 if len(shape) < 2 else shape[-1]
+    one = plan.activation == "sigmoid" and not plan.statistics.multi_label
+    wanted = 1 if one else plan.statistics.num_classes
+    if width not in (None, wanted):
+        raise bad_value(
+            "model",
+            expected=f"{wanted} outputs, as the plan has",
+            received=f"an output of shape {shape}",
+            remedy='Two classes with an output each: Rebalance(..., activation="softmax").'
+            if wanted == 1 and width == 2
+            else "",
+        )
+
+
+def _check_not_corrected(model: keras.Model, prefix: str) -> None:
+    """Refuse to undo twice what was done once, to this output."""
+    for layer in getattr(model, "layers", []):
+        if isinstance(layer, keras.Model):
+            _check_not_corrected(layer, prefix)
+        is_ours = isinstance(layer, (PriorCorrection, FocalCalibration))
+        if is_ours and (not prefix or layer.name.startswith(prefix + _UNDO)):
+            raise bad_value(
+                "model",
+                expected="the model as it was trained",
+                received=f"one that is corrected already, by its layer {layer.name!r}",
+                remedy="Correct the trained model once; for another target_priors, again from it.",
+            )

@@ -1,0 +1,207 @@
+"""The strategies of a plan: what each does to the odds of the classes, and what undoes it."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+
+from tfimbalance._checks import (
+    FloatArray,
+    bad_value,
+    check_choice,
+    check_number,
+    per_class,
+    some_classes,
+)
+from tfimbalance.calibration import FocalCalibration
+from tfimbalance.shares import resolve_shares
+from tfimbalance.statistics import ClassStatistics
+from tfimbalance.weights import SCHEMES, class_weights
+
+# What undoes a strategy: nats to add to the logits of the classes, or a layer of logits.
+LogitChange: TypeAlias = "FloatArray | type[keras.layers.Layer] | Any"
+
+# As many rows as make shares of them exact.
+_MANY = 10**12
+
+
+class Odds:
+    """Log priors of classes that exclude one another, or log odds of labels."""
+
+    def __init__(self, *, multi_label: bool) -> None:
+        self.multi_label = multi_label
+
+    def log(self, priors: FloatArray) -> FloatArray:
+        """Return log priors of classes, and log odds of labels."""
+        return np.asarray(np.log(priors) - (np.log1p(-priors) if self.multi_label else 0.0))
+
+    def priors(self, log_odds: FloatArray) -> FloatArray:
+        """Return the probabilities behind log priors of classes, or log odds of labels."""
+        if self.multi_label:
+            return np.asarray(0.5 * (1.0 + np.tanh(0.5 * log_odds)))
+        e = np.exp(log_odds - log_odds.max())
+        return np.asarray(e / e.sum())
+
+
+class Strategy:
+    """Base of the strategies: a subclass has a name, and a factor of the odds or an `undo`.
+
+    A plan walks its strategies in the order in which they act. The audit, the warnings, the
+    effective priors, the loss and the corrections all follow from what each of them says.
+    """
+
+    name: str
+    # Whether the factor follows from what is sampled, and is 1 where that is balanced.
+    adapts = False
+
+    def factor(self) -> FloatArray | None:
+        """Return what the odds of each class (of a label's positives) are multiplied with."""
+        return None
+
+    def undo(self) -> LogitChange | None:
+        """Return what undoes the strategy: by default, what divides by its factor."""
+        factor = self.factor()
+        return None if factor is None else -np.log(factor)
+
+    def loss_arguments(self) -> dict[str, Any]:
+        """Return the arguments of the loss that make the strategy, by default none."""
+        return {}
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Sampling(Strategy):
+    """Batches with shares of their own.
+
+    Args:
+        statistics: of the data at its natural rate.
+        class_shares: as `tfimbalance.data.balanced_batches` takes them.
+    """
+
+    name = "sampling"
+
+    def __init__(self, statistics: ClassStatistics, class_shares: Any) -> None:
+        if statistics.multi_label:
+            raise bad_value(
+                "class_shares",
+                expected="None for multi-label statistics",
+                received=repr(class_shares),
+                remedy="A row of several labels has no class: use class_weight or tau.",
+            )
+        shares = resolve_shares(class_shares, statistics.counts)
+        self.shares = np.array([float(share) for share in shares])
+        self._priors = statistics.priors
+        _refuse(
+            "class_shares",
+            self.shares == 0,
+            expected="a share above 0 for every class of the plan",
+            remedy="What is never seen cannot be corrected: leave those classes out first.",
+        )
+
+    def factor(self) -> FloatArray:
+        """Return shares over priors."""
+        return np.asarray(self.shares / self._priors)
+
+
+class ClassWeights(Strategy):
+    """Class weights in the loss.
+
+    Args:
+        statistics: of the data at its natural rate.
+        sampled: priors of the batches, to which schemes refer.
+        class_weight: a scheme, or one weight a class.
+    """
+
+    name = "class weights"
+
+    def __init__(self, statistics: ClassStatistics, sampled: FloatArray, class_weight: Any) -> None:
+        self.adapts = isinstance(class_weight, str)
+        if self.adapts:
+            check_choice("class_weight", class_weight, SCHEMES)
+            if not statistics.multi_label:
+                # All schemes but one see the shares alone.
+                rows = statistics.num_samples if class_weight == "effective_number" else _MANY
+                if (sampled == statistics.priors).all():
+                    rows = statistics.num_samples
+                counts = np.maximum(np.rint(sampled * rows), 1)
+                statistics = ClassStatistics(counts.astype(np.int64))
+            self.class_weight = class_weights(statistics, scheme=class_weight)
+            return
+        weights = per_class("class_weight", class_weight)
+        if len(weights) != statistics.num_classes:
+            raise bad_value(
+                "class_weight",
+                expected=f"{statistics.num_classes} weights, one a class",
+                received=f"{len(weights)}",
+            )
+        _refuse(
+            "class_weight",
+            weights == 0,
+            expected="a weight above 0 for every class of the plan",
+            remedy="What weighs nothing cannot be corrected: leave those classes out first.",
+        )
+        self.class_weight = dict(enumerate(weights.tolist()))
+
+    def factor(self) -> FloatArray:
+        """Return the weights."""
+        return np.array(list(self.class_weight.values()))
+
+    def loss_arguments(self) -> dict[str, Any]:
+        """Return the weights, one a class."""
+        return {"class_weight": list(self.class_weight.values())}
+
+
+class FocalLoss(Strategy):
+    """Focal loss, which is no factor: it bends the odds.
+
+    Args:
+        gamma: of the loss, above 0.
+    """
+
+    name = "focal loss"
+
+    def __init__(self, gamma: float) -> None:
+        self.gamma = gamma
+
+    def undo(self) -> LogitChange:
+        """Return the inverse of the bend."""
+        return FocalCalibration(self.gamma)
+
+    def loss_arguments(self) -> dict[str, Any]:
+        """Return the strength."""
+        return {"gamma": self.gamma}
+
+    def __str__(self) -> str:
+        return f"{self.name} with gamma {self.gamma:g}"
+
+
+class LogitAdjustment(Strategy):
+    """An offset of the logits in the loss.
+
+    Args:
+        sampled: log odds of the batches.
+        tau: strength, other than 0.
+    """
+
+    name = "logit adjustment"
+    adapts = True
+
+    def __init__(self, sampled: FloatArray, tau: float) -> None:
+        self._sampled, self.tau = sampled, check_number("tau", tau)
+
+    def factor(self) -> FloatArray:
+        """Return what the offset takes out of the logits."""
+        return np.exp(-self.tau * self._sampled)
+
+    def loss_arguments(self) -> dict[str, Any]:
+        """Return the strength."""
+        return {"tau": self.tau}
+
+
+def _refuse(argument: str, wrong: Any, *, expected: str, remedy: str) -> None:
+    if wrong.any():
+        offenders = some_classes(np.flatnonzero(wrong))
+        raise bad_value(argument, expected=expected, received=f"0 for {offenders}", remedy=remedy)
