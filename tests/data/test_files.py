@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import tfimbalance as tfi
-from tfimbalance.data import _files
+from tfimbalance.data._rows import files
 
 ROWS = 3_000
 
@@ -65,7 +65,7 @@ def test_hdf5(tmp_path, block_size):
 def test_slices_are_read_in_order_each_row_once(monkeypatch):
     """Sorted, never overlapping, and close rows in one read."""
     x, y = data()
-    monkeypatch.setattr(_files, "_GAP_BYTES", 12 * 4)  # Four rows.
+    monkeypatch.setattr(files, "_GAP_BYTES", 12 * 4)  # Four rows.
     sliced = Sliced(x)
     iterator = iter(tfi.data.balanced_batches(sliced, y, batch_size=100, steps_per_epoch=1))
     sliced.slices.clear()
@@ -93,24 +93,24 @@ def reads(block_size, **arguments):
 
 def test_rows_that_come_again_are_read_once(monkeypatch):
     """All positives have come in the first half; then the file is read for negatives alone."""
-    monkeypatch.setattr(_files, "_GAP_BYTES", 1)
+    monkeypatch.setattr(files, "_GAP_BYTES", 1)
     monkeypatch.setattr("tfimbalance.data.balanced.BYTES_PER_READ", 12 * 400)
-    monkeypatch.setattr("tfimbalance.data._batches.BYTES_PER_READ", 12 * 400)
+    monkeypatch.setattr("tfimbalance.data._epochs.batches.BYTES_PER_READ", 12 * 400)
     _, y = data()
     slices, _ = reads(50)
     assert slices
     assert not any(y[start:stop].any() and stop - start == 1 for start, stop in slices)
-    monkeypatch.setattr("tfimbalance.data._sources._MOST_BYTES_KEPT", 0)
+    monkeypatch.setattr("tfimbalance.data._rows.rows._MOST_BYTES_KEPT", 0)
     without, _ = reads(50)
     assert any(y[start:stop].any() and stop - start == 1 for start, stop in without)
     assert len(slices) < len(without)
 
 
 def test_runs_of_neighbours_make_long_reads(monkeypatch):
-    monkeypatch.setattr(_files, "_GAP_BYTES", 1)
-    for module in ("balanced", "_batches"):
+    monkeypatch.setattr(files, "_GAP_BYTES", 1)
+    for module in ("balanced", "_epochs.batches"):
         monkeypatch.setattr(f"tfimbalance.data.{module}.BYTES_PER_READ", 20 * 400)
-    monkeypatch.setattr("tfimbalance.data._batches.batches_per_block", lambda *arguments: 2)
+    monkeypatch.setattr("tfimbalance.data._epochs.batches.batches_per_block", lambda *arguments: 2)
     lengths = {}
     for block_size in (1, 50):
         slices, rows = reads(block_size)
@@ -135,9 +135,9 @@ def test_a_memory_map_larger_than_memory_is_read_sorted(tmp_path, monkeypatch):
     file = np.memmap(tmp_path / "x", "float32", "w+", shape=x.shape)
     file[:] = x
     plain = check(tfi.data.balanced_batches(file, y, batch_size=20))
-    monkeypatch.setattr(_files.os, "sysconf", lambda name: 1)  # A byte of memory.
-    assert _files.is_larger_than_memory(file)
-    assert not _files.is_larger_than_memory(x)
+    monkeypatch.setattr(files.os, "sysconf", lambda name: 1)  # A byte of memory.
+    assert files.is_larger_than_memory(file)
+    assert not files.is_larger_than_memory(x)
     np.testing.assert_array_equal(check(tfi.data.balanced_batches(file, y, batch_size=20)), plain)
 
 

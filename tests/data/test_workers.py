@@ -12,11 +12,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from data.rooms import BATCH, DATASETS, rows
 
 import tfimbalance as tfi
-
-sys.path.insert(0, str(Path(__file__).parent))
-from rooms import BATCH, DATASETS, rows
 
 PROCESSES = str(Path(__file__).parent / "_processes.py")
 each_dataset = pytest.mark.parametrize("name", DATASETS)
