@@ -83,7 +83,9 @@ def train(
     dataset = plan.dataset(
         training.x, training.label, BATCH_SIZE, steps_per_epoch=STEPS_PER_EPOCH, seed=seed
     )
-    watch = plan.callbacks((validation.x, validation.label), batch_size=65_536)
+    watch = plan.callbacks(
+        plan.validation((validation.x, validation.label), batch_size=65_536)
+    )
     stop = keras.callbacks.EarlyStopping(
         MONITOR, mode="min", patience=PATIENCE, restore_best_weights=True
     )
@@ -134,7 +136,7 @@ def wrong(console: Console, stats: tfi.ClassStatistics, validation: Rows) -> tfi
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # That the rows are not those of the plan.
         resampled = plan.dataset(validation.x, validation.label, BATCH_SIZE)
-    caught(console, lambda: plan.check_validation(resampled))
+    caught(console, lambda: tfi.callbacks.NaturalRate(stats).check(resampled))
     return plan
 
 

@@ -78,7 +78,7 @@ def ways(stats: tfi.ClassStatistics) -> dict[str, Way]:
     return {
         "cross-entropy": Way(keras.losses.BinaryCrossentropy(**logits), sigmoid),
         "cross-entropy, initial bias": Way(
-            keras.losses.BinaryCrossentropy(**logits), sigmoid, tfi.initial_bias(stats)
+            keras.losses.BinaryCrossentropy(**logits), sigmoid, tfi.initializers.PriorBias(stats)
         ),
         "class weights": Way(
             tfi.losses.WeightedBinaryCrossentropy(class_weight=tfi.class_weights(stats), **logits),

@@ -176,7 +176,7 @@ def run(seed: int, advance: Callable[[], None]) -> dict[str, np.ndarray]:
         outputs = way()
         found[name] = recalls(digits, outputs)
         if name == "cross-entropy":
-            adjusted = tfi.adjust_logits(outputs, tfi.class_statistics(digits.y))
+            adjusted = tfi.calibration.adjust_logits(outputs, tfi.class_statistics(digits.y))
             found["logit adjustment, post hoc"] = recalls(digits, adjusted)
         keras.backend.clear_session()
         advance()

@@ -157,12 +157,11 @@ def plain(source: Source, steps: int) -> tf.data.Dataset:
     return batches.apply(tf.data.experimental.assert_cardinality(steps))
 
 
-def drawn(source: Source, steps: int, block_size: int = 1) -> tf.data.Dataset:
+def drawn(source: Source, steps: int) -> tf.data.Dataset:
     return tfi.data.balanced_batches(
         source.train,
         source.y,
         batch_size=BATCH_SIZE,
-        block_size=block_size,
         steps_per_epoch=steps,
     )
 
@@ -177,7 +176,6 @@ def passing(source: Source, steps: int) -> tf.data.Dataset:
 
 WAYS: dict[str, Callable[[Source, int], tf.data.Dataset]] = {
     "balanced_batches": drawn,
-    "the same, block_size=512": lambda source, steps: drawn(source, steps, 512),
     "balanced_stream": passing,
     "plain": plain,
 }
@@ -223,11 +221,11 @@ def run(name: str, source: Source, steps: int, advance: Callable[[], None]) -> d
     model.fit(dataset, shuffle=False, verbose=0, callbacks=[watch])
     training, after = time.perf_counter() - start, resident() - before
     logits = model.predict(source.held, batch_size=2**15, verbose=0)[:, 0].astype(np.float64)
-    shift = np.zeros(2)
+    shift = np.zeros(())
     if name != "plain":
         sampling = tfi.data.class_sampling(dataset)
-        shift = tfi.prior_shift(sampling.drawn, sampling.read)
-    shifted = logits + shift[1] - shift[0]
+        shift = sampling.shift()
+    shifted = logits + shift
     losses = [log_loss(source.held_y, 1.0 / (1.0 + np.exp(-z))) for z in (logits, shifted)]
     return {
         "made, s": made,

@@ -156,7 +156,7 @@ def compare(seeds: int, console: Console) -> dict[str, np.ndarray]:
             train, test = next(split.split(x, y, crash))
             # All but the plain way train at even odds.
             prior = tfi.class_statistics(y[train]).priors[1]
-            even = float(tfi.prior_shift(0.5, prior))
+            even = float(tfi.calibration.prior_shift(0.5, prior))
             for name, data in WAYS.items():
                 progress.update(task, description=f"{name:<25}", advance=1)
                 keras.utils.set_random_seed(seed)

@@ -12,7 +12,7 @@ def model_with(units, activation, priors):
         units,
         activation=activation,
         kernel_initializer="zeros",
-        bias_initializer=tfi.initial_bias(priors),
+        bias_initializer=tfi.initializers.PriorBias(priors),
     )
     return keras.Sequential([keras.Input((3,)), head])
 
@@ -64,4 +64,4 @@ def test_another_number_of_units_is_refused(units, priors, message):
 @pytest.mark.parametrize(("priors", "message"), [([5, 0], "class 1"), (0.0, r"\(0, 1\)")])
 def test_bad_priors_are_refused_at_once(priors, message):
     with pytest.raises(ValueError, match=f"`priors`.*{message}"):
-        tfi.initial_bias(priors)
+        tfi.initializers.PriorBias(priors)

@@ -13,6 +13,7 @@ ROOMS = [
     tfi.losses,
     tfi.data,
     tfi.callbacks,
+    tfi.initializers,
     tfi.layers,
     tfi.calibration,
     tfi.metrics,

@@ -9,12 +9,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, log_softmax, logit, softmax
 
 import tfimbalance as tfi
-from tfimbalance.calibration import (
-    focal_calibration,
-    posterior_from_loss,
-    prior_correction,
-    vector_scaling,
-)
+from tfimbalance.calibration import LossCalibration, focal_calibration, prior_correction
 
 GAMMAS = [0.5, 1.0, 2.0, 5.0]
 
@@ -162,11 +157,11 @@ def test_labels_are_corrected_each_for_itself():
     p = np.full((2, 3), 0.5)
     stats = tfi.ClassStatistics([10, 20, 30], 100, multi_label=True)
     np.testing.assert_allclose(prior_correction(p, 0.5, stats)[0], stats.priors, atol=1e-12)
-    found = prior_correction(p, [0.5, 0.5, 0.5], [0.1, 0.2, 0.3], multi_label=True)
+    found = prior_correction(p, [0.5, 0.5, 0.5], [0.1, 0.2, 0.3], activation="sigmoid")
     np.testing.assert_allclose(found[0], [0.1, 0.2, 0.3], atol=1e-12)
     z = np.random.default_rng(0).normal(size=(4, 3))
     np.testing.assert_allclose(
-        focal_calibration(z, from_logits=True, multi_label=True),
+        focal_calibration(z, from_logits=True, activation="sigmoid"),
         np.stack([focal_calibration(column, from_logits=True) for column in z.T], axis=1),
     )
 
@@ -186,10 +181,10 @@ def test_labels_are_corrected_each_for_itself():
     ],
     ids=lambda loss: loss.name,
 )
-def test_posterior_from_loss_is_where_the_expected_loss_is_least(loss):
+def test_the_posterior_of_a_loss_is_where_the_expected_loss_is_least(loss):
     """A grid of logits: the expected loss has its minimum at the one whose posterior it is of."""
     z = np.linspace(-4, 4, 33)
-    posterior = posterior_from_loss(loss)
+    posterior = LossCalibration(loss)
     config = loss.get_config()
     takes_logits = "from_logits" in config
     if takes_logits:
@@ -213,29 +208,29 @@ def test_posterior_from_loss_is_where_the_expected_loss_is_least(loss):
     ["mse", tfi.losses.BinaryFocalLoss(), "binary_crossentropy", "poisson"],
     ids=lambda loss: getattr(loss, "name", loss),
 )
-def test_posterior_from_loss_tends_to_0_and_1(loss):
+def test_the_posterior_of_a_loss_tends_to_0_and_1(loss):
     """Where a sigmoid of float32 is 1, and both slopes are 0."""
-    posterior = posterior_from_loss(loss)
+    posterior = LossCalibration(loss)
     z = np.array([-1e4, -100, -20, 20, 100, 1e4], "float32")
     np.testing.assert_allclose(posterior(z[:, None])[:, 0], [0, 0, 0, 1, 1, 1], atol=1e-6)
 
 
-def test_posterior_from_a_loss_of_ones_own():
+def test_the_posterior_of_a_loss_of_ones_own():
     def weighted(y, z):  # Elementwise, of logits.
         return (1 - y) * keras.ops.softplus(z) + 19 * y * keras.ops.softplus(-z)
 
     z = np.array([-5.0, 0.0, 5.0])
-    posterior = posterior_from_loss(weighted, loss_from_logits=True)
+    posterior = LossCalibration(weighted, loss_from_logits=True)
     np.testing.assert_allclose(posterior(z[:, None])[:, 0], expit(z - np.log(19)), rtol=1e-5)
 
 
-def test_posterior_from_loss_agrees_with_the_formulas():
+def test_the_posterior_of_a_loss_agrees_with_the_formulas():
     z = np.linspace(-12, 12, 49).astype("float32")
-    focal = posterior_from_loss(tfi.losses.BinaryFocalLoss(gamma=2.0))
+    focal = LossCalibration(tfi.losses.BinaryFocalLoss(gamma=2.0))
     np.testing.assert_allclose(
         focal(z[:, None])[:, 0], expit(focal_calibration(z, gamma=2.0, from_logits=True)), atol=1e-6
     )
-    weighted = posterior_from_loss(tfi.losses.WeightedBinaryCrossentropy(pos_weight=9.0))
+    weighted = LossCalibration(tfi.losses.WeightedBinaryCrossentropy(pos_weight=9.0))
     np.testing.assert_allclose(weighted(z[:, None])[:, 0], expit(z - np.log(9)), atol=1e-6)
     np.testing.assert_allclose(
         weighted(z.reshape(7, 7)), weighted(z[:, None]).numpy().reshape(7, 7), atol=1e-7
@@ -256,7 +251,7 @@ def test_posterior_from_loss_agrees_with_the_formulas():
 )
 def test_losses_that_cannot_be_inverted_are_refused(loss, why):
     with pytest.raises(ValueError, match=why):
-        posterior_from_loss(loss)
+        LossCalibration(loss)
 
 
 def test_temperature_and_vector_scaling_are_least_squares_of_nothing_but_the_likelihood():
@@ -277,11 +272,12 @@ def test_temperature_and_vector_scaling_are_least_squares_of_nothing_but_the_lik
     t = float(scaling.temperature)
     residual = (softmax(z / t, axis=1) - hot) * z
     assert residual.sum() == pytest.approx(0.0, abs=1e-2)
-    np.testing.assert_allclose(
-        scaling(z).numpy(), tfi.calibration.temperature_scaling(z, t, from_logits=True)
+    np.testing.assert_allclose(scaling(z).numpy(), z / t)
+    of_probabilities = tfi.calibration.VectorScaling(
+        layer.scale.numpy(), bias=layer.bias.numpy(), dtype="float64"
     )
     np.testing.assert_allclose(
-        vector_scaling(softmax(z, axis=1), layer.scale.numpy(), layer.bias.numpy()),
+        of_probabilities(softmax(z, axis=1)),
         softmax(layer.scale.numpy() * log_softmax(z, axis=1) + layer.bias.numpy(), axis=1),
         rtol=1e-6,
     )
@@ -326,7 +322,7 @@ def test_estimated_priors_are_those_of_the_rows():
     both = tfi.calibration.estimate_priors(softmax_pair, [0.95, 0.05], from_logits=True)
     np.testing.assert_allclose(both, pair, atol=1e-6)
     labels = tfi.calibration.estimate_priors(
-        np.stack([z, z], axis=1), [0.05, 0.05], from_logits=True, multi_label=True
+        np.stack([z, z], axis=1), [0.05, 0.05], from_logits=True, activation="sigmoid"
     )
     np.testing.assert_allclose(labels, [found, found], atol=1e-9)
     fixed = prior_correction(expit(z), 0.05, found)

@@ -11,7 +11,7 @@ Y = RNG.choice(4, 500, p=[0.7, 0.2, 0.07, 0.03])
 X = (RNG.normal(size=(500, 4)) + 2 * np.eye(4)[Y]).astype("float32")
 
 
-def fitted(data, units=4, y=Y, **arguments):
+def fitted(data, units=4, y=Y, kind=None, **arguments):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(units)])
     loss = (
         keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -19,7 +19,7 @@ def fitted(data, units=4, y=Y, **arguments):
         else keras.losses.BinaryCrossentropy(from_logits=True)
     )
     model.compile(keras.optimizers.Adam(0.1), loss)
-    report = tfi.callbacks.ClassReport(data, **arguments)
+    report = tfi.callbacks.ClassReport(tfi.callbacks.Validation(data, **(kind or {})), **arguments)
     history = model.fit(X, y, epochs=2, callbacks=[report], verbose=0).history
     return report, model.predict(X, verbose=0), history
 
@@ -44,7 +44,9 @@ def test_is_scikit_learns(kind, capsys):
     data = (X, y, weight) if weight is not None else (X, y)
     if kind == "dataset":
         data = tf.data.Dataset.from_tensor_slices(data).batch(97)
-    report, z, history = fitted(data, class_names=list("abcd"), priors=tfi.class_statistics(Y))
+    report, z, history = fitted(
+        data, class_names=list("abcd"), kind={"priors": tfi.class_statistics(Y)}
+    )
     said = z.argmax(axis=1)
     compare(report, history, Y, said, weight, list("abcd"))
     right = balanced_accuracy_score(Y, said, sample_weight=weight)
@@ -65,7 +67,7 @@ def test_one_output_is_decided_by_the_threshold(threshold):
 def test_labels_are_counted_each_for_itself():
     y = np.stack([Y == 0, Y == 1, Y >= 1], axis=1).astype("float32")
     report, z, history = fitted(
-        (X, y), units=3, y=y, multi_label=True, threshold=[0.5, 0.3, 0.4], every=0
+        (X, y), units=3, y=y, kind={"multi_label": True}, threshold=[0.5, 0.3, 0.4], every=0
     )
     said = (z >= np.log(np.array([0.5, 0.3, 0.4]) / np.array([0.5, 0.7, 0.6]))).astype(int)
     compare(report, history, y, said)

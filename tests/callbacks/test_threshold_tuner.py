@@ -23,8 +23,9 @@ def bayes_model(scale=1.0):
     return model
 
 
-def tuned(rows, model=None, **arguments):
-    tuner = tfi.callbacks.ThresholdTuner(rows, **arguments)
+def tuned(rows, model=None, kind=None, **arguments):
+    validation = tfi.callbacks.Validation(rows, **(kind or {}))
+    tuner = tfi.callbacks.ThresholdTuner(validation, **arguments)
     model = bayes_model() if model is None else model
     model.compile(keras.optimizers.SGD(0.0), keras.losses.BinaryCrossentropy(from_logits=True))
     x, y = rows[:2]
@@ -100,7 +101,7 @@ def test_weights_are_copies_of_rows():
     x, y = two_gaussians(3_000, prior=0.2)
     weight = np.random.default_rng(1).integers(0, 4, len(y))
     copies = np.repeat(np.arange(len(y)), weight)
-    arguments = {"objective": "recall_at_precision", "precision": 0.7, "from_logits": True}
+    arguments = {"objective": "recall_at_precision", "precision": 0.7}
     one = tfi.callbacks.ThresholdTuner((x, y, weight), **arguments)
     other = tfi.callbacks.ThresholdTuner((x[copies], y[copies]), **arguments)
     one.tune(bayes_model())
@@ -113,7 +114,7 @@ def test_labels_have_a_threshold_each():
     pair = np.stack([y, 1 - y], axis=1)
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
     model.set_weights([np.array([[2.0, -2.0], [2.0, -2.0]]), logit(np.array([0.2, 0.8]))])
-    tuner, model, history = tuned((x, pair), model, multi_label=True)
+    tuner, model, history = tuned((x, pair), model, {"multi_label": True})
     assert tuner.threshold.shape == (2,)
     assert set(history) >= {"val_threshold_0", "val_threshold_1", "val_tuned_f1"}
     said = tuner.wrap(model).predict(x, verbose=0)
@@ -126,7 +127,7 @@ def test_the_wrapped_model_saves_and_exports_with_its_correction(tmp_path):
     plan = tfi.Rebalance(y, class_weight={0: 1.0, 1: 19.0})
     model = bayes_model()
     model.set_weights([model.get_weights()[0], model.get_weights()[1] + np.log(19.0)])
-    tuner, model, _ = tuned((x, y), model, correct=plan.corrected, priors=plan.statistics)
+    tuner, model, _ = tuned((x, y), model, {"correct": plan.corrected, "priors": plan.statistics})
     assert tuner.threshold == pytest.approx(0.3684, abs=0.05)  # Of the corrected probability.
     wrapped = tuner.wrap(model)
     said = wrapped.predict(x, verbose=0)
@@ -143,8 +144,8 @@ def test_the_threshold_is_of_the_model_that_is_wrapped():
     """Weights may have been restored since the last epoch."""
     x, y = two_gaussians(20_000)
     plan = tfi.Rebalance(y, class_weight={0: 1.0, 1: 19.0})
-    arguments = {"objective": "recall_at_flagged", "share": 0.02, "correct": plan.corrected}
-    tuner, model, _ = tuned((x, y), **arguments)
+    arguments = {"objective": "recall_at_flagged", "share": 0.02}
+    tuner, model, _ = tuned((x, y), kind={"correct": plan.corrected}, **arguments)
     before = tuner.threshold
     model.set_weights([w / 2 for w in model.get_weights()])
     wrapped = tuner.wrap(model)
@@ -159,9 +160,9 @@ def test_mistakes_show_before_the_first_step():
     x, y = two_gaussians(500)
     seen = keras.callbacks.LambdaCallback(on_train_batch_begin=lambda *_: pytest.fail("trained"))
     for rows, model, match in (
-        ((x, y + 1), bayes_model(), "0 and 1"),
+        ((x, y + 1), bayes_model(), "below num_classes=2"),
         ((x, y), _pair(), "multi_label"),
-        ((x, y[:, None] * [1, 1]), bayes_model(), "rows"),
+        ((x, y[:, None] * [1, 1]), bayes_model(), "single 1"),
     ):
         model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
         tuner = tfi.callbacks.ThresholdTuner(rows)
@@ -188,7 +189,7 @@ def test_two_tuners_log_two_thresholds():
     other = tfi.callbacks.ThresholdTuner((x, y), objective="recall_at_flagged", share=0.1)
     history = model.fit(x, y, callbacks=[one, other], verbose=0).history
     assert history["val_threshold"] == [one.threshold]
-    assert history["val_threshold_recall_at_flagged"] == [other.threshold]
+    assert history["val_recall_at_flagged_0.1_threshold"] == [other.threshold]
 
 
 def test_resampled_validation_data_warns():
@@ -199,7 +200,7 @@ def test_resampled_validation_data_warns():
         tuner.tune(bayes_model())
     half = np.concatenate([np.flatnonzero(y == 1), np.flatnonzero(y == 0)[: int(y.sum())]])
     with pytest.warns(UserWarning, match="class 1 is 0.5 of the rows"):
-        tuned((x[half], y[half]), priors=tfi.class_statistics(y))
+        tuned((x[half], y[half]), kind={"priors": tfi.class_statistics(y)})
 
 
 X, Y = two_gaussians(100, prior=0.4)
@@ -224,8 +225,11 @@ X, Y = two_gaussians(100, prior=0.4)
         (lambda: tuned((X, np.zeros(100))), "both classes"),
         (lambda: tfi.callbacks.ThresholdTuner((X, Y, Y == 0)).tune(bayes_model()), "both classes"),
         (lambda: tfi.callbacks.ThresholdTuner((X, Y, Y * -1)).tune(bayes_model()), "weight"),
-        (lambda: tfi.callbacks.ThresholdTuner((X, Y, Y[:9])).tune(bayes_model()), "a weight a row"),
-        (lambda: tuned((X, Y * 2)), "0 and 1"),
+        (
+            lambda: tfi.callbacks.ThresholdTuner((X, Y, Y[:9])).tune(bayes_model()),
+            "one number a row",
+        ),
+        (lambda: tuned((X, Y * 2)), "below num_classes=2"),
         (lambda: tuned((X, np.stack([Y, Y], 1)), _pair()), "multi_label"),
         (
             lambda: tfi.callbacks.ThresholdTuner(

@@ -46,17 +46,14 @@ class Sliced:
         return self._array[key]
 
 
-@pytest.mark.parametrize("block_size", [1, 16])
-def test_hdf5(tmp_path, block_size):
+def test_hdf5(tmp_path):
     x, y = data()
     with h5py.File(tmp_path / "rows.h5", "w") as file:
         file["x"], file["y"] = x, y
         file["name"] = [f"row {i}" for i in range(ROWS)]
-        arguments = {"batch_size": 20, "block_size": block_size}
-        order = check(tfi.data.balanced_batches(file["x"], file["y"], **arguments))
-        memory = check(tfi.data.balanced_batches(x, y, **arguments))
-        if block_size == 1:  # Windows depend on what a row weighs, not on where it lies.
-            np.testing.assert_array_equal(order, memory)
+        order = check(tfi.data.balanced_batches(file["x"], file["y"], batch_size=20))
+        memory = check(tfi.data.balanced_batches(x, y, batch_size=20))
+        np.testing.assert_array_equal(order, memory)
         both = {"row": np.arange(ROWS), "name": file["name"]}
         batch, _ = next(iter(tfi.data.balanced_batches(both, y, batch_size=8)))
         assert [n.decode() for n in batch["name"].numpy()] == [f"row {i}" for i in batch["row"]]
@@ -74,60 +71,6 @@ def test_slices_are_read_in_order_each_row_once(monkeypatch):
     assert (starts[1:] >= stops[:-1] + 4).all()
     covered = np.concatenate([np.arange(a, b) for a, b in sliced.slices])
     assert set(rows) <= set(covered)
-
-
-def reads(block_size, **arguments):
-    """Slices read, and rows in them, in the second half of an epoch of 20 batches."""
-    x, y = data()
-    sliced = Sliced(x)
-    dataset = tfi.data.balanced_batches(
-        sliced, y, batch_size=200, steps_per_epoch=20, block_size=block_size, **arguments
-    )
-    iterator = iter(dataset)
-    for _ in range(10):
-        next(iterator)
-    sliced.slices.clear()
-    list(iterator)
-    return sliced.slices, sum(stop - start for start, stop in sliced.slices)
-
-
-def test_rows_that_come_again_are_read_once(monkeypatch):
-    """All positives have come in the first half; then the file is read for negatives alone."""
-    monkeypatch.setattr(files, "_GAP_BYTES", 1)
-    monkeypatch.setattr("tfimbalance.data.balanced.BYTES_PER_READ", 12 * 400)
-    monkeypatch.setattr("tfimbalance.data._epochs.batches.BYTES_PER_READ", 12 * 400)
-    _, y = data()
-    slices, _ = reads(50)
-    assert slices
-    assert not any(y[start:stop].any() and stop - start == 1 for start, stop in slices)
-    monkeypatch.setattr("tfimbalance.data._rows.rows._MOST_BYTES_KEPT", 0)
-    without, _ = reads(50)
-    assert any(y[start:stop].any() and stop - start == 1 for start, stop in without)
-    assert len(slices) < len(without)
-
-
-def test_runs_of_neighbours_make_long_reads(monkeypatch):
-    monkeypatch.setattr(files, "_GAP_BYTES", 1)
-    for module in ("balanced", "_epochs.batches"):
-        monkeypatch.setattr(f"tfimbalance.data.{module}.BYTES_PER_READ", 20 * 400)
-    monkeypatch.setattr("tfimbalance.data._epochs.batches.batches_per_block", lambda *arguments: 2)
-    lengths = {}
-    for block_size in (1, 50):
-        slices, rows = reads(block_size)
-        lengths[block_size] = rows / len(slices)
-    # Positives stand every 50 rows: no run of negatives is longer than 49.
-    assert lengths[1] < 3
-    assert lengths[50] > 10
-
-
-def test_runs_are_mixed_and_nothing_is_starved():
-    x, y = data()
-    dataset = tfi.data.balanced_batches(x, y, batch_size=50, block_size=10)
-    rows = np.concatenate([check(dataset, len(dataset)).ravel() for _ in range(3)])
-    times = np.bincount(rows, minlength=ROWS)
-    for label in (0, 1):
-        of_class = times[y == label]
-        assert of_class.max() - of_class.min() <= 1
 
 
 def test_a_memory_map_larger_than_memory_is_read_sorted(tmp_path, monkeypatch):
@@ -225,7 +168,7 @@ def test_other_datasets_read_files_too(tmp_path):
     with h5py.File(tmp_path / "rows.h5", "w") as file:
         file["x"] = x
         kept = tfi.data.weighted_undersampling(
-            file["x"], y, keep_weight=0.1, batch_size=20, correction=None, block_size=8
+            file["x"], y, keep_weight=0.1, batch_size=20, correction=None
         )
         for rows, labels in kept:
             row = rows.numpy()[:, 0].astype(int)

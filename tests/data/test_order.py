@@ -8,9 +8,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfimbalance.data._order.arrays import GraphOps, NumPyOps
+from tfimbalance.data._order.arrays import NumPyOps
 from tfimbalance.data._order.plan import BalancedPlan
-from tfimbalance.data._order.shuffle import Order, Sizes, shuffled
+from tfimbalance.data._order.shuffle import Sizes, shuffled
 from tfimbalance.data._order.words import words
 from tfimbalance.shares import resolve_shares
 
@@ -66,15 +66,14 @@ def test_an_order_does_not_remember_the_one_before():
     counts=st.lists(st.integers(1, 60), min_size=2, max_size=40),
     extra=st.integers(0, 40),
     shares=st.sampled_from(["balanced", "natural"]),
-    run=st.sampled_from([1, 1, 4, 100]),
     first=st.integers(0, 10**9),
 )
 @settings(max_examples=10)
-def test_a_graph_gives_the_same_rows(counts, extra, shares, run, first):
+def test_a_graph_gives_the_same_rows(counts, extra, shares, first):
     ids = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
     batch_size = len(counts) + extra
     exact = resolve_shares(shares, np.array(counts))
-    plan = BalancedPlan(ids, len(counts), exact, batch_size, 3, run, 32)
+    plan = BalancedPlan(ids, len(counts), exact, batch_size, 3)
     here = plan.rows(first, 3)
     graph = tf.function(lambda number: plan.rows_in_graph(number, 3), autograph=False)
     np.testing.assert_array_equal(graph(tf.constant(first, tf.int64)), here)
@@ -82,34 +81,6 @@ def test_a_graph_gives_the_same_rows(counts, extra, shares, run, first):
     np.testing.assert_array_equal(plan.rows(first + 2, 1)[0], here[2])
     assert here.min() >= 0
     assert here.max() < len(ids)
-
-
-@given(
-    counts=st.lists(st.integers(1, 300), min_size=1, max_size=3),
-    run=st.integers(1, 40),
-    windows=st.integers(1, 5),
-)
-@settings(max_examples=10)
-def test_runs_in_windows_have_every_row_once(counts, run, windows):
-    order = Order(counts, run, run * windows)
-    for k, count in enumerate(counts):
-        places = np.arange(count).astype(np.uint64)
-        for ops in (NumPyOps, GraphOps):
-            key = ops.array([99], unsigned=True)
-            rows = order.place(ops, ops.array([k]), ops.array(places, unsigned=True), key)
-            np.testing.assert_array_equal(np.sort(np.asarray(rows)), places)
-
-
-def test_rows_of_a_run_come_close_together():
-    """512 rows of 8 runs are 512 places of one window, or two."""
-    n, run, window = 100_000, 64, 512
-    places = np.arange(n).astype(np.uint64)
-    order = Order([n], run, window)
-    rows = order.place(NumPyOps, np.zeros(1, int), places, np.array([5], np.uint64)).astype(int)
-    whole = rows[: n // window * window].reshape(-1, window) // run
-    runs = np.array([len(np.unique(line)) for line in whole])
-    assert (runs <= window // run + 2).mean() > 0.99  # Few places are walked on from.
-    assert np.corrcoef(rows, np.arange(n))[0, 1] < 0.1
 
 
 def test_many_classes_in_turns():

@@ -76,11 +76,15 @@ def test_resampling_and_samples_made_and_chosen(name):
     logits = model.predict(x, verbose=0, batch_size=20_000)[:, 0]
     assert roc_auc_score(y, logits) > 0.97
     if prior is not None:
-        logits = logits + tfi.prior_shift(prior, RATE)
+        logits = logits + tfi.calibration.prior_shift(prior, RATE)
         if name not in ("augmentation of positives", "mixing of positives", "fewer negatives"):
             sampling = tfi.data.class_sampling(dataset)
-            of_dataset = tfi.prior_shift(sampling.drawn.priors[1], sampling.read.priors[1])
-            assert of_dataset == pytest.approx(float(tfi.prior_shift(prior, RATE)), abs=0.15)
+            of_dataset = tfi.calibration.prior_shift(
+                sampling.drawn.priors[1], sampling.read.priors[1]
+            )
+            assert of_dataset == pytest.approx(
+                float(tfi.calibration.prior_shift(prior, RATE)), abs=0.15
+            )
     probability = 1 / (1 + np.exp(-logits))
     assert probability.sum() / y.sum() == pytest.approx(1.0, abs=0.35)
 

@@ -300,9 +300,9 @@ def test_labels_of_any_kind(kind):
 def test_several_outputs_are_balanced_by_the_labels_named():
     x, y = rare(3_000)
     rows = tf.data.Dataset.from_tensor_slices((x, {"click": y, "seconds": x * 0.5}))
-    with pytest.raises(ValueError, match="labels=lambda"):
+    with pytest.raises(ValueError, match="label_fn=lambda"):
         tfi.data.balanced_stream(rows)
-    dataset = tfi.data.balanced_stream(rows, batch_size=16, labels=lambda x, y: y["click"])
+    dataset = tfi.data.balanced_stream(rows, batch_size=16, label_fn=lambda x, y: y["click"])
     assert all(out["click"].numpy().sum() == 8 for _, out in dataset)
 
 
@@ -409,7 +409,7 @@ def test_correction_by_what_was_drawn():
     model.fit(dataset, epochs=2, verbose=0)
     sampling = tfi.data.class_sampling(dataset.prefetch(1))
     logit = float(model.predict(np.ones((1, 1)), verbose=0)[0, 0])
-    shift = tfi.prior_shift(sampling.drawn.priors[1], sampling.read.priors[1])
+    shift = tfi.calibration.prior_shift(sampling.drawn.priors[1], sampling.read.priors[1])
     assert 1 / (1 + np.exp(-logit)) == pytest.approx(0.3, abs=1e-3)
     assert 1 / (1 + np.exp(-(logit + shift))) == pytest.approx(y.mean(), rel=0.01)
 

@@ -55,9 +55,9 @@ def test_two_gaussians_end_at_their_balanced_error(tau, weighed, right, within):
     for trial in range(TRIALS):
         x, y = two_gaussians(trial)
         stats = tfi.class_statistics(y)
-        loss.assign_priors(stats)
+        loss.assign("priors", stats)
         if weighed:
-            loss.assign_class_weight(tfi.class_weights(stats))
+            loss.assign("class_weight", tfi.class_weights(stats))
         x, y = tf.constant(x), tf.constant(y)
         fitted = minimize(
             lambda w, x=x, y=y: [part.numpy() for part in value_and_gradient(w, x, y)],

@@ -90,18 +90,18 @@ def test_one_prior_a_label():
     with pytest.raises(ValueError, match=r"2 labels.*Received: 3 numbers"):
         loss(labels[:, :2], z[:, :2])
     two_classes = tfi.losses.BinaryLogitAdjustedLoss(tfi.ClassStatistics([95, 5]))
-    assert two_classes.get_config()["prior"] == 0.05
+    assert two_classes.get_config()["priors"] == 0.05
 
 
 def test_the_prior_may_change_inside_a_compiled_step():
     loss = tfi.losses.BinaryLogitAdjustedLoss(0.1, from_logits=True)
     compiled = tf.function(lambda: loss([[1.0]], [[0.0]]), jit_compile=True)
     assert float(compiled()) == pytest.approx(-np.log(0.1), rel=1e-6)
-    loss.assign_prior(0.01)
+    loss.assign("priors", 0.01)
     assert float(compiled()) == pytest.approx(-np.log(0.01), rel=1e-6)
-    assert loss.get_config()["prior"] == 0.01
+    assert loss.get_config()["priors"] == 0.01
     with pytest.raises(ValueError, match="as before"):
-        loss.assign_prior([0.1, 0.2])
+        loss.assign("priors", [0.1, 0.2])
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_the_prior_may_change_inside_a_compiled_step():
     ],
 )
 def test_bad_priors_are_refused(prior, message):
-    with pytest.raises(ValueError, match=f"`prior`.*{message}"):
+    with pytest.raises(ValueError, match=f"`priors`.*{message}"):
         tfi.losses.BinaryLogitAdjustedLoss(prior)
 
 

@@ -35,7 +35,7 @@ def test_normalized_entropy_is_log_loss_over_entropy(rate):
     assert float(found) == pytest.approx(wanted / entropy(y.mean()), rel=1e-5)
     always = y.mean() * -np.log(0.2) + (1 - y.mean()) * -np.log(0.8)
     for prior in (0.2, [0.8, 0.2], [80, 20], tfi.ClassStatistics([80, 20])):
-        metric = tfi.metrics.NormalizedEntropy(prior=prior, from_logits=True)
+        metric = tfi.metrics.NormalizedEntropy(priors=prior, from_logits=True)
         assert float(ragged(metric, y, z).result()) == pytest.approx(wanted / always, rel=1e-6)
 
 
@@ -44,7 +44,7 @@ def test_normalized_entropy_of_classes_and_labels():
     q = np.bincount(ids) / len(ids)
     wanted = sk.log_loss(ids, softmax(z)) / -(q * np.log(q)).sum()
     for prior in (None, q.tolist(), np.bincount(ids)):
-        metric = tfi.metrics.NormalizedEntropy(prior=prior, from_logits=True)
+        metric = tfi.metrics.NormalizedEntropy(priors=prior, from_logits=True)
         assert float(ragged(metric, ids, z).result()) == pytest.approx(wanted, rel=1e-6)
     labels = np.eye(4, dtype=int)[ids]
     losses = [sk.log_loss(labels[:, k], sigmoid(z[:, k])) for k in range(4)]
@@ -64,16 +64,16 @@ def test_normalized_entropy_of_a_confident_mistake_is_finite():
 
 def test_normalized_entropy_of_one_class_is_undefined():
     assert np.isnan(float(tfi.metrics.NormalizedEntropy()([0, 0], [0.1, 0.2])))
-    found = float(tfi.metrics.NormalizedEntropy(prior=0.1)([0, 0], [0.1, 0.1]))
+    found = float(tfi.metrics.NormalizedEntropy(priors=0.1)([0, 0], [0.1, 0.1]))
     assert found == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("prior", [0.0, 1.0, [0.5, 0.6], [3, 0], "none"])
+@pytest.mark.parametrize("priors", [0.0, 1.0, [0.5, 0.6], [3, 0], "none"])
 def test_bad_priors_are_refused(prior):
-    with pytest.raises(ValueError, match="`prior`"):
-        tfi.metrics.NormalizedEntropy(prior=prior)
-    with pytest.raises(ValueError, match=r"`prior`.*3 numbers"):
-        tfi.metrics.NormalizedEntropy(prior=[0.5, 0.5])([0, 1], np.eye(3)[:2])
+    with pytest.raises(ValueError, match="`priors`"):
+        tfi.metrics.NormalizedEntropy(priors=prior)
+    with pytest.raises(ValueError, match=r"`priors`.*3 numbers"):
+        tfi.metrics.NormalizedEntropy(priors=[0.5, 0.5])([0, 1], np.eye(3)[:2])
 
 
 @each_rate

@@ -286,12 +286,13 @@ def test_datasets_hold_the_shares_of_the_plan():
 def test_resampled_validation_data_is_recognised():
     x, y = two_gaussians(4_000)
     plan = tfi.Rebalance(y, class_shares="balanced")
-    assert plan.check_validation(two_gaussians(4_000, seed=1)[1]) < 5
-    assert plan.check_validation((x, y)) == 0
+    natural = tfi.callbacks.NaturalRate(plan.statistics)
+    assert natural.check(two_gaussians(4_000, seed=1)[1]) < 5
+    assert natural.check((x, y)) == 0
     batches = plan.dataset(x, y, 100)
     for resampled in (np.repeat([0, 1], 200), batches, (x, np.resize([0, 1], len(x)))):
         with pytest.warns(UserWarning, match="class 1 is .5 of the rows|class 1 is 0.5"):
-            assert plan.check_validation(resampled) > 5
+            assert natural.check(resampled) > 5
 
 
 @pytest.mark.parametrize(("exponent", "classes"), [(0, 2), (1, 100), (2, 1000)])
@@ -310,7 +311,7 @@ def test_the_class_that_is_off_is_named():
     plan = tfi.Rebalance(tfi.ClassStatistics([9_000, 990, 5, 5]))
     rows = np.repeat([0, 1], 500)
     with pytest.warns(UserWarning, match="class 1 is 0.5"):
-        plan.check_validation(rows)
+        tfi.callbacks.NaturalRate(plan.statistics).check(rows)
     x, y = two_gaussians(4_000)
     three = tfi.Rebalance(tfi.ClassStatistics([3_600, 350, 50]))
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])

@@ -128,7 +128,9 @@ class Validation:
 
     def read(self, served: keras.Model) -> list[Evaluated]:
         """Return all rows, predicted by a model that returns probabilities."""
-        return list(self._rows(Predictor(served), self.data))
+        batches = list(self._rows(Predictor(served), self.data))
+        self._look([rows.labels for rows in batches])
+        return batches
 
     def served(self, model: keras.Model) -> keras.Model:
         """Return the corrected model, or the model itself made to end in probabilities."""

@@ -137,7 +137,7 @@ def test_what_is_kept_is_a_row_and_what_is_made_is_marked(name, kind):
     """Of every sampler, for two epochs: the row, its label, its weight and its number agree."""
     sampler, make = TRACED[name]
     x, weight = make(), np.random.default_rng(3).random(ROWS)
-    dataset = batches(KINDS[kind](x), sampler=sampler, ids=NUMBERS, sample_weight=weight)
+    dataset = batches(KINDS[kind](x), sampler=sampler, row_ids=NUMBERS, sample_weight=weight)
     mean = np.array([weight[k == Y].mean() for k in (0, 1)])
     for _ in range(2):
         elements = [(dense(a), i, y, w) for (a, i), y, w in dataset]
@@ -185,7 +185,7 @@ def test_epochs_are_drawn_anew_and_the_same_with_the_same_seed(name):
 
 def test_rare_rows_come_once_a_pass_and_many_majority_rows_are_seen():
     """The point of drawing anew: under-sampling once shows 20 of 100 rows for ever."""
-    dataset = batches(features(), sampler=RandomUnderSampler(), ids=NUMBERS, batch_size=8)
+    dataset = batches(features(), sampler=RandomUnderSampler(), row_ids=NUMBERS, batch_size=8)
     seen = [numbers(dataset) for _ in range(20)]
     for epoch in seen:
         assert len(epoch) == 40
@@ -196,7 +196,7 @@ def test_rare_rows_come_once_a_pass_and_many_majority_rows_are_seen():
 
 
 def test_an_epoch_is_the_draw_in_a_random_order_then_in_another():
-    dataset = batches(features(), ids=NUMBERS, batch_size=64)
+    dataset = batches(features(), row_ids=NUMBERS, batch_size=64)
     assert int(dataset.cardinality()) == len(dataset) == math.ceil(200 / 64)
     epoch = numbers(dataset)
     whole, rest = epoch[:200], epoch[200:]
@@ -213,7 +213,9 @@ def test_an_epoch_is_the_draw_in_a_random_order_then_in_another():
 
 @pytest.mark.parametrize("steps", [1, 3, 40])
 def test_steps_can_be_said(steps):
-    dataset = batches(features(), sampler=RandomUnderSampler(), steps_per_epoch=steps, ids=NUMBERS)
+    dataset = batches(
+        features(), sampler=RandomUnderSampler(), steps_per_epoch=steps, row_ids=NUMBERS
+    )
     for _ in range(2):
         epoch = numbers(dataset)
         assert len(epoch) == 16 * steps
@@ -454,7 +456,7 @@ def test_samplers_of_classes_take_any_x_and_copy_nothing(sampler):
         "ragged": tf.RaggedTensor.from_row_lengths(np.repeat(NUMBERS, NUMBERS % 4), NUMBERS % 4),
         "pair": (scipy.sparse.diags(NUMBERS + 1.0, format="csr"), NUMBERS),
     }
-    dataset = batches(x, sampler=sampler, ids=NUMBERS)
+    dataset = batches(x, sampler=sampler, row_ids=NUMBERS)
     for _ in range(2):
         for (batch, ids), y in dataset:
             row = ids.numpy()
@@ -509,7 +511,7 @@ def test_several_classes():
 
 def test_made_rows_lie_between_rows_of_their_class():
     line = np.stack([Y + 0.0, np.linspace(0.1, 0.9, ROWS)], axis=1)
-    dataset = batches(line, sampler=SMOTE(), quantities=[0], ids=NUMBERS)
+    dataset = batches(line, sampler=SMOTE(), quantities=[0], row_ids=NUMBERS)
     drawn, ids, labels = together(dataset)
     assert (ids < 0).any()
     np.testing.assert_array_equal(drawn[:, 0], labels)
@@ -522,7 +524,7 @@ def test_class_sampling_gives_the_shift():
     sampling = tfi.data.class_sampling(batches(features(), sampler=SMOTE()).prefetch(1))
     np.testing.assert_array_equal(sampling.read.counts, COUNTS)
     np.testing.assert_array_equal(sampling.drawn.counts, [100, 100])
-    shift = tfi.prior_shift(sampling.drawn, sampling.read)
+    shift = tfi.calibration.prior_shift(sampling.drawn, sampling.read)
     assert shift[1] - shift[0] == pytest.approx(np.log(20 / 100))
 
 
@@ -539,7 +541,7 @@ def test_a_frame_reaches_the_sampler_as_a_frame():
     """By names and categories; a batch is one array of its columns."""
     frame = mixed_frame()
     by_name = SMOTENC(categorical_features=["city", "flag"])
-    dataset = batches(frame, sampler=by_name, quantities=["age"], ids=NUMBERS)
+    dataset = batches(frame, sampler=by_name, quantities=["age"], row_ids=NUMBERS)
     drawn, ids, _ = together(dataset)
     assert drawn.dtype == np.float64
     expected = np.stack([np.asarray(frame[name]) for name in frame], axis=1)
@@ -551,7 +553,7 @@ def test_a_frame_reaches_the_sampler_as_a_frame():
     auto = batches(frame.drop(columns=["flag", "age"]), sampler=SMOTENC("auto"))
     assert set(together(auto)[0][:, 2]) == {0, 1, 2}
     # The same layout where rows are selected.
-    selected, ids, _ = together(batches(frame, sampler=TomekLinks(), ids=NUMBERS))
+    selected, ids, _ = together(batches(frame, sampler=TomekLinks(), row_ids=NUMBERS))
     np.testing.assert_array_equal(selected, expected[ids])
 
 
@@ -620,7 +622,7 @@ def test_late_fractions_are_found():
 
 def test_a_pipeline_transforms():
     x = features("float64") * 3 + 7
-    dataset = batches(x, sampler=make_pipeline(StandardScaler(), SMOTE()), ids=NUMBERS)
+    dataset = batches(x, sampler=make_pipeline(StandardScaler(), SMOTE()), row_ids=NUMBERS)
     drawn, ids, _ = together(dataset)
     kept = ids >= 0
     expected = (x - x.mean(axis=0)) / x.std(axis=0)
@@ -655,15 +657,18 @@ def nothing(x, y):
         ({"x": features()[1:], "sampler": RandomOverSampler()}, "`x`.*119 rows"),
         ({"sample_weight": np.ones(3)}, "`sample_weight`.*3 rows"),
         ({"sample_weight": np.array(["a"] * ROWS)}, "`sample_weight`.*one number"),
-        ({"ids": NUMBERS[1:]}, "`ids`.*119 rows"),
-        ({"ids": NUMBERS - 1}, "`ids`.*at least 0.*np.arange"),
-        ({"ids": NUMBERS / 2}, "`ids`.*float64"),
+        ({"row_ids": NUMBERS[1:]}, "`row_ids`.*119 rows"),
+        ({"row_ids": NUMBERS - 1}, "`row_ids`.*at least 0.*np.arange"),
+        ({"row_ids": NUMBERS / 2}, "`row_ids`.*float64"),
         ({"sampler": NoSampler()}, "`sampler`.*fit_resample"),
         ({"sampler": SMOTE}, "`sampler`.*fit_resample"),
         ({"sampler": make_pipeline(SMOTE(), StandardScaler())}, "ends with a sampler"),
         ({"sampler": FunctionSampler(func=one_class)}, "class 0 from FunctionSampler"),
         ({"sampler": FunctionSampler(func=nothing, validate=False)}, "no rows from Function"),
-        ({"sampler": FunctionSampler(), "ids": NUMBERS}, "because ids was given.*Leave out ids"),
+        (
+            {"sampler": FunctionSampler(), "row_ids": NUMBERS},
+            "because row_ids was given.*Leave out row_ids",
+        ),
         (
             {"sampler": ClusterCentroids(), "sample_weight": np.ones(ROWS)},
             "because sample_weight was given",
@@ -696,8 +701,8 @@ def test_missing_text_does_not_hide_where_a_row_is_from():
     select = FunctionSampler(func=lambda x, y: (x, y), validate=False)
     encode = OneHotEncoder(sparse_output=False)
     with pytest.raises(ValueError, match="because ids was given"):
-        batches(frame, sampler=make_pipeline(encode, select, rows), ids=NUMBERS)
+        batches(frame, sampler=make_pipeline(encode, select, rows), row_ids=NUMBERS)
     pipeline = make_pipeline(rows, encode, TomekLinks())
-    ids = numbers(batches(frame, sampler=pipeline, ids=NUMBERS))
+    ids = numbers(batches(frame, sampler=pipeline, row_ids=NUMBERS))
     assert (ids >= 0).all()
     assert len(set(ids)) > 20
