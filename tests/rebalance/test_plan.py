@@ -400,6 +400,8 @@ def test_corrected_validation_measures_what_is_served(batched):
         ({"focal_gamma": 2.0}, keras.losses.BinaryCrossentropy(from_logits=True), False),
         ({"class_shares": "balanced"}, keras.losses.BinaryCrossentropy(from_logits=True), True),
         ({}, "binary_crossentropy", True),
+        ({"focal_gamma": 2.0}, "binary_focal_loss", True),
+        ({"focal_gamma": 1.0}, "binary_focal_loss", False),
         ({"class_shares": "balanced"}, tfi.losses.BinaryLogitAdjustedLoss(0.05), False),
         ({"class_weight": {0: 1, 1: 2}}, keras.losses.BinaryCrossentropy(from_logits=True), False),
         ({"tau": 1.0}, keras.losses.BinaryCrossentropy(from_logits=True), False),

@@ -14,6 +14,9 @@ _PASSING = ("Activation", "Dropout", "Flatten", "Identity", "Reshape", "Activity
 # Layers whose ``activation`` is the last thing that they do.
 _ENDING = ("Dense", "EinsumDense", "Conv", "DepthwiseConv", "SeparableConv", "Activation")
 
+# How the name ends of the activation that makes logits of an output probabilities.
+PROBABILITY = "_probability"
+
 
 def last_activation(model: keras.Model, output: str | None = None) -> str | None:
     """Return "sigmoid", "softmax" or "linear", None where the structure does not show it.
@@ -50,7 +53,16 @@ def output_names(model: keras.Model) -> list[str]:
         return []
     if isinstance(model.output, dict):
         return sorted(map(str, model.output))
-    return list(model.output_names) if isinstance(model.output, (list, tuple)) else []
+    several = isinstance(model.output, (list, tuple))
+    return [_trained_name(tensor) for tensor in model.outputs] if several else []
+
+
+def _trained_name(tensor: Any) -> str:
+    """Return the name of an output as it was trained: what was put behind it does not rename it."""
+    operation = tensor._keras_history.operation
+    while hasattr(operation, "gives_probabilities") or operation.name.endswith(PROBABILITY):
+        operation = operation.input._keras_history.operation
+    return str(operation.name)
 
 
 def check_from_logits(

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from tfimbalance._checks import bad_value
-from tfimbalance._evaluation.ending import check_from_logits, output_names
+from tfimbalance._evaluation.ending import PROBABILITY, check_from_logits, output_names
 from tfimbalance.calibration._base import check_activation, width_of
 
 
@@ -63,7 +63,7 @@ def calibrated_model(
             )
         ends = check_from_logits(model, from_logits)
         _check_chain(chain, ends)
-        return keras.Sequential([model, *chain, *_end(chain, ends, activation, None)])
+        return keras.Sequential([model, *chain, *_end(chain, ends, activation)])
     is_sequential = isinstance(model, keras.Sequential)  # It has no `output` until it is called.
     inputs, outputs = (
         (model.inputs[0], model.outputs[0]) if is_sequential else (model.input, model.output)
@@ -72,7 +72,7 @@ def calibrated_model(
     corrected = outputs if place is None else outputs[place]
     ends = check_from_logits(model, from_logits, output)
     _check_chain(chain, ends)
-    for layer in [*chain, *_end(chain, ends, activation, corrected.shape)]:
+    for layer in [*chain, *_end(chain, ends, activation, corrected.shape, output)]:
         corrected = layer(corrected)
     if isinstance(outputs, dict):
         corrected = {**outputs, place: corrected}
@@ -111,7 +111,11 @@ def _check_chain(chain: list[keras.layers.Layer], ends_in_logits: bool) -> None:
 
 
 def _end(
-    chain: list[keras.layers.Layer], ends_in_logits: bool, activation: str | None, shape: Any
+    chain: list[keras.layers.Layer],
+    ends_in_logits: bool,
+    activation: str | None,
+    shape: Any = None,
+    output: str | None = None,
 ) -> list[keras.layers.Layer]:
     if not ends_in_logits or any(getattr(layer, "gives_probabilities", False) for layer in chain):
         return []
@@ -123,4 +127,5 @@ def _end(
     if activation is None:
         one = shape is not None and width_of(shape) == 1
         activation = "sigmoid" if "sigmoid" in said or one else "softmax"
-    return [keras.layers.Activation(activation, dtype=keras.config.floatx())]
+    name = None if output is None else f"{output}{PROBABILITY}"
+    return [keras.layers.Activation(activation, name=name, dtype=keras.config.floatx())]

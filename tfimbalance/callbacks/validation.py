@@ -84,6 +84,7 @@ class Validation:
         self._readers: list[ValidationCallback] = []
         self._predictor: Predictor | None = None
         self._first: Any = None
+        self._model: keras.Model | None = None
         self._epoch: int | None = None
         self._has_looked = False
 
@@ -101,9 +102,10 @@ class Validation:
 
     def begin(self, model: keras.Model, reader: ValidationCallback) -> None:
         """Join a reader before training; the first one corrects the model and checks the rows."""
-        if self._predictor is None or reader in self._readers:  # Of a fit that was interrupted.
+        interrupted = reader in self._readers or model is not self._model or self._epoch is not None
+        if self._predictor is None or interrupted:
             self.end()
-            self._predictor = Predictor(self.served(model))
+            self._predictor, self._model = Predictor(self.served(model)), model
             self._first = self._check_rows(self._predictor)
         reader.check(self._first)
         self._readers.append(reader)
@@ -124,7 +126,8 @@ class Validation:
 
     def end(self) -> None:
         """Forget a model and its readers; they are as new for another fit."""
-        self._readers, self._predictor, self._epoch, self._has_looked = [], None, None, False
+        self._readers, self._predictor, self._model = [], None, None
+        self._epoch, self._has_looked = None, False
 
     def read(self, served: keras.Model) -> list[Evaluated]:
         """Return all rows, predicted by a model that returns probabilities."""

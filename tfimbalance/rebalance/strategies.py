@@ -20,8 +20,8 @@ from tfimbalance.shares import resolve_shares
 from tfimbalance.statistics import ClassStatistics
 from tfimbalance.weights import SCHEMES, class_weights
 
-# What undoes a strategy: nats to add to the logits of the classes, or a layer of logits.
-LogitChange: TypeAlias = "FloatArray | type[keras.layers.Layer] | Any"
+# What undoes a strategy: nats to add to the logits of the classes, or a layer that does it.
+LogitChange: TypeAlias = "FloatArray | keras.layers.Layer"
 
 # As many rows as make shares of them exact.
 _MANY = 10**12

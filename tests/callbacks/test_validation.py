@@ -1,0 +1,273 @@
+"""Validation rows are read once an epoch for all callbacks, without those that do not count."""
+
+import copy
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.metrics import recall_score
+
+import tfimbalance as tfi
+
+
+class Counted(keras.layers.Layer):
+    """Passes rows on, and counts them."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = tf.Variable(0, dtype="int64", trainable=False)
+
+    def call(self, x):
+        self.rows.assign_add(tf.cast(tf.shape(x)[0], "int64"))
+        return x
+
+
+def rows_of_two_classes(n=400, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 2)).astype("float32")
+    return x, (x[:, 0] + rng.normal(size=n) > 1.2).astype("int32")
+
+
+def binary(*layers, units=1):
+    model = keras.Sequential([keras.Input((2,)), *layers, keras.layers.Dense(units)])
+    loss = keras.losses.BinaryCrossentropy if units == 1 else None
+    loss = loss or keras.losses.SparseCategoricalCrossentropy
+    model.compile(keras.optimizers.SGD(0.1), loss(from_logits=True))
+    return model
+
+
+def of_two_outputs():
+    x, a = rows_of_two_classes()
+    b = (x[:, 1] > 0.5).astype("int32")
+    i = keras.Input((2,))
+    model = keras.Model(i, {k: keras.layers.Dense(1, "sigmoid", name=k)(i) for k in "ab"})
+    model.compile("sgd", dict.fromkeys("ab", "binary_crossentropy"))
+    return model, x, {"a": a, "b": b}
+
+
+READERS = {
+    "ClassReport": lambda data: tfi.callbacks.ClassReport(data, every=0),
+    "ThresholdTuner": tfi.callbacks.ThresholdTuner,
+    "CorrectedValidation": tfi.callbacks.CorrectedValidation,
+}
+each_reader = pytest.mark.parametrize("make", READERS.values(), ids=READERS)
+
+
+@pytest.mark.parametrize("as_dataset", [False, True], ids=["arrays", "dataset"])
+def test_rows_are_predicted_once_an_epoch_for_all_who_read_them(as_dataset, tmp_path):
+    x, y = rows_of_two_classes()
+    counted = Counted()
+    model = binary(counted)
+    plan = tfi.Rebalance(y, class_weight={0: 1.0, 1: 5.0})
+    model.compile("sgd", plan.loss(from_logits=True))
+    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(100) if as_dataset else (x, y)
+    validation = plan.validation(data)
+    readers = [
+        *plan.callbacks(validation),
+        tfi.callbacks.ThresholdTuner(validation),
+        tfi.callbacks.ClassReport(validation, every=0),
+        tfi.plots.TensorBoardReport(validation, tmp_path, every=2),
+    ]
+    at_epochs = []
+    watch = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: at_epochs.append(int(counted.rows)),
+        on_train_end=lambda logs: at_epochs.append(int(counted.rows)),
+    )
+    history = model.fit(x, y, epochs=3, batch_size=100, verbose=0, callbacks=[watch, *readers])
+    assert np.diff(at_epochs).tolist() == [800] * 3  # 400 rows of training, 400 of validation.
+    assert {"val_threshold", "val_balanced_accuracy", "val_corrected_normalized_entropy"} <= set(
+        history.history
+    )
+
+
+@each_reader
+def test_a_shared_pass_reports_what_a_pass_of_ones_own_does(make):
+    x, y = rows_of_two_classes()
+    histories = []
+    for shared in (True, False):
+        keras.utils.set_random_seed(1)
+        validation = tfi.callbacks.Validation((x, y), batch_size=64)
+        others = [other(validation) for other in READERS.values()] if shared else []
+        reader = make(validation)
+        model = binary()
+        histories.append(model.fit(x, y, epochs=2, verbose=0, callbacks=[reader, *others]).history)
+    together, alone = histories
+    assert set(alone) <= set(together)
+    for key, values in alone.items():
+        np.testing.assert_allclose(together[key], values, rtol=1e-6, err_msg=key)
+
+
+@each_reader
+def test_another_fit_starts_as_new(make):
+    """Warnings, the model and its rows are those of this fit, also after one that was cut off."""
+    x, y = rows_of_two_classes(4_000)
+    balanced = np.concatenate([np.flatnonzero(y == 1), np.flatnonzero(y == 0)[: y.sum()]])
+    natural = tfi.callbacks.Validation((x, y), priors=tfi.class_statistics(y))
+    reader, model = make(natural), binary()
+    model.fit(x, y, batch_size=500, verbose=0, callbacks=[reader])
+    reader.validation = tfi.callbacks.Validation(
+        (x[balanced], y[balanced]), priors=tfi.class_statistics(y)
+    )
+    with pytest.warns(UserWarning, match="standard errors"):
+        model.fit(x, y, batch_size=500, verbose=0, callbacks=[reader])
+    with pytest.warns(UserWarning, match="standard errors"):
+        model.fit(x, y, batch_size=500, verbose=0, callbacks=[reader])
+
+
+def test_a_fit_that_was_cut_off_leaves_nothing_to_another_model():
+    x, y = rows_of_two_classes()
+    validation = tfi.callbacks.Validation((x, y))
+
+    def cut_off(epoch, logs):
+        raise KeyboardInterrupt
+
+    stop = keras.callbacks.LambdaCallback(on_epoch_end=cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        binary().fit(x, y, verbose=0, callbacks=[tfi.callbacks.ThresholdTuner(validation), stop])
+    model = binary()
+    model.optimizer.learning_rate = 0.0
+    model.set_weights([np.array([[9.0], [0.0]]), np.array([-3.0])])
+    report = tfi.callbacks.ClassReport(validation, every=0)
+    model.fit(x, y, verbose=0, callbacks=[report])
+    recall = {row["class"]: row["recall"] for row in report.rows}["1"]
+    said = model.predict(x, verbose=0)[:, 0] > 0
+    assert recall == pytest.approx(recall_score(y, said))
+
+
+def test_callbacks_are_copied_and_rows_are_shared():
+    x, y = rows_of_two_classes()
+    dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(100)
+    plan = tfi.Rebalance(y, class_weight={0: 1.0, 1: 5.0})
+    for data in ((x, y), dataset):
+        validation = plan.validation(data)
+        callbacks = [make(validation) for make in READERS.values()] + plan.callbacks(validation)
+        copied = copy.deepcopy(callbacks)
+        readers = [c for c in copied if hasattr(c, "validation")]
+        assert all(reader.validation is readers[0].validation for reader in readers)
+        assert readers[0].validation is not validation
+        assert readers[0].validation.data is data
+        model = binary()
+        model.compile("sgd", plan.loss(from_logits=True))
+        model.fit(x, y, batch_size=100, verbose=0, callbacks=copied)
+
+
+def test_callbacks_of_losses_are_copied():
+    x, y = rows_of_two_classes()
+    dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(100)
+    model = binary()
+    loss = tfi.losses.BinaryLogitAdjustedLoss(0.1, tau=0.0, from_logits=True)
+    model.compile("sgd", loss)
+    callbacks = [
+        tfi.callbacks.ClassWeight(dataset),
+        tfi.callbacks.LossSchedule("tau", lambda epoch: 1.0 + epoch),
+        tfi.callbacks.NaturalRate(tfi.class_statistics(y)),
+    ]
+    history = model.fit(x, y, epochs=2, verbose=0, callbacks=copy.deepcopy(callbacks)).history
+    assert history["tau"] == [1.0, 2.0]
+
+
+@each_reader
+@pytest.mark.parametrize("how", ["mask", "weights", "ignore_class"])
+def test_what_does_not_count_is_left_out(make, how):
+    """Padded steps of sequences, steps of weight 0 and labels to ignore, beside their real rows."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(1, 6, (40, 7))
+    y = (x + rng.integers(0, 2, x.shape) > 4).astype("int32")
+    real = np.arange(7) < rng.integers(1, 7, (40, 1))
+    embedding = keras.layers.Embedding(6, 1, mask_zero=how == "mask")
+    model = keras.Sequential([keras.Input((None,)), embedding, keras.layers.Dense(1, "sigmoid")])
+    model.compile(keras.optimizers.SGD(0.0), "binary_crossentropy")
+    embedding.set_weights([np.arange(6.0)[:, None] - 3.5])
+    model.layers[1].set_weights([np.ones((1, 1)), np.zeros(1)])
+    data = {
+        "mask": (x * real, y),
+        "weights": (x, y, real.astype("float32")),
+        "ignore_class": (x, np.where(real, y, -1)),
+    }[how]
+    ignored = -1 if how == "ignore_class" else None
+    found, wanted = (
+        model.fit(
+            x, y[..., None], verbose=0, callbacks=[make(tfi.callbacks.Validation(rows, **more))]
+        ).history
+        for rows, more in (
+            (data, {"ignore_class": ignored}),
+            ((x[real][:, None], y[real][:, None]), {}),
+        )
+    )
+    keys = [key for key in wanted if key.startswith("val_")]
+    assert keys
+    for key in keys:
+        np.testing.assert_allclose(found[key], wanted[key], rtol=1e-6, err_msg=key)
+
+
+@each_reader
+def test_each_output_has_log_keys_of_its_own(make):
+    model, x, y = of_two_outputs()
+    data = (x, y)
+    readers = [make(tfi.callbacks.Validation(data, output=name)) for name in "ab"]
+    history = model.fit(x, y, verbose=0, callbacks=readers).history
+    keys = [key for key in history if key.startswith("val_")]
+    of_a = [key for key in keys if key.startswith("val_a_")]
+    assert len(of_a) * 2 == len(keys)
+    assert {key.replace("val_a_", "val_b_") for key in of_a} <= set(keys)
+
+
+def test_no_key_of_another_is_overwritten():
+    x, y = rows_of_two_classes()
+    few = slice(0, 100)
+    model = binary()
+    model.compile(
+        "sgd",
+        keras.losses.BinaryCrossentropy(from_logits=True),
+        metrics=[tfi.metrics.BalancedAccuracy(from_logits=True)],
+    )
+    reports = [tfi.callbacks.ClassReport((x[few], y[few]), every=0) for _ in range(2)]
+    history = model.fit(x, y, verbose=0, validation_data=(x, y), callbacks=reports).history
+    right = model.evaluate(x, y, verbose=0, return_dict=True)["balanced_accuracy"]
+    assert history["val_balanced_accuracy"][0] == pytest.approx(right)
+    assert "val_class_report_balanced_accuracy" in history
+    assert "val_class_report_balanced_accuracy_2" in history
+
+
+@each_reader
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        (lambda x, y: (x, y + 0.5), "y"),
+        (lambda x, y: (x, y[:-1]), "399"),
+        (lambda x, y: (x, np.where(np.arange(len(y)) == 399, 7, y)), "7"),
+        (lambda x, y: (x, y, np.where(np.arange(len(y)) == 399, -1.0, 1.0)), "weight"),
+    ],
+    ids=["fractions", "lengths", "last label", "last weight"],
+)
+def test_bad_rows_are_refused_before_the_first_step(make, wrong, match):
+    x, y = rows_of_two_classes()
+    steps = []
+    watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: steps.append(1))
+    with pytest.raises(ValueError, match=match):
+        binary().fit(x, y, verbose=0, callbacks=[watch, make(wrong(x, y))])
+    assert not steps
+
+
+def test_logits_of_one_of_several_outputs_are_seen():
+    x, y = rows_of_two_classes(100)
+    plan = tfi.Rebalance(y, class_weight={0: 1.0, 1: 5.0})
+    i = keras.Input((2,))
+    logits = keras.layers.Dense(1, name="a")
+    ends = {"a": logits(i), "b": keras.layers.Dense(1, "sigmoid", name="b")(i)}
+    for model in (keras.Model(i, ends), keras.Model(i, [ends["a"], ends["b"]])):
+        wanted = plan.corrected(keras.Model(i, ends["a"])).predict(x, verbose=0)
+        found = plan.corrected(model, output="a").predict(x, verbose=0)
+        found = found["a"] if isinstance(found, dict) else found[0]
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)
+        model.compile("sgd", {"a": plan.loss(from_logits=True), "b": "binary_crossentropy"})
+        both = {"a": y, "b": y}
+        validation = plan.validation((x, both), output="a")
+        tuner = tfi.callbacks.ThresholdTuner(validation)
+        model.fit(x, both, verbose=0, callbacks=[*plan.callbacks(validation), tuner])
+        decided = tuner.wrap(model).predict(x, verbose=0)
+        decided = decided["a"] if isinstance(decided, dict) else decided[0]
+        assert set(np.unique(decided)) == {0, 1}
+    with pytest.raises(ValueError, match="one of the outputs"):
+        plan.corrected(keras.Model(i, ends))
