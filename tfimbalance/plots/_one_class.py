@@ -2,16 +2,65 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tfimbalance._checks import bad_value, check_integer
 from tfimbalance._evaluation.rows import Evaluated, OneClass
+from tfimbalance.plots._style import axes_for, is_first, use_log
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
-def read_one_class(
-    y_true: Any, y_pred: Any, *, sample_weight: Any, from_logits: bool, class_id: int | None
+class Picture(NamedTuple):
+    """Axes to draw on, and what to draw.
+
+    Attributes:
+        ax: the axes, named.
+        scores: rows of one class and of the rest.
+        first: whether no model is drawn on them yet, so that scales are still free.
+        is_log: whether the scale is that of rare events.
+    """
+
+    ax: Axes
+    scores: OneClass
+    first: bool
+    is_log: bool
+
+
+def begin(
+    ax: Axes | None,
+    names: tuple[str, str, str],
+    rows: tuple[Any, Any, Any],
+    *,
+    from_logits: bool,
+    class_id: int | None,
+    log: bool | None = None,
+    scale: str = "log",
+) -> Picture:
+    """Read the rows, make or name the axes, and choose the scale (an earlier model's is kept).
+
+    Args:
+        ax: axes, or None for new ones.
+        names: of the picture and of both axes.
+        rows: labels, predictions and weights.
+        from_logits: whether predictions are logits.
+        class_id: the class drawn against the rest.
+        log: whether the scale is that of rare events; None: if they are rare.
+        scale: its name.
+    """
+    scores = _read_one_class(*rows, from_logits=from_logits, class_id=class_id)
+    wanted = use_log(log, scores.base_rate)
+    ax = axes_for(ax, title=names[0], xlabel=names[1], ylabel=names[2])
+    first = is_first(ax)
+    is_log = wanted if first or log is not None else ax.get_xscale() == scale
+    return Picture(ax, scores, first, is_log)
+
+
+def _read_one_class(
+    y_true: Any, y_pred: Any, sample_weight: Any, *, from_logits: bool, class_id: int | None
 ) -> OneClass:
     """Check what a picture is to be made of, and choose the class."""
     rows = read_columns(y_true, y_pred, sample_weight, from_logits=from_logits)

@@ -8,19 +8,16 @@ import numpy as np
 
 from tfimbalance._checks import FloatArray
 from tfimbalance._evaluation.cuts import Points
-from tfimbalance.plots._one_class import read_one_class
+from tfimbalance.plots._one_class import Picture, begin
 from tfimbalance.plots._style import (
-    axes_for,
     curve,
     decade_below,
-    is_first,
     legend,
     name_of,
     percent,
     percent_axis,
     reference,
     thinned,
-    use_log,
     widen,
 )
 
@@ -52,18 +49,9 @@ def cumulative_gain(
     cost of false alarms, see `precision_recall`.
 
     Args:
-        y_true: labels, as for `precision_recall`.
-        y_pred: predictions, as for `precision_recall`.
         log: whether the share of flagged rows is on a log scale. None decides by the base rate,
             below 10% it is; on axes that already have a curve, it keeps their scale.
-        sample_weight: what each row counts.
-        from_logits: whether ``y_pred`` are logits.
-        class_id: the class drawn against the rest, where ``y_pred`` has several columns.
-        label: name of the model in the legend.
-        ax: axes to draw on; None makes one.
-
-    Shapes:
-        As for `precision_recall`.
+        y_true, y_pred, sample_weight, from_logits, class_id, label, ax: as `precision_recall`.
 
     Returns:
         The axes.
@@ -78,19 +66,19 @@ def cumulative_gain(
         >>> ax.get_legend().get_texts()[0].get_text()
         'recall 0.500 at 40% flagged'
     """
-    scores = read_one_class(
-        y_true, y_pred, sample_weight=sample_weight, from_logits=from_logits, class_id=class_id
+    picture = begin(
+        ax,
+        ("Cumulative gain", "rows flagged", "positives found (recall)"),
+        (y_true, y_pred, sample_weight),
+        log=log,
+        from_logits=from_logits,
+        class_id=class_id,
     )
-    ax = axes_for(
-        ax, title="Cumulative gain", xlabel="rows flagged", ylabel="positives found (recall)"
-    )
-    points, rate = Points.of(scores), scores.base_rate
-    is_log = _flagged_axis(ax, points, rate, log)
+    ax, is_log, rate = picture.ax, picture.is_log, picture.scores.base_rate
+    points = Points.of(picture.scores)
     at = points.at_flagged(rate)
     text = f"recall {points.recall[at]:.3f} at {percent(points.flagged[at])} flagged"
-    x, y = _from_zero(points.flagged, points.recall, 0.0)
-    kept = thinned(_as_drawn(x, is_log), y)
-    curve(ax, x[kept], y[kept], label=name_of(label, text))
+    _draw(picture, points, points.recall, 0.0, name_of(label, text))
     flat = np.array([0.0, rate, 1.0])
     # A straight line in shares is none on a log axis.
     grid = np.geomspace(1e-9, 1.0, 400) if is_log else np.array([0.0, 1.0])
@@ -145,18 +133,9 @@ def lift(
     across data sets: the best possible lift is one over the base rate.
 
     Args:
-        y_true: labels, as for `precision_recall`.
-        y_pred: predictions, as for `precision_recall`.
         log: whether both axes are logarithmic. None decides by the base rate, below 10% they are;
             on axes that already have a curve, it keeps their scales.
-        sample_weight: what each row counts.
-        from_logits: whether ``y_pred`` are logits.
-        class_id: the class drawn against the rest, where ``y_pred`` has several columns.
-        label: name of the model in the legend.
-        ax: axes to draw on; None makes one.
-
-    Shapes:
-        As for `precision_recall`.
+        y_true, y_pred, sample_weight, from_logits, class_id, label, ax: as `precision_recall`.
 
     Returns:
         The axes.
@@ -171,19 +150,19 @@ def lift(
         >>> ax.get_legend().get_texts()[0].get_text()
         'lift 1.25 at 40% flagged'
     """
-    scores = read_one_class(
-        y_true, y_pred, sample_weight=sample_weight, from_logits=from_logits, class_id=class_id
+    picture = begin(
+        ax,
+        ("Lift", "rows flagged", "lift (times the base rate)"),
+        (y_true, y_pred, sample_weight),
+        log=log,
+        from_logits=from_logits,
+        class_id=class_id,
     )
-    ax = axes_for(ax, title="Lift", xlabel="rows flagged", ylabel="lift (times the base rate)")
-    points, rate = Points.of(scores), scores.base_rate
-    first = is_first(ax)
-    is_log = _flagged_axis(ax, points, rate, log)
-    times = points.precision / rate
-    at = points.at_flagged(rate)
+    ax, is_log, rate = picture.ax, picture.is_log, picture.scores.base_rate
+    points = Points.of(picture.scores)
+    times, at = points.precision / rate, points.at_flagged(rate)
     text = f"lift {times[at]:.3g} at {percent(points.flagged[at])} flagged"
-    x, y = _from_zero(points.flagged, times, times[0])
-    kept = thinned(_as_drawn(x, is_log), np.log10(np.maximum(y, 0.1)) if is_log else y)
-    curve(ax, x[kept], y[kept], label=name_of(label, text))
+    _draw(picture, points, times, times[0], name_of(label, text), log_values=is_log)
     low = 1e-9 if is_log else 0.0
     perfect = np.unique(np.concatenate([[low], np.geomspace(rate, 1.0, 200)]))
     reference(
@@ -202,17 +181,24 @@ def lift(
         ax.set_yscale("log")
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.yaxis.set_minor_formatter(NullFormatter())
-        widen(ax, "y", 0.7, 1.8 / rate, first=first)
+        widen(ax, "y", 0.7, 1.8 / rate, first=picture.first)
     else:
-        widen(ax, "y", 0.0, 1.12 / rate, first=first)
+        widen(ax, "y", 0.0, 1.12 / rate, first=picture.first)
     legend(ax)
     return ax
 
 
-def _flagged_axis(ax: Axes, points: Points, rate: float, log: bool | None) -> bool:
-    """Set the axis of flagged rows, and return whether it is logarithmic."""
-    first = is_first(ax)
-    is_log = use_log(log, rate) if first or log is not None else ax.get_xscale() == "log"
+def _draw(
+    picture: Picture,
+    points: Points,
+    values: FloatArray,
+    start: float,
+    label: str,
+    *,
+    log_values: bool = False,
+) -> None:
+    """Draw a curve over the rows flagged, from where nothing is flagged on, and set their axis."""
+    ax, is_log, first, rate = picture.ax, picture.is_log, picture.first, picture.scores.base_rate
     percent_axis(ax, "x", log=is_log)
     if is_log:
         # At least a decade, even where ties let nothing be flagged but all rows.
@@ -220,15 +206,9 @@ def _flagged_axis(ax: Axes, points: Points, rate: float, log: bool | None) -> bo
         widen(ax, "x", lowest, 1.0, first=first)
     else:
         ax.set_xlim(-0.02, 1.02)
-    return is_log
-
-
-def _from_zero(
-    flagged: FloatArray, values: FloatArray, start: float
-) -> tuple[FloatArray, FloatArray]:
-    """Start a curve where nothing is flagged."""
-    return np.concatenate([[0.0], flagged]), np.concatenate([[start], values])
-
-
-def _as_drawn(flagged: FloatArray, is_log: bool) -> FloatArray:
-    return np.log10(np.maximum(flagged, flagged[1])) if is_log else flagged
+    x, y = np.concatenate([[0.0], points.flagged]), np.concatenate([[start], values])
+    kept = thinned(
+        np.log10(np.maximum(x, x[1])) if is_log else x,
+        np.log10(np.maximum(y, 0.1)) if log_values else y,
+    )
+    curve(ax, x[kept], y[kept], label=label)

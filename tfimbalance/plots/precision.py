@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfimbalance._evaluation.cuts import Points
-from tfimbalance.plots._one_class import read_one_class
+from tfimbalance.plots._one_class import begin
 from tfimbalance.plots._style import (
-    axes_for,
     curve,
     legend,
     name_of,
@@ -84,10 +83,13 @@ def precision_recall(
         Saito and Rehmsmeier, The Precision-Recall Plot Is More Informative than the ROC Plot When
         Evaluating Binary Classifiers on Imbalanced Datasets, PLOS ONE 2015.
     """
-    scores = read_one_class(
-        y_true, y_pred, sample_weight=sample_weight, from_logits=from_logits, class_id=class_id
+    ax, scores, *_ = begin(
+        ax,
+        ("Precision and recall", "recall", "precision"),
+        (y_true, y_pred, sample_weight),
+        from_logits=from_logits,
+        class_id=class_id,
     )
-    ax = axes_for(ax, title="Precision and recall", xlabel="recall", ylabel="precision")
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
     counted = (scores.positive, scores.score)

@@ -9,18 +9,15 @@ import numpy as np
 from tfimbalance._checks import FloatArray, check_choice, check_integer, check_number
 from tfimbalance._evaluation.rows import OneClass
 from tfimbalance.plots._bins import Bins, equal_mass_bins
-from tfimbalance.plots._one_class import read_one_class
+from tfimbalance.plots._one_class import begin
 from tfimbalance.plots._style import (
     RARE,
-    axes_for,
     curve,
-    is_first,
     label_steps,
     legend,
     name_of,
     percent_axis,
     reference,
-    use_log,
     widen,
 )
 
@@ -52,10 +49,10 @@ def reliability(
 
     How to read it: on the dashed diagonal, predictions are right. Below it they are too high, as
     after training on balanced batches or with class weights; above it, too low. Each point is a
-    bin with Wilson's confidence interval [1]. On log axes a bin without positives has no point: a
-    triangle hangs at the upper end of its interval, and the rate is somewhere below. The legend
-    gives the calibration ratio, mean prediction over observed rate (1 is right). At the foot stands
-    a histogram of the predictions.
+    bin with Wilson's confidence interval [1]; with weights, that of as many equal rows as tell as
+    much. On log axes a bin without positives has no point: a triangle hangs at the upper end of its
+    interval, and the rate is somewhere below. The legend gives the calibration ratio, mean
+    prediction over observed rate (1 is right). At the foot stands a histogram of the predictions.
 
     Bins hold as many rows each (of equal width, all but one would be empty at a rate of 1%), or as
     many *predicted positives* each: of rows in equal numbers, the last of 15 holds nearly all
@@ -64,23 +61,13 @@ def reliability(
     Use it before a probability is served, and again after a correction. Not to compare rankings.
 
     Args:
-        y_true: labels, as for `precision_recall`.
-        y_pred: predictions, as for `precision_recall`.
         num_bins: bins of equal mass; equal predictions stay in one bin.
         bins: what the mass is of, ``"rows"`` or ``"positives"`` (predicted ones). None decides by
             the base rate: rows from 10% on.
         confidence: of the intervals, within ``(0, 1)``.
         log: whether both axes are logarithmic. None decides by the base rate, below 10% they
             are; on axes that already have a curve, it keeps their scales.
-        sample_weight: what each row counts. Intervals then go by the number
-            of equal rows that would tell as much.
-        from_logits: whether ``y_pred`` are logits.
-        class_id: the class drawn against the rest, where ``y_pred`` has several columns.
-        label: name of the model in the legend.
-        ax: axes to draw on; None makes one.
-
-    Shapes:
-        As for `precision_recall`.
+        y_true, y_pred, sample_weight, from_logits, class_id, label, ax: as `precision_recall`.
 
     Returns:
         The axes.
@@ -105,12 +92,14 @@ def reliability(
         check_choice("bins", bins, ("rows", "positives"))
     check_integer("num_bins", num_bins, minimum=1)
     check_number("confidence", confidence, minimum=0.0, maximum=1.0, exclusive=True)
-    scores = read_one_class(
-        y_true, y_pred, sample_weight=sample_weight, from_logits=from_logits, class_id=class_id
+    ax, scores, first, is_log = begin(
+        ax,
+        ("Reliability", "predicted probability", "observed rate"),
+        (y_true, y_pred, sample_weight),
+        log=log,
+        from_logits=from_logits,
+        class_id=class_id,
     )
-    ax = axes_for(ax, title="Reliability", xlabel="predicted probability", ylabel="observed rate")
-    first = is_first(ax)
-    is_log = use_log(log, scores.base_rate) if first or log is not None else _is_log(ax)
     if is_log:
         for axis in ("x", "y"):
             percent_axis(ax, axis, log=True)
@@ -132,10 +121,6 @@ def reliability(
     reference(ax, "diagonal", grid, grid)
     legend(ax)
     return ax
-
-
-def _is_log(ax: Axes) -> bool:
-    return bool(ax.get_xscale() == "log")
 
 
 def _ratio_text(scores: OneClass) -> str:

@@ -8,16 +8,13 @@ import numpy as np
 
 from tfimbalance._checks import FloatArray, check_number
 from tfimbalance._evaluation.cuts import Points
-from tfimbalance.plots._one_class import read_one_class
+from tfimbalance.plots._one_class import begin
 from tfimbalance.plots._style import (
-    axes_for,
     curve,
-    is_first,
     legend_below,
     percent,
     reference,
     thinned,
-    use_log,
     widen,
 )
 
@@ -57,21 +54,13 @@ def threshold_curves(
     miss).
 
     Args:
-        y_true: labels, as for `precision_recall`.
-        y_pred: predictions, as for `precision_recall`.
         threshold: a threshold to draw, a probability even where ``y_pred`` are logits; the legend
             says what it gives.
         log: whether thresholds are on a logit scale, logarithmic at both ends. None decides by the
             base rate, below 10% they are; on axes that already have a curve, it keeps their scale.
-        sample_weight: what each row counts.
-        from_logits: whether ``y_pred`` are logits.
-        class_id: the class drawn against the rest, where ``y_pred`` has several columns.
         label: name of the model in the legend. With it a model has one colour, without it each
             curve has its own; the kind of line tells the curves apart in both.
-        ax: axes to draw on; None makes one.
-
-    Shapes:
-        As for `precision_recall`.
+        y_true, y_pred, sample_weight, from_logits, class_id, ax: as `precision_recall`.
 
     Returns:
         The axes.
@@ -90,15 +79,16 @@ def threshold_curves(
     """
     if threshold is not None:
         check_number("threshold", threshold, minimum=0.0, maximum=1.0)
-    scores = read_one_class(
-        y_true, y_pred, sample_weight=sample_weight, from_logits=from_logits, class_id=class_id
+    ax, scores, first, is_logit = begin(
+        ax,
+        ("Thresholds", "threshold", "share"),
+        (y_true, y_pred, sample_weight),
+        log=log,
+        scale="logit",
+        from_logits=from_logits,
+        class_id=class_id,
     )
-    ax = axes_for(ax, title="Thresholds", xlabel="threshold", ylabel="share")
-    first = is_first(ax)
     points = Points.of(scores)
-    is_logit = (
-        use_log(log, scores.base_rate) if first or log is not None else ax.get_xscale() == "logit"
-    )
     _threshold_axis(ax, points, is_logit=is_logit, first=first)
     color = _draw_curves(ax, points, is_logit, label, first=first)
     best = points.best
