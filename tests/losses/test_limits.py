@@ -8,7 +8,7 @@ from scipy.stats import norm
 
 import tfimbalance as tfi
 
-PRIOR, ROWS, TRIALS = 0.05, 10_000, 100
+PRIOR, ROWS, TRIALS = 0.05, 10_000, 25
 ARGUMENTS = {"from_logits": True, "dtype": "float64"}
 BAYES, NAIVE = 0.0786, 0.1808  # Of the balanced error: norm.cdf(-sqrt(2)), and log odds ignored.
 
@@ -38,7 +38,7 @@ def two_gaussians(trial):
     ids=["crossentropy", "logit adjustment", "weights", "both at once"],
 )
 def test_two_gaussians_end_at_their_balanced_error(tau, weighed, right, within):
-    """Affine models at the minimum of the loss over 100 draws; errors in closed form."""
+    """Affine models at the minimum of the loss over 25 draws; errors in closed form."""
     loss = tfi.losses.LogitAdjustedLoss(
         [1 - PRIOR, PRIOR], tau=tau, class_weight=[1.0, 1.0], **ARGUMENTS
     )

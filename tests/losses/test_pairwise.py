@@ -56,10 +56,10 @@ def test_margin_is_the_lead_that_costs_nothing(margin):
 @each
 @pytest.mark.parametrize("scale", [1.0, 1e4])
 def test_float32_keeps_its_digits_on_large_batches(surrogate, scale):
-    """65,536 scores; the oracle sees 200 positives against all of them."""
+    """65,536 scores; the oracle sees 50 positives against all of them."""
     rng = np.random.default_rng(0)
     y = np.zeros(65_536)
-    y[rng.choice(len(y), 200, replace=False)] = 1
+    y[rng.choice(len(y), 50, replace=False)] = 1
     s = (rng.normal(size=len(y)) * scale).astype("float32")
     loss = tfi.losses.PairwiseAUCLoss(surrogate)
     value, gradient = value_and_gradient(loss, y.astype("float32"), s)
@@ -83,7 +83,7 @@ def test_batches_of_unknown_size(surrogate, jit_compile):
             value = loss(y, s, sample_weight=weight)
         return value, tape.gradient(value, s)
 
-    for n in (3, 40, 3000):
+    for n in (3, 3000) if jit_compile else (3, 40, 3000):  # XLA compiles each of them.
         y, s, weight = rows(n, seed=n)
         weight[:2] = 1
         value, gradient = compiled(y, s, weight)
@@ -122,16 +122,16 @@ def test_a_batch_without_a_pair_costs_nothing(surrogate, label):
 @each
 def test_any_upstream_gradient(surrogate):
     """Unreduced values may be weighed by anything; the gradient follows."""
-    y, s, _ = rows(30)
-    outer = np.random.default_rng(1).normal(size=30)
+    y, s, _ = rows(12)
+    outer = np.random.default_rng(1).normal(size=12)
     loss = tfi.losses.PairwiseAUCLoss(surrogate, dtype="float64", reduction=None)
     s = tf.constant(s + 0.03)
     with tf.GradientTape() as tape:
         tape.watch(s)
         value = tf.reduce_sum(loss(y, s) * outer)
     slope = tape.gradient(value, s).numpy()
-    for k in range(30):
-        step = 1e-6 * np.eye(30)[k]
+    for k in range(12):
+        step = 1e-6 * np.eye(12)[k]
         ahead, behind = (tf.reduce_sum(loss(y, s + d) * outer) for d in (step, -step))
         assert float(ahead - behind) / 2e-6 == pytest.approx(slope[k], rel=1e-6, abs=1e-8)
 

@@ -69,9 +69,9 @@ def test_normalized_entropy_of_one_class_is_undefined():
 
 
 @pytest.mark.parametrize("priors", [0.0, 1.0, [0.5, 0.6], [3, 0], "none"])
-def test_bad_priors_are_refused(prior):
+def test_bad_priors_are_refused(priors):
     with pytest.raises(ValueError, match="`priors`"):
-        tfi.metrics.NormalizedEntropy(priors=prior)
+        tfi.metrics.NormalizedEntropy(priors=priors)
     with pytest.raises(ValueError, match=r"`priors`.*3 numbers"):
         tfi.metrics.NormalizedEntropy(priors=[0.5, 0.5])([0, 1], np.eye(3)[:2])
 
