@@ -65,3 +65,7 @@ class Shown(keras.Model):
 
 def endless():
     return tf.data.Dataset.from_tensors((np.zeros((4, 2)), np.array([0, 1, 0, 1]))).repeat()
+
+
+def titles(figure):
+    return [ax.get_title() or ax.get_title(loc="left") for ax in figure.axes]

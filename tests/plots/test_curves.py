@@ -30,7 +30,7 @@ def test_precision_recall_is_that_of_scikit_learn():
 
 
 def test_best_f1_is_the_best_of_all_thresholds():
-    y, z, _ = gaussians(0.1, 400)
+    y, z, _ = gaussians(0.1, 150)
     p = sigmoid(z)
     scores = {t: sk.f1_score(y, p >= t) for t in p}
     best = max(scores, key=scores.get)
@@ -102,7 +102,7 @@ def test_gain_and_lift_have_their_bounds(log):
 
 
 def test_threshold_curves_are_what_each_threshold_flags():
-    y, z, _ = gaussians(0.2, 200)
+    y, z, _ = gaussians(0.2, 80)
     p = sigmoid(z)
     ax = plots.threshold_curves(y, p, log=False)
     by_name = {line.get_label(): xy(line) for line in models(ax)}

@@ -103,15 +103,14 @@ def test_logits_are_probabilities_and_rank_beyond_them(draw):
     assert legend_of(far)[0].startswith("AP 1.000")
 
 
-@each
 @pytest.mark.parametrize(
-    "shape",
-    [
-        list,
-        lambda a: np.asarray(a)[:, None],
-        lambda a: tf.constant(np.asarray(a)),
-        pd.Series,
-        lambda a: np.asarray(a, "float32"),
+    ("draw", "shape"),
+    [  # One reader takes them for all curves.
+        (plots.precision_recall, list),
+        (plots.reliability, lambda a: np.asarray(a)[:, None]),
+        (plots.cumulative_gain, lambda a: tf.constant(np.asarray(a))),
+        (plots.lift, pd.Series),
+        (plots.threshold_curves, lambda a: np.asarray(a, "float32")),
     ],
     ids=["list", "column", "tensor", "series", "float32"],
 )
@@ -140,43 +139,50 @@ def test_one_class_against_the_rest(draw):
         np.testing.assert_array_equal(xy(one), xy(other))
 
 
-@each
+TWO = {"y_true": [0, 1], "y_pred": [0.1, 0.2]}
+BAD = [
+    ({"y_pred": [0.1, np.nan]}, r"`y_pred`: expected finite .*nan in row 1"),
+    ({"y_pred": [0.1, 2.5]}, r"`y_pred`.*\[0, 1\].*2.5 in row 1.*from_logits=True"),
+    ({"y_pred": [np.inf, 0.5], "from_logits": True}, r"finite predictions.*inf in row 0"),
+    ({"y_true": [0, 0]}, r"`y_true`: expected rows of both classes.*2 rows, all negative"),
+    ({"y_true": [1, 1]}, r"2 rows, all positive"),
+    ({"y_true": [0, 1, 1]}, r"`y_true`: expected labels of 2 rows.*Received: shape \(3,\)"),
+    ({"y_true": [0, 2]}, r"`y_true`: expected class ids below num_classes=2"),
+    ({"y_true": [-1, 1]}, r"`y_true`.*-1/\+1"),
+    ({"y_true": ["a", "b"]}, r"`y_true`.*LabelEncoder"),
+    ({"y_pred": ["a", "b"]}, r"`y_pred`: expected an array of predictions"),
+    ({"y_pred": []}, r"`y_pred`: expected at least one prediction"),
+    ({"y_pred": np.zeros((2, 1, 1))}, r"`y_true`.*shape \(2, 1\), as many as `y_pred`"),
+    ({"y_pred": np.eye(2)}, r"`class_id`: expected one of the 2 classes.*class_id=1"),
+    ({"y_pred": np.eye(2), "class_id": 2}, r"`class_id`.*0 to 1"),
+    ({"class_id": 1}, r"`class_id`: expected None"),
+    ({"y_true": np.eye(3), "y_pred": np.zeros((3, 2)), "class_id": 1}, r"`y_true`.*or \(3, 2\)"),
+    (
+        {"y_true": [[1, 1], [0, 1]], "y_pred": np.eye(2), "class_id": 0, "from_logits": True},
+        r"one-hot rows with a single 1.*2 ones in row 0",
+    ),
+    ({"sample_weight": [1.0]}, r"`sample_weight`: expected one number a row, shape \(2,\)"),
+    ({"sample_weight": [1.0, -1.0]}, r"`sample_weight`.*-1 in row 1"),
+    ({"sample_weight": [0.0, 0.0]}, r"both classes.*0 rows"),
+    ({"from_logits": None}, r"`from_logits`: expected True or False"),
+]
+
+
+# One reader checks for all curves: each bad value goes to one of them, in turns.
 @pytest.mark.parametrize(
-    ("y_true", "y_pred", "more", "message"),
-    [
-        ([0, 1], [0.1, np.nan], {}, r"`y_pred`: expected finite .*nan in row 1"),
-        ([0, 1], [0.1, 2.5], {}, r"`y_pred`.*\[0, 1\].*2.5 in row 1.*from_logits=True"),
-        ([0, 1], [np.inf, 0.5], {"from_logits": True}, r"finite predictions.*inf in row 0"),
-        ([0, 0], [0.1, 0.2], {}, r"`y_true`: expected rows of both classes.*2 rows, all negative"),
-        ([1, 1], [0.1, 0.2], {}, r"2 rows, all positive"),
-        ([0, 1, 1], [0.1, 0.2], {}, r"`y_true`: expected 2 rows.*Received: 3 rows"),
-        ([0, 2], [0.1, 0.2], {}, r"`y_true`: expected class ids below num_classes=2"),
-        ([-1, 1], [0.1, 0.2], {}, r"`y_true`.*-1/\+1"),
-        (["a", "b"], [0.1, 0.2], {}, r"`y_true`.*LabelEncoder"),
-        ([0, 1], ["a", "b"], {}, r"`y_pred`: expected an array of predictions"),
-        ([0, 1], [], {}, r"`y_pred`: expected at least one prediction"),
-        ([0, 1], np.zeros((2, 1, 1)), {}, r"`y_pred`.*shape \(2, 1, 1\)"),
-        ([0, 1], np.eye(2), {}, r"`class_id`: expected one of the 2 classes.*class_id=1"),
-        ([0, 1], np.eye(2), {"class_id": 2}, r"`class_id`.*0 to 1"),
-        ([0, 1], [0.1, 0.2], {"class_id": 1}, r"`class_id`: expected None"),
-        (np.eye(3), np.zeros((3, 2)), {"class_id": 1}, r"as wide as y_pred \(2\)"),
-        (
-            [[1, 1], [0, 1]],
-            np.zeros((2, 2)),
-            {"class_id": 0, "from_logits": True},
-            r"one-hot rows.*y_true\[:, k\]",
-        ),
-        ([0, 1], [0.1, 0.2], {"sample_weight": [1.0]}, r"`sample_weight`: expected 2 rows"),
-        ([0, 1], [0.1, 0.2], {"sample_weight": [1.0, -1.0]}, r"`sample_weight`.*-1.0 in row 1"),
-        ([0, 1], [0.1, 0.2], {"sample_weight": [0.0, 0.0]}, r"both classes.*no rows"),
-        ([0, 1], [0.1, 0.2], {"from_logits": None}, r"`from_logits`: expected True or False"),
-        ([0, 1], [0.1, 0.2], {"ax": "here"}, r"`ax`: expected one matplotlib Axes"),
-    ],
+    ("draw", "more", "message"), [(CURVES[k % 5], *bad) for k, bad in enumerate(BAD)]
 )
-def test_refuses(draw, y_true, y_pred, more, message):
+def test_refuses(draw, more, message):
     with pytest.raises(ValueError, match=message):
-        draw(y_true, y_pred, **more)
+        draw(**{**TWO, **more})
     assert not plt.get_fignums()  # Nothing is left behind.
+
+
+@each
+def test_each_refuses_what_is_no_axes(draw):
+    with pytest.raises(ValueError, match=r"`ax`: expected one matplotlib Axes"):
+        draw(**TWO, ax="here")
+    assert not plt.get_fignums()
 
 
 @each

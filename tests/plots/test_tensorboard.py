@@ -10,6 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from plots.drawn import Shown, dense, endless, gaussians
 
+import tfimbalance as tfi
 from tfimbalance import plots
 
 
@@ -44,24 +45,31 @@ def test_save_to_tensorboard_writes_what_its_image_plugin_reads(tmp_path):
         plots.save_to_tensorboard(ax.figure, tmp_path, step=-1)
 
 
-@pytest.mark.parametrize(("kind", "every"), [("arrays", 2), ("dataset", 3)])
-def test_callback_writes_every_other_epoch(tmp_path, monkeypatch, kind, every):
+def test_callback_writes_every_other_epoch(tmp_path, monkeypatch):
     y, _, x = gaussians(0.2, 200)
-    data = (x, y, np.ones(200)) if kind == "arrays" else None
-    data = data or tf.data.Dataset.from_tensor_slices((x, y)).batch(50)
     drawn = []
     monkeypatch.setattr(Figure, "suptitle", lambda self, text, **_: drawn.append(text))
-    callback = plots.TensorBoardReport(data, tmp_path, every=every, name="page", title="run")
+    rows = {
+        2: (x, y, np.ones(200)),
+        3: tf.data.Dataset.from_tensor_slices((x, y)).batch(50),
+        0: tfi.callbacks.Validation((x, y)),
+    }
+    callbacks = [
+        plots.TensorBoardReport(data, tmp_path / str(k), every=k, name="page", title=f"run {k}")
+        for k, data in rows.items()
+    ]
     model = dense(1)
     model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
-    model.fit(x, y, epochs=3, callbacks=[callback], verbose=0)
-    found = pictures(tmp_path)
-    steps = [k for k in range(3) if (k + 1) % every == 0]
-    assert sorted(found) == steps
-    assert {tag for tag, *_ in found.values()} == {"page"}
-    assert [text.split(":")[0] for text in drawn] == [f"run, epoch {k + 1}" for k in steps]
+    model.fit(x, y, epochs=3, callbacks=callbacks, verbose=0)
+    for every, steps in ((2, [0, 2]), (3, [0])):
+        found = pictures(tmp_path / str(every))
+        assert sorted(found) == steps
+        assert {tag for tag, *_ in found.values()} == {"page"}
+        titles = [text.split(":")[0] for text in drawn if text.startswith(f"run {every}")]
+        assert titles == [f"run {every}, epoch {k + 1}" for k in steps]
+        assert len(list((tmp_path / str(every)).glob("events*"))) == 1
     assert not plt.get_fignums()
-    assert len(list(tmp_path.glob("events*"))) == 1
+    assert not (tmp_path / "0").exists()  # Every 0 epochs is never.
 
 
 def test_callback_refuses_before_the_first_step(tmp_path):
@@ -71,7 +79,7 @@ def test_callback_refuses_before_the_first_step(tmp_path):
     with pytest.raises(ValueError, match=r"`validation_data`"):
         plots.TensorBoardReport(x, tmp_path)
     with pytest.raises(ValueError, match=r"`every`"):
-        plots.TensorBoardReport((x, y), tmp_path, every=0)
+        plots.TensorBoardReport((x, y), tmp_path, every=-1)
     model = Shown()
     model.compile("sgd", "mse")
     steps = []
