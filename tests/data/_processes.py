@@ -84,7 +84,7 @@ def killed(folder):
     Then train on new ones of them until killed in the middle of the third epoch.
     """
     import tensorflow as tf
-    from rooms import DATASETS
+    from data.rooms import DATASETS
 
     datasets = {name: make() for name, make in DATASETS.items()}
     for dataset in datasets.values():
@@ -105,7 +105,7 @@ def restarted(folder):
     """In a new process: the batches that follow, as bytes, and the rest of the training."""
     import numpy as np
     import tensorflow as tf
-    from rooms import DATASETS
+    from data.rooms import DATASETS
 
     datasets = {name: make() for name, make in DATASETS.items()}
     iterators = {name: iter(dataset) for name, dataset in datasets.items()}
@@ -120,7 +120,7 @@ def fit(folder, kill_at=0):
     """Train on every dataset at once; with ``kill_at``, be killed after so many batches."""
     import keras
     import tensorflow as tf
-    from rooms import DATASETS
+    from data.rooms import DATASETS
 
     import tfimbalance as tfi
 
@@ -153,5 +153,6 @@ def fit(folder, kill_at=0):
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
     jobs = {job.__name__: job for job in (serve, worker, killed, restarted, fit)}
     jobs[sys.argv[1]](*sys.argv[2:])

@@ -7,24 +7,23 @@ import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from data import _processes
 from data.rooms import BATCH, DATASETS, rows
 
 import tfimbalance as tfi
 
-PROCESSES = str(Path(__file__).parent / "_processes.py")
 each_dataset = pytest.mark.parametrize("name", DATASETS)
 
 
 def start(*arguments):
     environment = {k: v for k, v in os.environ.items() if k != "TF_CONFIG"}
     return subprocess.Popen(
-        [sys.executable, PROCESSES, *map(str, arguments)],
+        [sys.executable, _processes.__file__, *map(str, arguments)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -71,14 +70,16 @@ def test_after_a_kill_all_goes_on_as_in_a_process_that_lives_on(tmp_path):
     folder, whole = tmp_path / "killed", tmp_path / "whole"
     for each in (folder, whole):
         each.mkdir()
-    undisturbed = start("fit", whole)
-    finish(start("killed", folder), code=-signal.SIGKILL)
-    finish(start("restarted", folder))
-    finish(undisturbed)
+    # This process, which lives on, works while the other one does.
+    process = start("killed", folder)
+    _processes.fit(whole)
+    finish(process, code=-signal.SIGKILL)
+    process = start("restarted", folder)
+    expected = {name: two_epochs(name)[1][7:] for name in DATASETS}
+    finish(process)
     after_restart = np.load(folder / "rest.npz")
-    for name in DATASETS:
-        expected = two_epochs(name)[1][7:]
-        assert after_restart[name].tobytes() == expected.tobytes(), name
+    for name, batches in expected.items():
+        assert after_restart[name].tobytes() == batches.tobytes(), name
     model = keras.Sequential(
         [keras.Input((3,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(1)]
     )
@@ -122,21 +123,27 @@ def test_epochs_that_are_not_those_of_fit_are_refused():
 # --- Strategies -----------------------------------------------------------------------------------
 
 
+def side_by_side(names):
+    """One dataset of batches of several, by name."""
+    zipped = tf.data.Dataset.zip({name: DATASETS[name]() for name in names})
+    return zipped.map(lambda pairs: tuple({k: v[i] for k, v in pairs.items()} for i in (0, 1)))
+
+
 @pytest.mark.slow
 def test_fit_under_mirrored_strategy():
-    """Two replicas take the same steps as one, and each gets its part of every quota."""
+    """Two replicas take the same steps as one, on all datasets at once."""
     weights = []
-    for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
+    two_replicas = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    for strategy in (tf.distribute.get_strategy(), two_replicas):
         keras.utils.set_random_seed(0)
-        with tf.distribute.MirroredStrategy(devices).scope():
-            model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, name="out")])
-            model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
-        before, after = model.get_weights(), {}
-        for name, make in DATASETS.items():
-            model.set_weights(before)
-            model.fit(make(), epochs=2, verbose=0)
-            after[name] = model.get_layer("out").get_weights()
-        weights.append(after)
+        with strategy.scope():
+            inputs = {name: keras.Input((3,), name=name) for name in DATASETS}
+            dense = {name: keras.layers.Dense(1) for name in DATASETS}
+            model = keras.Model(inputs, {name: dense[name](inputs[name]) for name in DATASETS})
+            loss = keras.losses.BinaryCrossentropy(from_logits=True)
+            model.compile("sgd", dict.fromkeys(DATASETS, loss))
+        model.fit(side_by_side(DATASETS), epochs=2, verbose=0)
+        weights.append({name: layer.get_weights() for name, layer in dense.items()})
     for name in DATASETS:
         for one, two in zip(weights[0][name], weights[1][name], strict=True):
             np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5, err_msg=name)
@@ -144,10 +151,10 @@ def test_fit_under_mirrored_strategy():
 
 def test_each_replica_has_its_quota():
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    for name in ("balanced_batches", "balanced_stream", "smote_batches"):
-        dataset = strategy.experimental_distribute_dataset(DATASETS[name]())
-        for _, labels in dataset:
-            for part in strategy.experimental_local_results(labels):
+    names = ("balanced_batches", "balanced_stream", "smote_batches")
+    for _, labels in strategy.experimental_distribute_dataset(side_by_side(names)):
+        for name in names:
+            for part in strategy.experimental_local_results(labels[name]):
                 assert len(part) == BATCH // 2
                 assert tf.reduce_sum(part) == BATCH // 4
 
