@@ -23,8 +23,8 @@ def serve():
     del workers
 
 
-def worker(index, ports, how):
-    """One of two workers: reports the rows that its steps saw, epoch by epoch."""
+def worker(index, ports):
+    """One of two workers: reports the rows that its steps saw, epoch by epoch, in both ways."""
     cluster = {"worker": [f"127.0.0.1:{port}" for port in ports.split(",")]}
     task = {"type": "worker", "index": int(index)}
     os.environ["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
@@ -52,11 +52,11 @@ def worker(index, ports, how):
         )
         return made[-1]
 
-    if how == "shards":
-        dataset = strategy.distribute_datasets_from_function(make)
-    else:
-        made.append(tfi.data.balanced_batches(x, y, batch_size=40))
-        dataset = strategy.experimental_distribute_dataset(made[-1])
+    made.append(tfi.data.balanced_batches(x, y, batch_size=40))
+    datasets = {
+        "strategy": strategy.experimental_distribute_dataset(made[-1]),
+        "shards": strategy.distribute_datasets_from_function(make),
+    }
 
     def replica(rows, labels):
         with tf.GradientTape() as tape:
@@ -66,40 +66,46 @@ def worker(index, ports, how):
         return rows
 
     step = tf.function(lambda batch: strategy.run(replica, args=batch))
-    epochs = []
-    for _ in range(2):
-        iterator = iter(dataset)
-        seen = [step(next(iterator)) for _ in range(25)]
-        local = [strategy.experimental_local_results(rows)[0].numpy() for rows in seen]
-        epochs.append(np.concatenate(local).astype(int).tolist())
-    print(json.dumps({"rows": epochs, "weights": float(model.get_weights()[0][0, 0])}))
+    report = {}
+    for how, dataset in datasets.items():
+        epochs = []
+        for _ in range(2):
+            iterator = iter(dataset)
+            seen = [step(next(iterator)) for _ in range(25)]
+            local = [strategy.experimental_local_results(rows)[0].numpy() for rows in seen]
+            epochs.append(np.concatenate(local).astype(int).tolist())
+        report[how] = {"rows": epochs, "weights": float(model.get_weights()[0][0, 0])}
+    print(json.dumps(report))
 
 
-def batches(folder):
-    """Read every dataset to the middle of its second epoch, save the iterators, and get killed."""
+def killed(folder):
+    """Read every dataset to the middle of its second epoch and save the iterators.
+
+    Then train on new ones of them until killed in the middle of the third epoch.
+    """
     import tensorflow as tf
-    from rooms import DATASETS
+    from data.rooms import DATASETS
 
     datasets = {name: make() for name, make in DATASETS.items()}
     for dataset in datasets.values():
         for _ in dataset:
             pass
-    iterators = {name: iter(dataset) for name, dataset in datasets.items()}
-    for iterator in iterators.values():
+    iterators = [iter(dataset) for dataset in datasets.values()]
+    for iterator in iterators:
         for _ in range(7):
             next(iterator)
-    objects = {f"d{i}": iterator for i, iterator in enumerate(iterators.values())}
+    objects = {f"d{i}": iterator for i, iterator in enumerate(iterators)}
     tf.train.Checkpoint(**objects).write(str(Path(folder) / "iterators"))
-    for iterator in iterators.values():
+    for iterator in iterators:
         next(iterator)
-    os.kill(os.getpid(), signal.SIGKILL)
+    fit(folder, kill_at=20)
 
 
-def rest(folder):
-    """In a new process: the batches that follow, as bytes."""
+def restarted(folder):
+    """In a new process: the batches that follow, as bytes, and the rest of the training."""
     import numpy as np
     import tensorflow as tf
-    from rooms import DATASETS
+    from data.rooms import DATASETS
 
     datasets = {name: make() for name, make in DATASETS.items()}
     iterators = {name: iter(dataset) for name, dataset in datasets.items()}
@@ -107,18 +113,19 @@ def rest(folder):
     tf.train.Checkpoint(**objects).read(str(Path(folder) / "iterators")).assert_consumed()
     left = {name: [x.numpy() for x, _ in iterator] for name, iterator in iterators.items()}
     np.savez(Path(folder) / "rest.npz", **{name: np.stack(x) for name, x in left.items()})
+    fit(folder)
 
 
-def fit(folder, kill_at):
+def fit(folder, kill_at=0):
     """Train on every dataset at once; with ``kill_at``, be killed after so many batches."""
     import keras
     import tensorflow as tf
-    from rooms import DATASETS
+    from data.rooms import DATASETS
 
     import tfimbalance as tfi
 
     keras.utils.set_random_seed(0)
-    datasets = tf.data.Dataset.zip(tuple(make() for make in DATASETS.values())).take(20)
+    datasets = tf.data.Dataset.zip(tuple(make() for make in DATASETS.values())).take(8)
     joined = datasets.map(
         lambda *pairs: (
             tf.concat([x for x, _ in pairs], axis=0),
@@ -128,7 +135,7 @@ def fit(folder, kill_at):
     layers = [keras.Input((3,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(1)]
     model = keras.Sequential(layers)
     model.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True))
-    left = [int(kill_at)]
+    left = [kill_at]
 
     class Kill(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -146,5 +153,6 @@ def fit(folder, kill_at):
 
 
 if __name__ == "__main__":
-    jobs = {job.__name__: job for job in (serve, worker, batches, rest, fit)}
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    jobs = {job.__name__: job for job in (serve, worker, killed, restarted, fit)}
     jobs[sys.argv[1]](*sys.argv[2:])

@@ -12,6 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 import tfimbalance as tfi
 
 RATE = 0.02
+pytestmark = pytest.mark.slow
 
 
 def two_gaussians(rows, seed):
@@ -58,7 +59,7 @@ STRATEGIES = {
     "augmentation of positives": (lambda: tfi.data.augment(balanced(), noise), 0.5),
     "mixing of positives": (lambda: tfi.data.smote_mixup(balanced(), fraction=1.0), 0.5),
     "more positives": (lambda: balanced(class_shares={1: 0.2}), 0.2),
-    "fewer negatives": (lambda: stream(20, rate=2 * RATE), 0.5),
+    "fewer negatives": (lambda: stream(10, rate=2 * RATE), 0.5),
 }
 
 
@@ -69,8 +70,8 @@ def test_resampling_and_samples_made_and_chosen(name):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     trained = tfi.layers.OffsetModel(model) if prior is None else model
     # As many steps for each: some hand out few rows an epoch.
-    epochs = max(1, round(600 / len(dataset)))
-    trained.compile(keras.optimizers.Adam(0.02), keras.losses.BinaryCrossentropy(from_logits=True))
+    epochs = max(1, round(250 / len(dataset)))
+    trained.compile(keras.optimizers.Adam(0.05), keras.losses.BinaryCrossentropy(from_logits=True))
     trained.fit(dataset, epochs=epochs, verbose=0)
     x, y = two_gaussians(20_000, 1)
     logits = model.predict(x, verbose=0, batch_size=20_000)[:, 0]
@@ -106,8 +107,8 @@ def test_selection_of_negatives():
     sides = [keras.layers.Embedding(40, 4)(side) for side in (user, item)]
     logit = keras.layers.Add()([keras.layers.Dot(1)(sides), keras.layers.Embedding(40, 1)(item)])
     model = keras.Model({"user": user, "item": item}, logit)
-    model.compile(keras.optimizers.Adam(0.02), keras.losses.BinaryCrossentropy(from_logits=True))
-    model.fit(dataset, epochs=15, verbose=0)
+    model.compile(keras.optimizers.Adam(0.05), keras.losses.BinaryCrossentropy(from_logits=True))
+    model.fit(dataset, epochs=6, verbose=0)
     grid = {"user": np.repeat(np.arange(40), 40), "item": np.tile(np.arange(40), 40)}
     scores = model.predict(grid, verbose=0)[:, 0]
     own_half = grid["user"] % 2 == grid["item"] // 20
@@ -122,9 +123,9 @@ def test_combinations():
     np.testing.assert_allclose([weights[0] * 0.8, weights[1] * 0.2], [0.5, 0.5], rtol=1e-3)
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     loss = tfi.losses.BinaryFocalLoss(gamma=1.0, from_logits=True)
-    model.compile(keras.optimizers.Adam(0.02), loss)
+    model.compile(keras.optimizers.Adam(0.05), loss)
     mixed = tfi.data.smote_mixup(dataset)
-    model.fit(mixed, epochs=4, callbacks=[tfi.callbacks.ClassWeight(sampled)], verbose=0)
+    model.fit(mixed, epochs=2, callbacks=[tfi.callbacks.ClassWeight(sampled)], verbose=0)
     x, y = two_gaussians(20_000, 1)
     logits = model.predict(x, verbose=0, batch_size=20_000)[:, 0]
     assert roc_auc_score(y, logits) > 0.97

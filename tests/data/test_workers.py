@@ -1,29 +1,29 @@
 """Workers of other processes, strategies, and processes that are killed."""
 
+import functools
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from data import _processes
 from data.rooms import BATCH, DATASETS, rows
 
 import tfimbalance as tfi
 
-PROCESSES = str(Path(__file__).parent / "_processes.py")
 each_dataset = pytest.mark.parametrize("name", DATASETS)
 
 
 def start(*arguments):
     environment = {k: v for k, v in os.environ.items() if k != "TF_CONFIG"}
     return subprocess.Popen(
-        [sys.executable, PROCESSES, *map(str, arguments)],
+        [sys.executable, _processes.__file__, *map(str, arguments)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -52,40 +52,40 @@ def batches_of(dataset):
     return np.stack([x.numpy() for x, _ in dataset])
 
 
+@functools.cache
+def two_epochs(name):
+    dataset = DATASETS[name]()
+    return batches_of(dataset), batches_of(dataset)
+
+
 # --- A process that is killed ---------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def after_restart(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("killed")
-    finish(start("batches", folder), code=-signal.SIGKILL)
-    finish(start("rest", folder))
-    return dict(np.load(folder / "rest.npz"))
+@pytest.mark.slow
+def test_after_a_kill_all_goes_on_as_in_a_process_that_lives_on(tmp_path):
+    """The second epoch from its eighth batch on, byte for byte, and weights at the end of training.
 
-
-@each_dataset
-def test_after_a_kill_the_same_batches_follow(name, after_restart):
-    """The second epoch from its eighth batch on, byte for byte as in a process that lives on."""
-    dataset = DATASETS[name]()
-    batches_of(dataset)
-    expected = batches_of(dataset)[7:]
-    assert after_restart[name].tobytes() == expected.tobytes()
-
-
-def test_after_a_kill_training_ends_with_the_same_weights(tmp_path):
-    """BackupAndRestore, killed in the middle of the third epoch, on all datasets at once."""
-    killed, whole = tmp_path / "killed", tmp_path / "whole"
-    for folder in (killed, whole):
-        folder.mkdir()
-    finish(start("fit", killed, 45), code=-signal.SIGKILL)
-    finish(start("fit", killed, 0))
-    finish(start("fit", whole, 0))
+    BackupAndRestore, killed in the middle of the third epoch, on all datasets at once.
+    """
+    folder, whole = tmp_path / "killed", tmp_path / "whole"
+    for each in (folder, whole):
+        each.mkdir()
+    # This process, which lives on, works while the other one does.
+    process = start("killed", folder)
+    _processes.fit(whole)
+    finish(process, code=-signal.SIGKILL)
+    process = start("restarted", folder)
+    expected = {name: two_epochs(name)[1][7:] for name in DATASETS}
+    finish(process)
+    after_restart = np.load(folder / "rest.npz")
+    for name, batches in expected.items():
+        assert after_restart[name].tobytes() == batches.tobytes(), name
     model = keras.Sequential(
         [keras.Input((3,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(1)]
     )
     weights = []
-    for folder in (killed, whole):
-        model.load_weights(folder / "last.weights.h5", skip_mismatch=False)
+    for each in (folder, whole):
+        model.load_weights(each / "last.weights.h5", skip_mismatch=False)
         weights.append([w.copy() for w in model.get_weights()])
     for one, other in zip(*weights, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -93,8 +93,7 @@ def test_after_a_kill_training_ends_with_the_same_weights(tmp_path):
 
 @each_dataset
 def test_a_later_epoch_without_the_ones_before(name):
-    dataset = DATASETS[name]()
-    first, second = batches_of(dataset), batches_of(dataset)
+    first, second = two_epochs(name)
     assert (first != second).any()
     np.testing.assert_array_equal(batches_of(DATASETS[name](initial_epoch=1)), second)
     again = DATASETS[name]()
@@ -124,55 +123,69 @@ def test_epochs_that_are_not_those_of_fit_are_refused():
 # --- Strategies -----------------------------------------------------------------------------------
 
 
-@each_dataset
-def test_fit_under_mirrored_strategy(name):
-    """Two replicas take the same steps as one, and each gets its part of every quota."""
-    history = []
-    for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
+def side_by_side(names):
+    """One dataset of batches of several, by name."""
+    zipped = tf.data.Dataset.zip({name: DATASETS[name]() for name in names})
+    return zipped.map(lambda pairs: tuple({k: v[i] for k, v in pairs.items()} for i in (0, 1)))
+
+
+@pytest.mark.slow
+def test_fit_under_mirrored_strategy():
+    """Two replicas take the same steps as one, on all datasets at once."""
+    weights = []
+    two_replicas = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    for strategy in (tf.distribute.get_strategy(), two_replicas):
         keras.utils.set_random_seed(0)
-        with tf.distribute.MirroredStrategy(devices).scope():
-            model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, name="out")])
-            model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
-        model.fit(DATASETS[name](), epochs=2, verbose=0)
-        history.append(model.get_layer("out").get_weights())
-    for one, two in zip(*history, strict=True):
-        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
+        with strategy.scope():
+            inputs = {name: keras.Input((3,), name=name) for name in DATASETS}
+            dense = {name: keras.layers.Dense(1) for name in DATASETS}
+            model = keras.Model(inputs, {name: dense[name](inputs[name]) for name in DATASETS})
+            loss = keras.losses.BinaryCrossentropy(from_logits=True)
+            model.compile("sgd", dict.fromkeys(DATASETS, loss))
+        model.fit(side_by_side(DATASETS), epochs=2, verbose=0)
+        weights.append({name: layer.get_weights() for name, layer in dense.items()})
+    for name in DATASETS:
+        for one, two in zip(weights[0][name], weights[1][name], strict=True):
+            np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 def test_each_replica_has_its_quota():
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    for name in ("balanced_batches", "balanced_stream", "smote_batches"):
-        dataset = strategy.experimental_distribute_dataset(DATASETS[name]())
-        for _, labels in dataset:
-            for part in strategy.experimental_local_results(labels):
+    names = ("balanced_batches", "balanced_stream", "smote_batches")
+    for _, labels in strategy.experimental_distribute_dataset(side_by_side(names)):
+        for name in names:
+            for part in strategy.experimental_local_results(labels[name]):
                 assert len(part) == BATCH // 2
                 assert tf.reduce_sum(part) == BATCH // 4
 
 
-@pytest.mark.parametrize("how", ["strategy", "shards"])
-def test_two_workers(how):
+@pytest.mark.slow
+def test_two_workers():
     """MultiWorkerMirroredStrategy in two processes.
 
     Once with one dataset, of which TensorFlow gives each worker its half of every batch, and once
     with a shard made by each worker.
     """
     ports = ",".join(map(str, free_ports(2)))
-    workers = [start("worker", i, ports, how) for i in (0, 1)]
+    workers = [start("worker", i, ports) for i in (0, 1)]
     reports = [json.loads(finish(worker).splitlines()[-1]) for worker in workers]
-    assert reports[0]["weights"] == reports[1]["weights"]
     whole = tfi.data.balanced_batches(np.arange(1000), np.repeat([0, 1], [940, 60]), batch_size=40)
-    drawn = np.zeros(1000, int)
-    for epoch in (0, 1):
-        parts = [np.array(report["rows"][epoch]) for report in reports]
-        for part in parts:
-            assert ((part.reshape(25, 20) >= 940).sum(axis=1) == 10).all()
-        # The union is the whole quota of the epoch.
-        together = np.concatenate(parts)
-        np.testing.assert_array_equal(np.sort(together), np.sort(batches_of(whole), axis=None))
-        np.add.at(drawn, together, 1)
-    # No row twice before all of its class have come.
-    for of_class in (drawn[:940], drawn[940:]):
-        assert of_class.max() - of_class.min() <= 1
+    expected = [np.sort(batches_of(whole), axis=None) for _ in (0, 1)]
+    for how in ("strategy", "shards"):
+        one, other = (report[how] for report in reports)
+        assert one["weights"] == other["weights"]
+        drawn = np.zeros(1000, int)
+        for epoch in (0, 1):
+            parts = [np.array(part["rows"][epoch]) for part in (one, other)]
+            for part in parts:
+                assert ((part.reshape(25, 20) >= 940).sum(axis=1) == 10).all()
+            # The union is the whole quota of the epoch.
+            together = np.concatenate(parts)
+            np.testing.assert_array_equal(np.sort(together), expected[epoch])
+            np.add.at(drawn, together, 1)
+        # No row twice before all of its class have come.
+        for of_class in (drawn[:940], drawn[940:]):
+            assert of_class.max() - of_class.min() <= 1
 
 
 # --- A tf.data service ----------------------------------------------------------------------------
@@ -182,7 +195,8 @@ def test_two_workers(how):
 def service():
     process = start("serve")
     yield process.stdout.readline().strip()
-    finish(process)
+    process.kill()
+    process.communicate()
 
 
 def through(dataset, target):
@@ -190,6 +204,7 @@ def through(dataset, target):
     return dataset.apply(tf.data.experimental.service.distribute(policy, target))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shares", ["balanced", {1: 0.3}, "natural"])
 def test_through_a_service(service, shares):
     x, y = np.arange(1000), np.repeat([0, 1], [940, 60])
@@ -202,6 +217,7 @@ def test_through_a_service(service, shares):
     assert sorted(map(tuple, there)) == sorted(map(tuple, here))
 
 
+@pytest.mark.slow
 def test_endless_through_a_service_into_fit(service):
     x, y = rows()
     sent = tfi.data.balanced_batches(x, y, batch_size=BATCH, in_graph=True)
@@ -212,6 +228,7 @@ def test_endless_through_a_service_into_fit(service):
     assert np.isfinite(history["loss"]).all()
 
 
+@pytest.mark.slow
 def test_streams_and_stages_through_a_service(service):
     x, y = rows()
     source = tf.data.Dataset.from_tensor_slices((x, y))

@@ -7,6 +7,8 @@ from scipy.special import expit, logit
 
 import tfimbalance as tfi
 
+pytestmark = pytest.mark.slow
+
 PRIOR, ROWS = 0.05, 400_000
 BAYES = 0.3437  # Normalized entropy.
 TIMES = "\N{MULTIPLICATION SIGN}"

@@ -209,6 +209,7 @@ assert not any(name.startswith("tfimbalance") for name in sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_saves_loads_and_exports_to_plain_tensorflow(tmp_path):
     x, y = two_gaussians(2_000)
     plan = tfi.Rebalance(y, class_shares={1: 0.2}, class_weight="balanced", focal_gamma=2.0)
@@ -362,14 +363,13 @@ def fitted(plan, x, y, validation_data, callbacks):
     )
 
 
-@pytest.mark.parametrize("kind", ["arrays", "dataset of the plan"])
-def test_fit_warns_of_validation_data_that_is_resampled(kind):
+def test_fit_warns_of_validation_data_that_is_resampled():
     x, y = two_gaussians(4_000)
     plan = tfi.Rebalance(y, class_shares="balanced")
     half = np.concatenate([np.flatnonzero(y == 1), np.flatnonzero(y == 0)[: int(y.sum())]])
-    data = (x[half], y[half]) if kind == "arrays" else plan.dataset(x, y, 200)
-    with pytest.warns(UserWarning, match="validation_data of fit: class 1 is 0.5 of the rows"):
-        fitted(plan, x, y, data, plan.callbacks())
+    for data in ((x[half], y[half]), plan.dataset(x, y, 200)):
+        with pytest.warns(UserWarning, match="validation_data of fit: class 1 is 0.5 of the rows"):
+            fitted(plan, x, y, data, plan.callbacks())
     fitted(plan, x, y, (x, y), plan.callbacks())  # Warnings are errors here.
 
 
@@ -414,13 +414,15 @@ def test_another_loss_than_that_of_the_plan_warns(arguments, loss, fits):
     if not isinstance(loss, str):
         model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
         loss = type(loss).from_config({**loss.get_config(), "from_logits": True})
-    model.compile("sgd", loss)
+    model.compile("sgd", loss, run_eagerly=True)
     if fits:
-        model.fit(x, y, callbacks=plan.callbacks(), verbose=0)  # Warnings are errors here.
+        model.fit(
+            x, y, batch_size=400, callbacks=plan.callbacks(), verbose=0
+        )  # Warnings are errors here.
     else:
         with warnings.catch_warnings(record=True) as found:
             warnings.simplefilter("always")
-            model.fit(x, y, callbacks=plan.callbacks(), verbose=0)
+            model.fit(x, y, batch_size=400, callbacks=plan.callbacks(), verbose=0)
         assert any("not with the loss of the plan" in str(w.message) for w in found)
 
 
