@@ -99,13 +99,7 @@ def balanced_batches(
         ([5, 5, 5], 10)
     """
     schedule = Schedule.of(
-        None,
-        batch_size=batch_size,
-        steps_per_epoch=steps_per_epoch,
-        seed=seed,
-        initial_epoch=initial_epoch,
-        num_shards=num_shards,
-        shard_index=shard_index,
+        batch_size, steps_per_epoch, seed, initial_epoch, num_shards, shard_index
     )
     rows, stats, ids = LabelledRows.read(x, y, sample_weight, labels, as_tensors=in_graph)
     shares = resolve_shares(class_shares, stats.counts)

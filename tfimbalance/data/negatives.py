@@ -16,7 +16,7 @@ from tfimbalance.data._order.items import Known, NegativeDraws
 from tfimbalance.data._order.plan import BalancedPlan
 from tfimbalance.data._rows.calls import weak
 from tfimbalance.data._rows.files import is_arrow_table
-from tfimbalance.data._rows.rows import Rows
+from tfimbalance.data._rows.rows import Rows, in_block
 from tfimbalance.data._rows.tensors import taken
 
 _POPULARITY_POWER = 0.75
@@ -104,13 +104,7 @@ def with_negatives(
     num_items = check_integer("num_items", num_items, minimum=2)
     num_negatives = check_integer("num_negatives", num_negatives, minimum=1)
     schedule = Schedule.of(
-        None,
-        batch_size=batch_size,
-        steps_per_epoch=steps_per_epoch,
-        seed=seed,
-        initial_epoch=initial_epoch,
-        num_shards=num_shards,
-        shard_index=shard_index,
+        batch_size, steps_per_epoch, seed, initial_epoch, num_shards, shard_index
     )
     columns = _columns(positives)
     in_dictionary = isinstance(columns, dict)
@@ -122,7 +116,7 @@ def with_negatives(
             expected='no column "draw_probability", which is added',
             received=f"columns {sorted(columns)}",
         )
-    rows = Rows({"x": columns, "y": items})
+    rows = Rows(columns, items)
     probabilities = _draw_probabilities(distribution, power, items, num_items)
     known = None
     if exclude_positives:
@@ -231,7 +225,7 @@ def _draw_probabilities(
 class _WithNegatives(PlannedBatches):
     """Positives in a random order, with what was drawn for them."""
 
-    with_places = True
+    per_row = 3
 
     def __init__(
         self,
@@ -245,7 +239,7 @@ class _WithNegatives(PlannedBatches):
         super().__init__(plan, rows, schedule)
         self._draws, self._item_key, self._as_lists = draws, item_key, as_lists
 
-    def fetch(self, numbers: tf.Tensor) -> tuple[Any, ...]:
+    def fetch(self, epoch: tf.Tensor, numbers: tf.Tensor) -> tuple[Any, ...]:
         size, width = numbers.shape[0] // 3, 1 + self._draws.num_negatives
         columns, positive = self._rows.fetch(numbers[:size])
         items, probability = tf.numpy_function(
@@ -267,14 +261,9 @@ class _WithNegatives(PlannedBatches):
             listed = list(columns)
             listed[self._item_key] = items
             columns = (*listed, probability)
-        if self._block == 1:
-            return columns, labels
-        stacked: tuple[Any, ...] = tf.nest.map_structure(self._in_block, (columns, labels))
-        return stacked
+        blocks = tf.nest.map_structure(lambda part: in_block(part, self._block), (columns, labels))
+        return tuple(blocks)
 
     def _draw(self, numbers: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.float32]]:
         rows, places, _ = np.split(numbers, 3)
         return self._draws.draw(rows, places)
-
-    def _in_block(self, part: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(part, [self._block, part.shape[0] // self._block, *part.shape[1:]])

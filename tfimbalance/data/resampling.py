@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,19 +9,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfimbalance.data._epochs.batches import ROWS_PER_PLAN
-from tfimbalance.data._epochs.pipeline import Pipeline, batches_per_block
+from tfimbalance.data._epochs.batches import Blocks
 from tfimbalance.data._epochs.schedule import Schedule
-from tfimbalance.data._order.arrays import NumPyOps
 from tfimbalance.data._order.sampling import ClassSampling
-from tfimbalance.data._order.shuffle import Sizes, shuffled
-from tfimbalance.data._order.words import seed_word, words
-from tfimbalance.data._rows.calls import call, plain, weak
+from tfimbalance.data._order.shuffle import in_passes
+from tfimbalance.data._order.words import seed_word
 from tfimbalance.data._samplers.background import EpochDraws
 from tfimbalance.data._samplers.drawing import Draw, Sampling
-
-# As many words as fit the second cache beside a few scratch arrays.
-_AT_ONCE = 16_384
 
 
 def resampled_batches(
@@ -119,13 +112,7 @@ def resampled_batches(
         2017, arXiv 1609.06570.
     """
     schedule = Schedule.of(
-        None,
-        batch_size=batch_size,
-        steps_per_epoch=steps_per_epoch,
-        seed=seed,
-        initial_epoch=initial_epoch,
-        num_shards=num_shards,
-        shard_index=shard_index,
+        batch_size, steps_per_epoch, seed, initial_epoch, num_shards, shard_index
     )
     sampling = Sampling(
         x,
@@ -143,68 +130,25 @@ def resampled_batches(
     return _Resampled(sampling, first, schedule.over(num_rows or first.num_rows)).dataset()
 
 
-class _Resampled(Pipeline):
+class _Resampled(Blocks):
     """Draws, as batches."""
 
     def __init__(self, sampling: Sampling, first: Draw, schedule: Schedule) -> None:
-        super().__init__(schedule.steps, schedule.epoch, schedule.num_shards)
-        self._layout, self._schedule = sampling.layout, schedule
+        super().__init__(sampling.layout, schedule)
         self._sampled = sampling.class_sampling
         self.draws = EpochDraws(sampling.draw, schedule.epoch, first, ahead=sampling.varies)
-        most = max(1, ROWS_PER_PLAN // schedule.batch_size)
-        batch_bytes = self._layout.row_bytes * schedule.batch_size
-        self._block = 1
-        if self._layout.stackable:
-            self._block = min(batches_per_block(batch_bytes, schedule.steps), most)
-        self._per_plan = self._block * max(1, most // self._block)
 
     def class_sampling(self) -> ClassSampling:
         return self._sampled
 
-    def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
-        plans = tf.data.Dataset.range(math.ceil(self._schedule.steps / self._per_plan))
-        shape = [None, self._block * self._schedule.batch_size]
-        blocks = plans.map(call(self._row_numbers, tf.int64, epoch, shape=shape)).unbatch()
-        fetch = plain(lambda rows: self._fetch(epoch, rows))
-        batches = blocks.map(fetch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(1)
-        return batches.unbatch() if self._block > 1 else batches
+    def numbers(self, epoch: int, first: int, count: int) -> list[NDArray[np.int64]]:
+        draw, word = self.draws.get(epoch), seed_word(self._schedule.seed, epoch)
+        places = self.places(first, count).ravel()
+        rows = np.concatenate([rows for rows, _ in in_passes(word, places, draw.num_rows)])
+        return [rows if draw.index is None else draw.index[rows]]
 
-    def _row_numbers(self, epoch: np.int64, index: np.int64) -> NDArray[np.int64]:
-        """Row numbers of one stretch of an epoch, a block of batches a line."""
-        draw = self.draws.get(int(epoch))
-        first = int(index) * self._per_plan
-        # The last stretch ends with the epoch, up to whole blocks.
-        count = min(self._per_plan, -(-(self._schedule.steps - first) // self._block) * self._block)
-        batches = (
-            first + np.arange(count)
-        ) * self._schedule.num_shards + self._schedule.shard_index
-        places = batches[:, None] * self._schedule.batch_size + np.arange(self._schedule.batch_size)
-        rows = self._in_order(int(epoch), places.ravel(), draw.num_rows)
-        if draw.index is not None:
-            rows = draw.index[rows]
-        return rows.reshape(-1, self._block * self._schedule.batch_size)
-
-    def _in_order(self, epoch: int, places: NDArray[np.int64], num_rows: int) -> NDArray[np.int64]:
-        """Return the row at each place of an epoch: all rows in an order, then in another."""
-        ops, sizes = NumPyOps, Sizes.of([num_rows])
-        sizes = sizes.pick(ops, np.array([0]))
-        word = ops.array([seed_word(self._schedule.seed, epoch)], unsigned=True)
-        rows = np.empty(len(places), np.int64)
-        for part in range(0, len(places), _AT_ONCE):
-            some = slice(part, part + _AT_ONCE)
-            which, place = np.divmod(places[some], num_rows)
-            key = words(ops, word, ops.unsigned(which))
-            mixed = shuffled(ops, ops.unsigned(place), sizes, key, few=num_rows <= 6)
-            rows[some] = ops.signed(mixed)
-        return rows
-
-    def _fetch(self, epoch: tf.Tensor, rows: tf.Tensor) -> tuple[Any, ...]:
-        parts = []
-        if self._layout.dtypes:
-            parts = tf.numpy_function(
-                weak(self._gather), [epoch, rows], self._layout.dtypes, stateful=False
-            )
-        return self._layout.build(rows, list(parts), self._block)
+    def fetch(self, epoch: tf.Tensor, numbers: tf.Tensor) -> tuple[Any, ...]:
+        return self._rows.fetch(numbers, self._block, self._gather, [epoch, numbers])
 
     def _gather(self, epoch: np.int64, rows: NDArray[np.int64]) -> list[NDArray[Any]]:
         return self.draws.get(int(epoch)).rows.gather(rows)

@@ -14,7 +14,6 @@ from tfimbalance._checks import bad_value, check_integer, check_same_length
 from tfimbalance.data._epochs.batches import BalancedBatches
 from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.plan import BalancedPlan
-from tfimbalance.data._rows.calls import weak
 from tfimbalance.data._rows.leaf import Leaf
 from tfimbalance.data._rows.rows import LabelledRows, Rows
 from tfimbalance.data._samplers.columns import some_columns
@@ -98,13 +97,7 @@ def smote_batches(
         arXiv 1106.1813.
     """
     schedule = Schedule.of(
-        None,
-        batch_size=batch_size,
-        steps_per_epoch=steps_per_epoch,
-        seed=seed,
-        initial_epoch=initial_epoch,
-        num_shards=num_shards,
-        shard_index=shard_index,
+        batch_size, steps_per_epoch, seed, initial_epoch, num_shards, shard_index
     )
     k_neighbors = check_integer("k_neighbors", k_neighbors, minimum=1)
     rows, stats, ids = LabelledRows.read(x, y, sample_weight, labels)
@@ -122,7 +115,7 @@ def smote_batches(
 
 def _mixed_leaves(rows: Rows, x: Any, quantities: Any) -> list[int]:
     """Return the numbers of the dense floating-point arrays of ``x``."""
-    leaves = rows.leaves[: rows.size_of("x")]
+    leaves = rows.leaves_of_x
     mixed = [
         number
         for number, leaf in enumerate(leaves)
@@ -214,7 +207,7 @@ def _whole_columns(leaf: Leaf) -> list[int]:
 class _SmoteBatches(BalancedBatches):
     """Balanced batches, some of whose rows are moved towards a neighbour."""
 
-    with_places = True
+    per_row = 3
 
     def __init__(
         self,
@@ -225,15 +218,11 @@ class _SmoteBatches(BalancedBatches):
         leaves: list[int],
     ) -> None:
         super().__init__(plan, rows, schedule)
-        self._neighbors = neighbors
-        # `gather` returns the arrays of one leaf after the other.
-        starts = np.cumsum([0, *(len(leaf.dtypes) for leaf in rows.leaves)])
-        self._parts = [int(starts[leaf]) for leaf in leaves]
+        self._neighbors, self._parts = neighbors, rows.parts_of(leaves)
 
-    def fetch(self, numbers: tf.Tensor) -> tuple[Any, ...]:
-        """Make a block of batches of row numbers and places."""
-        parts = tf.numpy_function(weak(self._gather), [numbers], self._rows.dtypes, stateful=False)
-        return self._rows.build(numbers[: numbers.shape[0] // 3], list(parts), self._block)
+    def fetch(self, epoch: tf.Tensor, numbers: tf.Tensor) -> tuple[Any, ...]:
+        rows = numbers[: numbers.shape[0] // 3]
+        return self._rows.fetch(rows, self._block, self._gather, [numbers])
 
     def _gather(self, numbers: NDArray[np.int64]) -> list[NDArray[Any]]:
         rows, places, passes = np.split(numbers, 3)

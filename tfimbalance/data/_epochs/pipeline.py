@@ -76,11 +76,6 @@ def options(num_shards: int = 1) -> tf.data.Options:
     return chosen
 
 
-def batches_per_block(batch_bytes: int, steps: int) -> int:
-    """Return how many batches to fetch at once: measured, about 4 MB of them."""
-    return min(max(1, 2**22 // max(1, batch_bytes)), steps)
-
-
 def held(dataset: tf.data.Dataset, owner: object) -> tf.data.Dataset:
     """Tie what a dataset calls into to its life, and to that of every dataset made from it."""
     dataset._tfimbalance = owner

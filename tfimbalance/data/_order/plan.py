@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 from tfimbalance.data._order.arrays import GraphOps, NumPyOps, Ops
 from tfimbalance.data._order.quota import Quota, Turns
 from tfimbalance.data._order.sampling import ClassSampling
-from tfimbalance.data._order.shuffle import Sizes, shuffled
+from tfimbalance.data._order.shuffle import AT_ONCE, Sizes, shuffled
 from tfimbalance.data._order.words import seed_word, words
 from tfimbalance.statistics import ClassStatistics
 
 _FEW_CLASSES = 16
-# As many words as fit the second cache beside a few scratch arrays.
-_AT_ONCE = 16_384
 
 
 def _by_class(ids: NDArray[Any], num_classes: int) -> NDArray[Any]:
@@ -105,8 +103,8 @@ class BalancedPlan:
             found = ((k, np.flatnonzero(classes == k)) for k in range(len(self._counts)))
             parts = [(np.array([k]), at) for k, at in found if at.size]
         for k, at in parts:
-            for start in range(0, len(at), _AT_ONCE):
-                some = at[start : start + _AT_ONCE]
+            for start in range(0, len(at), AT_ONCE):
+                some = at[start : start + AT_ONCE]
                 of_some = k if k.size == 1 else k[some]
                 rows[some], passes[some] = self._lookup(ops, of_some, places[some])
         shape = (batches, self.batch_size)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from tfimbalance.data._order.arrays import GraphOps, Ops
+from tfimbalance.data._order.arrays import GraphOps, NumPyOps, Ops
 from tfimbalance.data._order.words import GOLDEN, words
 
+# As many words as fit the second cache beside a few scratch arrays.
+AT_ONCE = 16_384
 # Orders of so few rows are drawn from all there are: too few for rounds to mix.
 _FEW = 6
 _ORDERS = np.array(
@@ -23,8 +27,6 @@ _ORDERS = np.array(
     ],
     np.int64,
 )
-
-
 _FIRST_ORDER = np.cumsum([0, *(math.factorial(n) for n in range(_FEW))])
 _NUM_ORDERS = np.array([math.factorial(n) for n in range(_FEW + 1)])
 
@@ -91,6 +93,19 @@ def shuffled(ops: Ops, position: Any, sizes: Sizes, key: Any, *, few: bool = Tru
     at = which * _FEW + ops.signed(ops.where(small, position, position * 0))
     exact = ops.unsigned(ops.take(ops.array(_ORDERS.ravel()), at))
     return ops.where(small, exact, row)
+
+
+def in_passes(
+    word: int, places: NDArray[np.int64], num_rows: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint64]]]:
+    """Yield the rows at some places of passes over all rows, and the key of each one's pass."""
+    ops = NumPyOps
+    sizes = Sizes.of([num_rows]).pick(ops, np.zeros(1, np.int64))
+    for start in range(0, len(places), AT_ONCE):
+        number, place = np.divmod(places[start : start + AT_ONCE], num_rows)
+        key = words(ops, ops.array([word], unsigned=True), ops.unsigned(number))
+        few = num_rows <= _FEW
+        yield ops.signed(shuffled(ops, ops.unsigned(place), sizes, key, few=few)), key
 
 
 def mixed_rows(rows: Any, size: int, word: Any) -> Any:

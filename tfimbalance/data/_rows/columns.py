@@ -9,10 +9,7 @@ from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value
 from tfimbalance._labels import first_row
-from tfimbalance.data._rows.files import (
-    file_leaf,
-)
-from tfimbalance.data._rows.leaf import Leaf
+from tfimbalance.data._rows.leaf import Leaf, array_leaf
 
 
 def open_frame(name: str, frame: Any) -> Leaf | NDArray[Any]:
@@ -56,4 +53,4 @@ def open_frame(name: str, frame: Any) -> Leaf | NDArray[Any]:
             remedy="Fill it first, frame.fillna(...), or convert to floats.",
         )
     row_shape = tuple(frame.shape[1:])
-    return file_leaf(len(frame), dtype, row_shape, lambda rows: [frame.iloc[rows].to_numpy(dtype)])
+    return array_leaf(len(frame), dtype, row_shape, lambda rows: frame.iloc[rows].to_numpy(dtype))

@@ -9,11 +9,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value
-from tfimbalance.data._rows.files import (
-    check_dtype,
-    is_larger_than_memory,
-)
-from tfimbalance.data._rows.leaf import Leaf
+from tfimbalance.data._rows.files import check_dtype, is_larger_than_memory
+from tfimbalance.data._rows.leaf import Leaf, array_leaf, bytes_of, tensor_leaf
 
 
 def as_numpy(name: str, value: Any) -> NDArray[Any]:
@@ -41,31 +38,27 @@ def strings(name: str, array: NDArray[Any]) -> tf.Tensor:
 
 
 def dense_leaf(array: NDArray[Any]) -> Leaf:
-    row_shape = array.shape[1:]
-    dtype = array.dtype.newbyteorder("=")
+    row_shape, dtype = array.shape[1:], array.dtype.newbyteorder("=")
     # `np.take` copies all of an array that is not laid out row by row, at every call.
     direct = array.flags.c_contiguous and array.dtype == dtype
-    row_bytes = int(dtype.itemsize * np.prod(row_shape, dtype=np.int64))
+    row_bytes = bytes_of(dtype, row_shape)
 
-    def gather(rows: NDArray[Any]) -> list[NDArray[Any]]:
+    def gather(rows: NDArray[Any]) -> NDArray[Any]:
         out = _aligned(len(rows) * row_bytes).view(dtype).reshape(len(rows), *row_shape)
         if direct:
             # Row numbers are right by construction; "clip" lets NumPy write into `out` directly.
             np.take(array, rows, axis=0, out=out, mode="clip")
         else:
             out[:] = array[rows]
-        return [out]
+        return out
 
-    return Leaf(
-        num_rows=len(array),
-        build=lambda rows, parts: parts[0],
-        gather=gather,
-        as_tensors=lambda: tensor_leaf(tf.constant(array), len(array), stackable=True),
+    return array_leaf(
+        len(array),
+        dtype,
+        row_shape,
+        gather,
         on_disk=is_larger_than_memory(array),
-        dtypes=(tf.as_dtype(dtype),),
-        shapes=(row_shape,),
-        row_bytes=row_bytes,
-        stackable=row_bytes > 0,  # tf.data crashes when it unbatches rows of nothing.
+        as_tensors=lambda: tensor_leaf(tf.constant(array), len(array)),
     )
 
 
@@ -74,12 +67,3 @@ def _aligned(size: int) -> NDArray[np.uint8]:
     raw = np.empty(size + 64, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + size]
-
-
-def tensor_leaf(tensor: Any, num_rows: int, *, stackable: bool) -> Leaf:
-    stackable = stackable and 0 not in tensor.shape[1:]
-    return Leaf(
-        num_rows=num_rows,
-        build=lambda rows, parts: tf.gather(tensor, rows),
-        stackable=stackable,
-    )

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value
-from tfimbalance.data._rows.leaf import Gather, Leaf
+from tfimbalance.data._rows.leaf import Leaf, array_leaf, bytes_of
 
 
 def check_dtype(name: str, dtype: np.dtype[Any]) -> None:
@@ -24,42 +23,23 @@ def check_dtype(name: str, dtype: np.dtype[Any]) -> None:
         )
 
 
-def file_leaf(
-    num_rows: int,
-    dtype: np.dtype[Any],
-    row_shape: tuple[int, ...],
-    gather: Gather,
-) -> Leaf:
-    row_bytes = int(dtype.itemsize * np.prod(row_shape, dtype=np.int64))
-    return Leaf(
-        num_rows=num_rows,
-        build=lambda rows, parts: parts[0],
-        gather=gather,
-        on_disk=True,
-        dtypes=(tf.string if dtype.kind in "OSU" else tf.as_dtype(dtype),),
-        shapes=(row_shape,),
-        row_bytes=row_bytes,
-        stackable=row_bytes > 0,
-    )
-
-
 def sliced_leaf(name: str, value: Any) -> Leaf:
     dtype, row_shape = np.dtype(value.dtype), tuple(value.shape[1:])
     check_dtype(name, dtype)
-    read = sliced_reader(value, int(dtype.itemsize * np.prod(row_shape, dtype=np.int64)))
+    read = sliced_reader(value, bytes_of(dtype, row_shape))
 
-    def gather(rows: NDArray[Any]) -> list[NDArray[Any]]:
+    def gather(rows: NDArray[Any]) -> NDArray[Any]:
         out = np.empty((len(rows), *row_shape), dtype.newbyteorder("="))
         read(rows, out)
-        return [out]
+        return out
 
-    return file_leaf(len(value), dtype, row_shape, gather)
+    return array_leaf(len(value), dtype, row_shape, gather)
 
 
 def arrow_leaf(name: str, column: Any) -> Leaf:
     dtype, read = arrow_reader(name, column)
     check_dtype(name, dtype)
-    return file_leaf(len(column), dtype, (), lambda rows: [read(rows)])
+    return array_leaf(len(column), dtype, (), read)
 
 
 # Read rows between two that are wanted rather than ask twice.

@@ -7,14 +7,9 @@ from typing import Any
 import tensorflow as tf
 
 from tfimbalance.data._rows.columns import open_frame
-from tfimbalance.data._rows.dense import as_numpy, dense_leaf, strings, tensor_leaf
-from tfimbalance.data._rows.files import (
-    arrow_leaf,
-    is_arrow,
-    is_sliced,
-    sliced_leaf,
-)
-from tfimbalance.data._rows.leaf import Leaf
+from tfimbalance.data._rows.dense import as_numpy, dense_leaf, strings
+from tfimbalance.data._rows.files import arrow_leaf, is_arrow, is_sliced, sliced_leaf
+from tfimbalance.data._rows.leaf import Leaf, tensor_leaf
 from tfimbalance.data._rows.sparse import csr_of, sparse_leaf
 
 
@@ -27,7 +22,7 @@ def open_leaf(name: str, value: Any) -> Leaf:
     if hasattr(value, "tocsr"):
         return sparse_leaf(value.tocsr())
     if tf.is_tensor(value) and value.dtype == tf.string:
-        return tensor_leaf(value, int(value.shape[0]), stackable=True)
+        return tensor_leaf(value, int(value.shape[0]))
     if is_arrow(value):
         return arrow_leaf(name, value)
     if is_sliced(value):
@@ -38,5 +33,5 @@ def open_leaf(name: str, value: Any) -> Leaf:
             return value
     array = as_numpy(name, value)
     if array.dtype.kind in "OSU":
-        return tensor_leaf(strings(name, array), len(array), stackable=True)
+        return tensor_leaf(strings(name, array), len(array))
     return dense_leaf(array)

@@ -172,10 +172,7 @@ class Sampling:
 
     @staticmethod
     def _rows(x: Any, y: Any, weight: Any, ids: Any) -> Rows:
-        structure = {"x": x if ids is None else (x, ids), "y": y}
-        if weight is not None:
-            structure["sample_weight"] = weight
-        return Rows(structure)
+        return Rows(x if ids is None else (x, ids), y, weight)
 
 
 def _check_sampler(sampler: Any) -> None:

@@ -42,7 +42,7 @@ class Neighbors:
                     remedy="Leave that class out, class_shares={class: share}, or repeat its row: "
                     "balanced_batches.",
                 )
-            points = rows.features(own, leaves) if features is None else features[own]
+            points = features[own] if features is not None else _flat(rows, leaves, own)
             if not np.isfinite(points).all():
                 raise bad_value(
                     "x" if features is None else "features",
@@ -77,6 +77,13 @@ class Neighbors:
         word = words(NumPyOps, self._word, places[mixed].astype(np.uint64))
         which = (_uniform_of_words(word, 1) * self._count[at]).astype(np.int64)
         return mixed, self._near[at, which], _uniform_of_words(word, 2)
+
+
+def _flat(rows: Rows, leaves: list[int], numbers: NDArray[Any]) -> NDArray[Any]:
+    """Return some leaves of some rows as one matrix."""
+    gathered = rows.gather(numbers)
+    parts = [gathered[part].reshape(len(numbers), -1) for part in rows.parts_of(leaves)]
+    return np.concatenate(parts, axis=1)
 
 
 def _nearest(points: NDArray[Any], k: int) -> NDArray[np.int64]:
