@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,11 +15,9 @@ from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.plan import BalancedPlan
 from tfimbalance.data._rows.leaf import Leaf
 from tfimbalance.data._rows.rows import LabelledRows, Rows
-from tfimbalance.data._samplers.columns import some_columns
+from tfimbalance.data._samplers.columns import column_numbers, some_columns, whole_columns
 from tfimbalance.data._samplers.neighbors import Neighbors
 from tfimbalance.shares import check_batch_size, resolve_shares
-
-_ROWS_AT_ONCE = 65_536
 
 
 def smote_batches(
@@ -163,17 +160,7 @@ def _quantities(quantities: Any, keys: list[Any], x: Any) -> dict[Any, set[int]]
         if key not in keys:
             raise bad_value("quantities", expected=f"arrays of floats, {keys}", received=repr(key))
         array = x[key] if isinstance(x, (dict, tuple)) else x
-        names = list(getattr(array, "columns", []))
-        width = math.prod(np.shape(array)[1:])
-        numbers = {names.index(name) if name in names else name for name in columns}
-        wrong = [n for n in numbers if not isinstance(n, (int, np.integer)) or not 0 <= n < width]
-        if wrong:
-            raise bad_value(
-                "quantities",
-                expected=f"columns of an array of {width}" + (f", {names}" if names else ""),
-                received=repr(wrong[0]),
-            )
-        found[key] = {int(number) for number in numbers}
+        found[key] = column_numbers(array, columns)
     return found
 
 
@@ -190,18 +177,11 @@ def _checked_features(features: Any, num_rows: int) -> NDArray[Any]:
 
 
 def _whole_columns(leaf: Leaf) -> list[int]:
-    """Return the columns that hold nothing but whole numbers, and more than one of them."""
-    assert leaf.gather is not None
-    first = leaf.gather(np.zeros(1, np.int64))[0].reshape(1, -1).copy()
-    left, varies = np.arange(first.shape[1]), np.zeros(first.shape[1], bool)
-    for start in range(0, leaf.num_rows, _ROWS_AT_ONCE):
-        numbers = np.arange(start, min(start + _ROWS_AT_ONCE, leaf.num_rows))
-        part = leaf.gather(numbers)[0].reshape(len(numbers), -1)[:, left]
-        varies[left] |= (part != first[:, left]).any(axis=0)
-        left = left[(part == np.rint(part)).all(axis=0)]
-        if not left.size:
-            break
-    return [int(column) for column in left[varies[left]]]
+    def read(start: int, end: int) -> NDArray[Any]:
+        assert leaf.gather is not None
+        return leaf.gather(np.arange(start, end))[0].reshape(end - start, -1)
+
+    return whole_columns(read, leaf.num_rows)
 
 
 class _SmoteBatches(BalancedBatches):

@@ -13,7 +13,7 @@ from tfimbalance.data._epochs.pipeline import Pipeline, options, owners
 from tfimbalance.data._order.arrays import GraphOps
 from tfimbalance.data._order.words import seed_word, words
 from tfimbalance.data._rows.calls import call, plain
-from tfimbalance.data._rows.labels import check_label_spec, graph_class_ids
+from tfimbalance.data._rows.labels import RowLabels, check_dataset
 
 Change = Callable[[tuple[Any, ...], Any], tuple[Any, ...]]
 
@@ -61,34 +61,20 @@ def staged(
 
 
 class Chosen:
-    """The rows of a batch that are of some classes.
-
-    Args:
-        dataset: of batches ``(x, y)`` or ``(x, y, sample_weight)``.
-        classes: which classes.
-        label_fn: a function of the element that returns the class of each row; None: ``y``.
-    """
+    """The rows of a batch that are of some classes, by ``label_fn`` or ``y``."""
 
     def __init__(
         self, dataset: Any, classes: Sequence[int], label_fn: Callable[..., Any] | None
     ) -> None:
-        spec = getattr(dataset, "element_spec", None)
-        if not isinstance(spec, tuple) or len(spec) not in (2, 3):
-            raise bad_value(
-                "dataset",
-                expected="a tf.data.Dataset of batches (x, y) or (x, y, sample_weight)",
-                received=type(dataset).__name__ if spec is None else f"elements {spec}",
-            )
+        check_dataset(dataset, "batches ")
         if isinstance(classes, (str, bytes)) or not hasattr(classes, "__len__") or not len(classes):
             raise bad_value("classes", expected="class ids such as [1]", received=repr(classes))
         self._classes = [check_integer("classes", k, minimum=0) for k in classes]
-        self._labels = label_fn or (lambda x, y, *weight: y)
-        of_labels = dataset.map(plain(lambda *e: self._labels(*e))).element_spec
-        shape = check_label_spec(of_labels, True).shape
-        width = shape[-1] if shape.rank == 2 and shape[-1] > 1 else None
+        self._labels = RowLabels(label_fn)
+        shape = self._labels.spec(dataset).shape
         known = None if label_fn else _known_classes(dataset)
-        if width is not None and max(self._classes) >= width:
-            known = list(range(width))
+        if shape.rank == 2 and 1 < shape[-1] <= max(self._classes):
+            known = list(range(shape[-1]))
         wrong = [k for k in self._classes if known is not None and k not in known]
         if wrong:
             raise bad_value(
@@ -99,7 +85,7 @@ class Chosen:
 
     def rows(self, element: tuple[Any, ...]) -> tuple[Any, Any]:
         """Return the numbers of the chosen rows of a batch, and their classes."""
-        ids = graph_class_ids(self._labels(*element))
+        ids = self._labels.classes(element)
         is_chosen = tf.reduce_any(ids[:, None] == tf.constant(self._classes, tf.int64), axis=1)
         numbers = tf.where(is_chosen)[:, 0]
         return numbers, tf.gather(ids, numbers)

@@ -9,15 +9,14 @@ from typing import Any
 import tensorflow as tf
 
 from tfimbalance._checks import bad_value
-from tfimbalance.data._rows.calls import plain
-from tfimbalance.data._rows.labels import check_label_spec, graph_class_ids
+from tfimbalance.data._rows.labels import RowLabels, check_dataset
 
 _ROWS_PER_CHUNK = 8_192
 _BYTES_PER_CHUNK = 2**22
 
 
 class StreamSource:
-    """The user's dataset as chunks of rows with their classes."""
+    """Chunks of rows, and the class of each row."""
 
     def __init__(
         self,
@@ -31,19 +30,9 @@ class StreamSource:
         self._of_epoch = source if of_epoch else lambda epoch: source
         self._batched, self.shuffle_size = batched, shuffle_size
         dataset = self._of_epoch(0)
-        if not isinstance(dataset, tf.data.Dataset):
-            raise bad_value(
-                "dataset",
-                expected="a tf.data.Dataset of (x, y) or (x, y, sample_weight)",
-                received=type(dataset).__name__,
-                remedy="Arrays, also on disk, go to balanced_batches(x, y).",
-            )
-        self.spec = dataset.element_spec
-        if not isinstance(self.spec, tuple) or len(self.spec) not in (2, 3):
-            raise bad_value(
-                "dataset", expected="elements (x, y) or (x, y, sample_weight)", received=self.spec
-            )
-        self._labels = label_fn or (lambda x, y, *weight: y)
+        remedy = "Arrays, also on disk, go to balanced_batches(x, y)."
+        self.spec = check_dataset(dataset, remedy=remedy)
+        self._labels = RowLabels(label_fn)
         _check_shapes(self.spec, batched)
         if batched:
             _check_batched(self.spec)
@@ -57,8 +46,7 @@ class StreamSource:
         self.is_endless = rows == tf.data.INFINITE_CARDINALITY
         if not batched:
             self.spec = dataset.batch(self.rows_per_chunk).element_spec
-        labels_of = plain(lambda *element: self._labels(*element))
-        self.label_spec = check_label_spec(self.chunks(0).map(labels_of).element_spec, batched)
+        self.label_spec = self._labels.spec(self.chunks(0), of_batches=batched)
 
     def chunks(self, epoch: int | tf.Tensor) -> tf.data.Dataset:
         """Return the rows of an epoch, some thousands at a time."""
@@ -73,7 +61,7 @@ class StreamSource:
 
     def classes(self, element: Any) -> Any:
         """Return the class of each row of a chunk; -1 for what is none."""
-        classes = graph_class_ids(self._labels(*element))
+        classes = self._labels.classes(element)
         lengths = [
             leaf.dense_shape[0]
             if isinstance(leaf, tf.SparseTensor)
