@@ -26,16 +26,16 @@ def augment(
 ) -> tf.data.Dataset:
     """Change the rows of some classes, and leave the others as they are.
 
-    Use it for your own augmentation of rare rows: rows that come often then are not the same each
-    time. Frequent classes need none, and stay as fast as they were.
+    Use it for your own augmentation of rare rows, so that those which come often are not the same
+    each time. Frequent classes need none, and stay as fast as they were.
 
     Args:
         dataset: of batches ``(x, y)`` or ``(x, y, sample_weight)``, balanced or not.
         function: ``function(x)`` or ``function(x, seed)`` of the rows of those classes alone, a
             batch of any size, in a graph: TensorFlow operations, Keras layers. It returns as many
             rows, of the same structure, types and shapes. ``seed``, by that name, is a pair of
-            integers for ``tf.random.stateless_*`` and ``tf.image.stateless_*``, new for each
-            batch: with it, batches are the same in each run and after a restart.
+            integers for ``tf.random.stateless_*`` and ``tf.image.stateless_*``, new for each batch
+            and the same in each run.
         classes: which classes; the positives by default.
         label_fn: a function of the elements that returns the class of each row, where ``y`` is not
             a class itself.

@@ -37,9 +37,9 @@ def balanced_batches(
     """Make a dataset whose every batch holds the classes in the shares asked for.
 
     Use it when positives are so rare that most batches hold few or none: training then needs far
-    fewer steps. What the model learns are probabilities for the *sampled* shares: the odds of a
-    class are multiplied by its share over its prior. Undo that before serving, and validate on data
-    at its natural rate.
+    fewer steps. The model learns probabilities for the *sampled* shares: the odds of a class are
+    multiplied by its share over its prior. Undo that before serving, and validate on data at its
+    natural rate.
 
     Every batch has its exact quota; where a share does not divide the batch, the remainder rotates.
     Within a class no row comes twice before all have come, and an epoch goes on where the last one
@@ -47,39 +47,39 @@ def balanced_batches(
 
     Args:
         x: rows: arrays, pandas, SciPy sparse, ``np.memmap``, tensors, or dicts and tuples of them.
-            They are indexed, not copied (but for strings). Memory maps of more than half of the
-            memory, HDF5, Zarr and Arrow are read as rows are needed, sorted by position.
-        y: labels, emitted as they are: class ids ``(rows,)`` or ``(rows, 1)``, or one-hot. Anything
+            They are indexed, not copied (but for strings). HDF5, Zarr, Arrow and memory maps of
+            more than half of the memory are read as rows are needed, sorted by position.
+        y: labels, emitted as they are: class ids ``(rows,)`` or ``(rows, 1)``, or one-hot; anything
             with a row axis if ``labels`` is given.
         batch_size: rows a batch, at least as many as there are classes with a share. (A class whose
-            share is less than a row of a batch comes in some batches, as evenly as can be.)
+            share is less than a row of a batch comes in some batches, as evenly as possible.)
         class_shares: ``"balanced"`` (equal over the classes that have rows), ``"natural"`` (as in
             the data), a mapping (``{1: 0.2}``: the rest keeps its own proportions), or one share a
             class.
         sample_weight: one weight a row, the third component of every element; or None.
         labels: class of each row, where ``y`` is not a class itself (several outputs, masks).
-        steps_per_epoch: batches an epoch; ``ceil(rows / batch_size)`` by default (an equal part of
-            that for each of several shards). Say it here, not in ``fit``, which would start every
-            call at the epoch's first batch.
+        steps_per_epoch: batches an epoch; ``ceil(rows / batch_size)`` by default, divided by
+            ``num_shards``. Say it here, not in ``fit``, which would start every call at the epoch's
+            first batch.
         seed: decides the order.
         initial_epoch: epoch to start with; what ``fit(initial_epoch=...)`` is given on a restart.
             ``dataset.skip(n)`` starts one epoch n batches later.
-        num_shards: split the batches among as many workers that each make this dataset: worker
-            ``i`` of ``n`` takes batches ``i``, ``i + n``, ``i + 2 n``, ... of the one order. They
-            share no batch and leave none out, however many epochs.
-        shard_index: which of them this is, from 0.
+        num_shards: number of workers that each make this dataset: worker ``i`` of ``n`` takes
+            batches ``i``, ``i + n``, ``i + 2 n``, ... of the one order. They share no batch and
+            leave none out, however many epochs.
+        shard_index: which worker this is, from 0.
         small_batches: True lets ``batch_size`` be smaller than the number of classes, which then
             take turns.
         in_graph: True makes a dataset that calls into no Python and can be sent to a tf.data
-            service. It holds ``x`` and ``y`` as tensors and takes longer for the order, which is
-            the same. An iterator of it starts at ``initial_epoch`` and has ``steps_per_epoch``
-            batches; by default it does not end, and ``fit(steps_per_epoch=...)`` bounds epochs.
+            service. It holds ``x`` and ``y`` as tensors and computes the same order more slowly. An
+            iterator starts at ``initial_epoch`` and has ``steps_per_epoch`` batches; by default it
+            does not end, and ``fit(steps_per_epoch=...)`` bounds epochs.
 
     Returns:
         A `tf.data.Dataset` of ``(x, y)`` or ``(x, y, sample_weight)`` batches, of known
         cardinality. The epoch advances when its last batch is handed out, so that a glance at the
         first batches does not use it up. (Where Keras glances before training, under a distribution
-        strategy and on JAX, epochs of three steps or fewer are used up by its reading ahead.)
+        strategy and on JAX, its reading ahead uses up epochs of three steps or fewer.)
         A `tf.train.Checkpoint` of an iterator restores the rest of an epoch that has begun; between
         epochs, ``initial_epoch`` is the state.
 

@@ -14,7 +14,7 @@ from tfimbalance.data._order.words import words
 from tfimbalance.data._rows.tensors import with_rows
 
 
-def smote_mixup(
+def smote_mixup(  # noqa: D417 - what is shared is said together
     dataset: tf.data.Dataset,
     *,
     classes: Sequence[int] = (1,),
@@ -29,31 +29,25 @@ def smote_mixup(
     """Mix rare rows with their nearest neighbours of the same class in the batch.
 
     Use it on balanced batches, of streams too, where the same few positives come again and again:
-    they come as points between them instead. `smote_batches` looks for neighbours in all of the
-    data, not in the batch.
+    they become points between them. `smote_batches` looks for neighbours in all of the data.
 
         x_new = x_i + u (x_j - x_i),  u uniform in [0, 1),  j one of the k nearest to i        [1]
 
-    Floating-point features are mixed, over all of them with one u. Integers, strings, sparse and
-    ragged features, labels and weights are those of row i.
+    Floating-point features are mixed, all with the same u. Integers, strings, sparse and ragged
+    features, labels and weights are those of row i.
 
     Args:
         dataset: of batches ``(x, y)`` or ``(x, y, sample_weight)``.
-        classes: which classes; the positives by default.
         fraction: of their rows that are mixed; the others stay as they are.
         k_neighbors: among how many nearest rows the other one is drawn.
         whole_numbers: ``"keep"``: where both rows hold whole numbers, such as flags and one-hot
             columns, the value of row i stays. ``"mix"``: all floating-point values are mixed.
-        label_fn: a function of the elements that returns the class of each row, where ``y`` is not
-            a class itself.
+        classes, label_fn, initial_epoch, in_graph: as `augment`.
         seed: decides which rows, which neighbours and how far.
-        initial_epoch: epoch to start with.
-        in_graph: True makes a dataset that calls into no Python and can be sent to a tf.data
-            service; it draws the same in each epoch.
 
     Returns:
-        A `tf.data.Dataset` of as many batches, of the same structure. Distances take
-        ``m x m`` numbers for m rows of those classes in a batch.
+        A `tf.data.Dataset` of as many batches, of the same structure. Distances take ``m x m``
+        numbers for m rows of those classes in a batch.
 
     Raises:
         ValueError: for a dataset of something else, features without a dense floating-point array,

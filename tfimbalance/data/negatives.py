@@ -22,7 +22,7 @@ from tfimbalance.data._rows.tensors import taken
 _POPULARITY_POWER = 0.75
 
 
-def with_negatives(
+def with_negatives(  # noqa: D417 - what is shared is said together
     positives: Any,
     *,
     num_items: int,
@@ -51,27 +51,22 @@ def with_negatives(
 
     Args:
         positives: ``(users, items)``, an array of these two columns, or a dictionary or frame with
-            a row for each positive. Other columns go along with it, to its negatives too: of the
-            user and the moment they are right, of the item they are not. Look those up by item in
-            a ``map``.
+            a row for each positive. Negatives get the other columns of their positive, which are
+            right for the user and the moment but not for the item: look those up in a ``map``.
         num_items: how many items there are; their ids are 0 to ``num_items - 1``.
         num_negatives: drawn for each positive.
         distribution: ``"uniform"``; ``"popularity"``, as often as an item is among the positives,
             to the ``power``; or one probability or frequency for each item.
         power: of the popularity; 0.75 by default.
         exclude_positives: True draws again where an item is one of the user's positives, which
-            ranks well and learns no probability: leave it at False for the corrections above,
-            that of a softmax [1] and that of a sigmoid.
+            ranks well and learns no probability: leave it at False for the corrections above.
         item: key of the items; ``"item"`` in a dictionary, 1 in a tuple.
         user: key of the users, for ``exclude_positives``; ``"user"`` in a dictionary, 0 in a tuple.
-        as_lists: True hands out one row a positive, its items as a list of which the first is
-            the positive, for a softmax. False hands out one row an item, for a sigmoid.
+        as_lists: True makes one row a positive, with a list of items of which the first is the
+            positive, for a softmax. False makes one row an item, for a sigmoid.
         batch_size: positives a batch.
-        steps_per_epoch: batches an epoch; by default one pass over the positives.
-        seed: decides the order and the draws.
-        initial_epoch: epoch to start with.
-        num_shards: split the batches among as many workers.
-        shard_index: which of them this is, from 0.
+        steps_per_epoch, seed, initial_epoch, num_shards, shard_index: as `balanced_batches`;
+            ``seed`` decides the draws, too.
 
     Returns:
         A `tf.data.Dataset` of ``(x, y)`` of known cardinality. ``x`` is ``positives`` with

@@ -18,7 +18,7 @@ from tfimbalance.data._samplers.background import EpochDraws
 from tfimbalance.data._samplers.drawing import Draw, Sampling
 
 
-def resampled_batches(
+def resampled_batches(  # noqa: D417 - what is shared is said together
     x: Any,
     y: Any,
     sampler: Any,
@@ -39,12 +39,12 @@ def resampled_batches(
     once before ``fit`` shows the same rows every time: few of the majority, or the same invented
     ones. To repeat rare rows alone, `balanced_batches` is faster and exact in every batch.
 
-    Never resample validation or test data, and split *before* you resample: copies of a row, and
-    rows between two others, on both sides of a split score on pure noise like a good model.
+    Never resample validation or test data, and split *before* you resample: with copies of a row,
+    or rows between two others, on both sides of a split, a model of pure noise scores well.
     Resampled classes have other odds: undo that before serving, as `ClassSampling` says.
 
-    The next epoch is drawn by a thread while this one trains. An epoch is one draw in a random
-    order, and depends on ``seed`` and its number alone.
+    A thread draws the next epoch while this one trains. An epoch is one draw in a random order, a
+    function of ``seed`` and its number alone.
 
     Args:
         x: rows. A sampler that looks at features needs an array of two axes, a pandas frame (a
@@ -55,34 +55,27 @@ def resampled_batches(
             ``random_state``, and that of anything in it, is replaced by one made of ``seed`` and
             the epoch; so is a ``random_state`` among the ``kw_args`` of a `FunctionSampler`.
             Transformers of a pipeline change ``x``: give validation data the same.
-        batch_size: rows a batch.
         sample_weight: one weight a row, the third component of every element; or None. Rows that
             the sampler makes get the mean weight of their class.
         row_ids: one integer a row; elements are then ``((x, row_ids), y)``. Rows that the sampler
             makes have -1.
         quantities: names or numbers of columns of whole numbers that may be interpolated all the
             same, such as ages. (A column of integers gets them cut to whole numbers.)
-        steps_per_epoch: batches an epoch; ``ceil(rows / batch_size)`` by default, of the rows of
-            the first epoch's draw (an equal part of that for each of several shards). Say it here,
-            not in ``fit``, which would start every call at the epoch's first batch.
-        seed: decides draws and order.
-        initial_epoch: epoch to start with; what ``fit(initial_epoch=...)`` is given on a restart.
-            Without ``steps_per_epoch``, epoch 0 is drawn once more to count its rows.
-        num_shards: split the batches among as many workers that each make this dataset: worker
-            ``i`` of ``n`` takes batches ``i``, ``i + n``, ... of the same draw.
-        shard_index: which of them this is, from 0.
+        steps_per_epoch: as `balanced_batches`; by default of the rows of the first epoch's draw.
+        initial_epoch: as `balanced_batches`. Without ``steps_per_epoch``, epoch 0 is drawn once
+            more to count its rows.
+        batch_size, seed, num_shards, shard_index: as `balanced_batches`; ``seed`` decides draws,
+            too.
 
     Returns:
         A `tf.data.Dataset` of ``(x, y)`` or ``(x, y, sample_weight)`` batches, of known
-        cardinality. Where the rows of a draw end before the epoch does, they come again in another
-        order; of a draw with too many, a random part comes. A `tf.train.Checkpoint` of an iterator
-        restores the rest of an epoch that has begun; between epochs, ``initial_epoch`` is the
-        state.
+        cardinality, whose state is that of `balanced_batches`. If the rows of a draw end before the
+        epoch does, they come again in another order; of a draw with too many, a random part comes.
 
-        A draw that selects rows is a list of their numbers. One that makes rows holds its rows in
+        A draw that selects rows is a list of their numbers. One that makes rows holds them in
         memory, those of two epochs at a time: 2 x rows of a draw x bytes a row, beside what the
         sampler itself needs. A sampler without randomness, such as `TomekLinks`, is asked once.
-        After the last epoch one more draw may be under way, and Python waits for it when it ends.
+        After the last epoch one more draw may be under way; Python waits for it before it exits.
 
     Shapes:
         every array ``(rows, ...)`` becomes ``(batch_size, ...)``; no batch is smaller.
@@ -106,10 +99,9 @@ def resampled_batches(
         (9, 90)
 
     References:
-        Chawla, Bowyer, Hall and Kegelmeyer, SMOTE: Synthetic Minority Over-sampling Technique,
-        Journal of Artificial Intelligence Research 16, 2002, arXiv 1106.1813.
-        Lemaitre, Nogueira and Aridas, Imbalanced-learn, Journal of Machine Learning Research 18,
-        2017, arXiv 1609.06570.
+        Chawla et al., SMOTE: Synthetic Minority Over-sampling Technique, JAIR 2002,
+        arXiv 1106.1813.
+        Lemaitre, Nogueira & Aridas, Imbalanced-learn, JMLR 2017, arXiv 1609.06570.
     """
     schedule = Schedule.of(
         batch_size, steps_per_epoch, seed, initial_epoch, num_shards, shard_index

@@ -20,7 +20,7 @@ from tfimbalance.data._samplers.neighbors import Neighbors
 from tfimbalance.shares import check_batch_size, resolve_shares
 
 
-def smote_batches(
+def smote_batches(  # noqa: D417 - what is shared is said together
     x: Any,
     y: Any,
     *,
@@ -39,38 +39,32 @@ def smote_batches(
 ) -> tf.data.Dataset:
     """Make balanced batches in which a rare row that comes again is a new one.
 
-    SMOTE on the way: of a class that comes more often than it is there, each row comes as it is
-    once an epoch, and its other turns are points between it and one of its nearest neighbours of
-    that class. The neighbours are looked up once; the points are new in every batch, and no
-    resampled copy of the data is kept. (`resampled_batches` takes SMOTE and its variants from
-    imbalanced-learn, and draws once an epoch.)
+    Each row of a class that comes more often than it is there comes as it is once an epoch; its
+    other turns are points between it and one of its nearest neighbours of that class. Neighbours
+    are looked up once, points are new in every batch, and no resampled copy of the data is kept.
+    (`resampled_batches` takes SMOTE and its variants from imbalanced-learn, and draws once an
+    epoch.)
 
         x_new = x_i + u (x_j - x_i),  u uniform in [0, 1),  j one of the k nearest to i        [1]
 
-    Floating-point arrays of ``x`` are mixed, over all of them with one u. Integers, strings and
-    ragged arrays, such as ids, and weights are those of row i.
+    Floating-point arrays of ``x`` are mixed, all with the same u. Integers, strings and ragged
+    arrays, such as ids, and weights are those of row i.
 
     Args:
         x: rows, as `balanced_batches` takes them, with a dense floating-point array among them.
         y: class ids ``(rows,)`` or ``(rows, 1)``, or one-hot; emitted as they are.
         batch_size: rows a batch, at least one for every class that has a share.
-        class_shares: as in `balanced_batches`.
         k_neighbors: among how many nearest rows the other one is drawn.
         features: ``(rows, width)``, what neighbours are near in, such as scaled columns or an
             embedding; by default the floating-point arrays of ``x`` as they are.
-        quantities: numbers (of a frame, or names) of columns that hold whole numbers and may be
-            mixed all the same, such as ages. Of several arrays: a dictionary of them by key.
-        sample_weight: one weight a row, the third component of every element; or None.
-        labels: class of each row, where ``y`` is not a class itself.
-        steps_per_epoch: batches an epoch; ``ceil(rows / batch_size)`` by default.
-        seed: decides the order and the points.
-        initial_epoch: epoch to start with.
-        num_shards: split the batches among as many workers.
-        shard_index: which of them this is, from 0.
+        quantities: numbers or names of columns that hold whole numbers and may be mixed all the
+            same, such as ages. Of several arrays: a dictionary of them by key.
+        class_shares, sample_weight, labels, steps_per_epoch, seed, initial_epoch, num_shards,
+            shard_index: as `balanced_batches`.
 
     Returns:
-        A `tf.data.Dataset` as that of `balanced_batches`. Beside it, it holds ``k_neighbors``
-        row numbers for each row of those classes.
+        A `tf.data.Dataset` as that of `balanced_batches`. It also holds ``k_neighbors`` row numbers
+        for each row of those classes.
 
     Shapes:
         every array ``(rows, ...)`` becomes ``(batch_size, ...)``; no batch is smaller.

@@ -24,7 +24,7 @@ _ENDLESS = 2**62
 _MARGIN = 4.0
 
 
-def weighted_undersampling(
+def weighted_undersampling(  # noqa: D417 - what is shared is said together
     x: Any,
     y: Any,
     *,
@@ -47,8 +47,8 @@ def weighted_undersampling(
         logit of the model + offset = logit in what was kept
         offset = log w(x, 1) - log w(x, 0)        w: the probability that (x, y) is kept
 
-    `tfimbalance.layers.OffsetModel` adds the offset while training. Which rows are kept is drawn
-    anew in each epoch, and depends on ``seed``, the epoch and the row alone.
+    `tfimbalance.layers.OffsetModel` adds the offset while training. Rows are drawn anew in each
+    epoch, as a function of ``seed``, the epoch and the row alone.
 
     Args:
         x: rows, as `balanced_batches` takes them.
@@ -67,22 +67,19 @@ def weighted_undersampling(
         correction: ``"offset"``: elements are ``((x, offset), y)``. ``"weight"``: they are
             ``(x, y, weight)`` with weight 1 / probability. None: ``(x, y)``, and the logits are off
             by the offset.
-        batch_size: rows a batch.
         sample_weight: one weight a row, the third component of every element (times 1 /
             probability, if that is the correction); or None.
         per_class_offset: whether the offset is one number for each class, for a softmax:
             ``(batch_size, num_classes)`` instead of ``(batch_size, 1)`` for one logit. By default
             it is for one-hot ``y`` and more than two classes.
-        seed: decides the order, and which rows are kept.
-        initial_epoch: epoch to start with.
-        num_shards: split the batches among as many workers.
-        shard_index: which of them this is, from 0.
+        batch_size, seed, initial_epoch, num_shards, shard_index: as `balanced_batches`; ``seed``
+            decides which rows are kept, too.
 
     Returns:
         A `tf.data.Dataset` of known cardinality. Each epoch passes through all rows in a new order.
         How many are kept varies by chance; the number of batches does not: it leaves room for
-        four standard deviations more than expected, and a second pass fills the room. Of 100,000
-        rows expected that is 1%, of 300 it is 20%: rows that are always kept then come 1.2 times.
+        four standard deviations more than expected, which a second pass fills. Of 100,000 rows
+        expected that is 1%; of 300 it is 20%, and rows that are always kept come 1.2 times.
 
     Shapes:
         every array ``(rows, ...)`` becomes ``(batch_size, ...)``; the offset is
