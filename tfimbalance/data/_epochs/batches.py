@@ -22,10 +22,10 @@ _BYTES_PER_BLOCK = 2**22  # Measured.
 
 
 class Blocks(Pipeline):
-    """Batches of rows by number, some of them at a time; a subclass says which rows in `numbers`.
+    """Batches of rows by number, fetched in blocks of some batches.
 
-    It may say more of each row, ``per_row`` numbers in all, and make something else of a block of
-    them in `fetch`.
+    A subclass says which rows in `numbers`. It may say more of each row, ``per_row`` numbers in
+    all, and make something else of a block of them in `fetch`.
     """
 
     per_row = 1

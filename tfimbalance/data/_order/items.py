@@ -15,15 +15,9 @@ from tfimbalance.data._order.words import seed_word, uniforms, words
 class AliasTable:
     """Walker's method: a bucket for each item, shared with one other item.
 
-    A draw picks a bucket, and its item or the other one. Built by sweeping the items that are too
-    few for their bucket against those that are too many, all at once [1, section 4.2].
-
-    Args:
-        probabilities: of the items, adding up to 1.
-
-    References:
-        [1] Hübschle-Schneider & Sanders, Parallel weighted random sampling, ESA 2019,
-        arXiv 1903.00227.
+    Built by sweeping the items that are too few for their bucket against those that are too many,
+    all at once: Hübschle-Schneider & Sanders, Parallel weighted random sampling, ESA 2019, arXiv
+    1903.00227, section 4.2.
     """
 
     def __init__(self, probabilities: NDArray[np.float64]) -> None:

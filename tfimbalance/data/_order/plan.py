@@ -40,13 +40,6 @@ class BalancedPlan:
     them in another, so that none is starved and none comes twice within a pass. Batch ``b`` takes
     the next rows of every stream. How many rows a class gave before ``b`` has a closed form, and so
     has the random order, so that any batch can be had without the ones before it.
-
-    Args:
-        ids: class of each row, ``(rows,)``.
-        num_classes: number of classes.
-        shares: share of each class, summing to 1.
-        batch_size: rows a batch.
-        seed: decides every order.
     """
 
     def __init__(

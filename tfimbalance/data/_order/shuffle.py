@@ -56,20 +56,11 @@ class Sizes:
 
 
 def shuffled(ops: Ops, position: Any, sizes: Sizes, key: Any, *, few: bool = True) -> Any:
-    """Return which row stands at each position of a random order of ``size`` rows.
+    """Return which row stands at each position of the random order that ``key`` names.
 
     A Feistel network on a grid of ``left`` by ``right`` places, walked on until the place is one of
-    the rows [1]; no table, and any position at the same cost.
-
-    Args:
-        ops: NumPy or a graph.
-        position: places in the order, unsigned, each below its ``size``.
-        sizes: of the order at each place, or of all.
-        key: which order, a word at each place, or for all.
-        few: whether there may be orders of 6 rows or fewer.
-
-    References:
-        [1] Black & Rogaway, Ciphers with arbitrary finite domains, CT-RSA 2002.
+    the ``size`` rows (Black & Rogaway, Ciphers with arbitrary finite domains, CT-RSA 2002).
+    Positions are unsigned; ``few`` says that there may be orders of 6 rows or fewer.
     """
 
     def step(position: Any, left: Any, right: Any, key: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Arrays and tensors in memory, as rows."""
+"""Arrays in memory, as rows."""
 
 from __future__ import annotations
 
@@ -8,33 +8,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfimbalance._checks import bad_value
-from tfimbalance.data._rows.files import check_dtype, is_larger_than_memory
+from tfimbalance.data._rows.files import is_larger_than_memory
 from tfimbalance.data._rows.leaf import Leaf, array_leaf, bytes_of, tensor_leaf
-
-
-def as_numpy(name: str, value: Any) -> NDArray[Any]:
-    array = value if isinstance(value, np.ndarray) else np.asarray(value)
-    if array.ndim == 0:
-        raise bad_value(
-            name,
-            expected="arrays with a row axis, or dicts and tuples of them",
-            received=f"{type(value).__name__}",
-        )
-    check_dtype(name, array.dtype)
-    return array
-
-
-def strings(name: str, array: NDArray[Any]) -> tf.Tensor:
-    try:
-        return tf.constant(array, dtype=tf.string)
-    except (TypeError, ValueError):
-        raise bad_value(
-            name,
-            expected="numbers, booleans or strings",
-            received=f"a column of mixed objects such as {array.ravel()[0]!r}",
-            remedy="Convert it first, for example frame.astype('float32').",
-        ) from None
 
 
 def dense_leaf(array: NDArray[Any]) -> Leaf:

@@ -15,11 +15,11 @@ Gather = Callable[[NDArray[Any]], list[NDArray[Any]]]
 
 @dataclass(frozen=True)
 class Leaf:
-    """One array of the user's structure: how many rows, and what a batch of it is.
+    """One array of the user's structure, and what a batch of its rows is.
 
     ``gather`` runs in NumPy and fills tensors of ``dtypes`` and row shapes ``shapes``; ``build``
-    makes the batch of them. A leaf without ``gather`` is gathered by ``build`` in TensorFlow, as
-    that is which ``as_tensors`` makes. One that is ``on_disk`` is asked for sorted, distinct rows.
+    makes the batch of them. Without ``gather``, ``build`` gathers in TensorFlow; ``as_tensors``
+    makes such a leaf. One that is ``on_disk`` is asked for sorted, distinct rows.
     """
 
     num_rows: int

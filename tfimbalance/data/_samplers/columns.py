@@ -117,10 +117,7 @@ def _nominal_columns(sampler: Any, x: Any) -> NDArray[np.int64]:
 
 
 def _discrete_columns(x: Any) -> list[int]:
-    """Return the numbers of the columns that hold whole numbers, flags or categories alone.
-
-    A column of one value is none of them: it stays what it is.
-    """
+    """Return the numbers of columns of whole numbers, flags or categories, but for constants."""
     if hasattr(x, "tocsc"):
         return _discrete_sparse(x.tocsc())
     if not hasattr(x, "columns"):

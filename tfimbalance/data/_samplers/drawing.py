@@ -32,11 +32,7 @@ class Draw:
 
 
 class Sampling:
-    """Draws of epochs, each a function of (seed, epoch) alone. `start` comes first.
-
-    ``layout`` has the types and shapes of every draw, for the functions of a dataset, and
-    ``class_sampling`` the classes of the data and of the first draw.
-    """
+    """Draws of epochs, each a function of (seed, epoch) alone; `start` settles their layout."""
 
     layout: Rows
     class_sampling: ClassSampling

@@ -15,14 +15,7 @@ _ENCODE = 'Number its values first: frame["city"].astype("category").cat.codes.'
 
 
 def features(x: Any, num_rows: int, sampler: str, *, numbers: bool) -> Any:
-    """Return a frame, a SciPy sparse matrix or an array of two axes, to hand to a sampler.
-
-    Args:
-        x: the rows.
-        num_rows: how many there must be.
-        sampler: its name.
-        numbers: whether all columns must be numbers, which a transformer could make of others.
-    """
+    """Return a frame, a SciPy sparse matrix or an array of two axes, to hand to a sampler."""
     if _is_unfit(x):
         raise _no_matrix(sampler, f"a {type(x).__name__}", "")
     if not hasattr(x, "columns") and not hasattr(x, "tocsr"):
@@ -32,7 +25,7 @@ def features(x: Any, num_rows: int, sampler: str, *, numbers: bool) -> Any:
         axes = "x.reshape(-1, 1)" if len(shape) == 1 else "x.reshape(len(x), -1)"
         raise _no_matrix(sampler, f"an array of shape {shape}", f"Give it two axes: {axes}. ")
     check_same_length("x", shape[0], reference="y", expected=num_rows)
-    if numbers:
+    if numbers:  # Strings are for a transformer of a pipeline to encode.
         _check_numbers(x)
     return x
 

@@ -16,16 +16,12 @@ Check = Callable[[Any, Any], None]
 
 @dataclass(frozen=True)
 class Resampled:
-    """Rows of a draw.
-
-    ``origin`` is the row of the data that each one is, -1 for one that the sampler made, or None
-    where nothing can be said. ``transformed`` rows went through a transformer of a pipeline.
-    """
+    """Rows of a draw, and which row of the data each is; -1: a new one, None: unknown."""
 
     x: Any
     y: NDArray[np.int64]
     origin: NDArray[np.int64] | None
-    transformed: bool = False
+    transformed: bool = False  # By a transformer of a pipeline.
 
     @property
     def are_own(self) -> bool:
@@ -78,10 +74,7 @@ def _composed(
 def _origin(
     sampler: Any, x: Any, y: NDArray[np.int64], drawn: Any, classes: NDArray[np.int64]
 ) -> NDArray[np.int64] | None:
-    """Work out where rows come from. Nothing is claimed that the rows themselves do not bear out.
-
-    A row is one of the data if it equals it, and belongs to the same class.
-    """
+    """Return the row of the data that each row equals, in its class as well, as far as is sure."""
     from imblearn import FunctionSampler
     from imblearn.combine import SMOTEENN, SMOTETomek
 

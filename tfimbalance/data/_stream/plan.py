@@ -24,11 +24,7 @@ _USED, _SPARE, _WAITING = 0, 1, 2
 
 
 class Memory(NamedTuple):
-    """What is known between one chunk of rows and the next, beside the rows that are kept.
-
-    Rows are kept group by group, and within a group in this order: those that were handed out, the
-    spare ones, those that wait.
-    """
+    """What is known between chunks, beside the rows kept: used, spare and waiting ones by group."""
 
     classes: Any  # Of the rows kept, (kept,).
     used: Any  # How many rows of each group were handed out, (groups,).
@@ -76,26 +72,17 @@ class StreamPlan:
     and what is due of a batch that is not full yet waits for it. A group that brings fewer hands
     out each new row, then the spare ones, then those that came before, in turns: no row comes twice
     while one that is kept has not come.
-
-    Args:
-        group_of: group of each class; -1 for a class that is left out.
-        shares: of each group, adding up to 1.
-        batch_size: rows a batch.
-        rate: rows handed out for a row read.
-        kept: rows of each group to keep, or its quota of a batch, if that is more.
-        patience: rows to wait for a group that has not come.
-        chunk: rows to hand out at once, at most, when the stream has ended.
     """
 
     def __init__(
         self,
-        group_of: list[int],
+        group_of: list[int],  # -1: left out.
         shares: list[Fraction],
         batch_size: int,
         rate: Fraction,
-        kept: int,
-        patience: int,
-        chunk: int,
+        kept: int,  # Rows of each group, or its quota of a batch if that is more.
+        patience: int,  # Rows to wait for a group that has not come.
+        chunk: int,  # Rows to hand out at once, at most, when the stream has ended.
     ) -> None:
         equal = len(set(shares)) == 1
         self._slots: Turns | Quota = (
@@ -118,14 +105,7 @@ class StreamPlan:
     def choose(
         self, memory: Memory, classes: Any, offset: Any, phase: Any
     ) -> tuple[Memory, Choice]:
-        """Choose of the rows kept and a chunk's: which go out, which are kept.
-
-        Args:
-            memory: what `start` or this returned.
-            classes: of the chunk's rows, ``(rows,)``.
-            offset: where in each stretch the thinned rows stand, a random number in [0, 1).
-            phase: `COMING`, or after all rows have come `OWED`, and the last time `LAST`.
-        """
+        """Choose of the rows kept and a chunk's; thinning starts at ``offset``, in [0, 1)."""
         classes = self._checked(classes)
         read = memory.read + self._count(classes)
         pool = tf.concat([memory.classes, classes], axis=0)
