@@ -15,7 +15,6 @@ from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.items import Known, NegativeDraws
 from tfimbalance.data._order.plan import BalancedPlan
 from tfimbalance.data._rows.calls import weak
-from tfimbalance.data._rows.files import is_arrow_table
 from tfimbalance.data._rows.rows import Rows, in_block
 from tfimbalance.data._rows.tensors import taken
 
@@ -129,10 +128,9 @@ def with_negatives(  # noqa: D417 - what is shared is said together
 
 def _columns(positives: Any) -> Any:
     """Return the arrays of the positives, by name or by place."""
-    if is_arrow_table(positives):
-        return {name: positives.column(name) for name in positives.column_names}
-    if hasattr(positives, "iloc") and hasattr(positives, "columns"):
-        return {name: positives[name] for name in positives.columns}
+    names = getattr(positives, "column_names", getattr(positives, "columns", None))
+    if names is not None:
+        return {name: positives[name] for name in names}
     if isinstance(positives, (dict, tuple, list)):
         return positives if isinstance(positives, dict) else tuple(positives)
     if np.ndim(positives) == 2:
@@ -148,13 +146,11 @@ def _named_column(name: str, columns: Any, key: Any) -> NDArray[Any]:
     try:
         column = np.asarray(columns[key])
     except (KeyError, IndexError, TypeError):
-        kind = (
-            f"columns {sorted(columns)}" if isinstance(columns, dict) else f"{len(columns)} arrays"
-        )
+        given = sorted(columns) if isinstance(columns, dict) else list(range(len(columns)))
         raise bad_value(
             "positives",
             expected=f"{name} as {key!r}",
-            received=kind,
+            received=f"columns {given}",
             remedy="Say where they are: item=..., user=...",
         ) from None
     if column.ndim != 1 or column.size == 0:
@@ -220,7 +216,7 @@ def _draw_probabilities(
 class _WithNegatives(PlannedBatches):
     """Positives in a random order, with what was drawn for them."""
 
-    per_row = 3
+    per_row = 2
 
     def __init__(
         self,
@@ -235,7 +231,7 @@ class _WithNegatives(PlannedBatches):
         self._draws, self._item_key, self._as_lists = draws, item_key, as_lists
 
     def fetch(self, epoch: tf.Tensor, numbers: tf.Tensor) -> tuple[Any, ...]:
-        size, width = numbers.shape[0] // 3, 1 + self._draws.num_negatives
+        size, width = numbers.shape[0] // 2, 1 + self._draws.num_negatives
         columns, positive = self._rows.fetch(numbers[:size])
         items, probability = tf.numpy_function(
             weak(self._draw), [numbers], [positive.dtype, tf.float32], stateful=False
@@ -260,5 +256,4 @@ class _WithNegatives(PlannedBatches):
         return tuple(blocks)
 
     def _draw(self, numbers: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        rows, places, _ = np.split(numbers, 3)
-        return self._draws.draw(rows, places)
+        return self._draws.draw(*np.split(numbers, 2))

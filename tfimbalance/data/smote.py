@@ -13,7 +13,6 @@ from tfimbalance._checks import bad_value, check_integer, check_same_length
 from tfimbalance.data._epochs.batches import BalancedBatches
 from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.plan import BalancedPlan
-from tfimbalance.data._rows.leaf import Leaf
 from tfimbalance.data._rows.rows import LabelledRows, Rows
 from tfimbalance.data._samplers.columns import column_numbers, some_columns, whole_columns
 from tfimbalance.data._samplers.neighbors import Neighbors
@@ -100,13 +99,14 @@ def smote_batches(  # noqa: D417 - what is shared is said together
     if features is not None:
         features = _checked_features(features, rows.num_rows)
     sampling = plan.class_sampling(schedule.steps * num_shards)
-    neighbors = Neighbors(ids, sampling, rows, mixed, features, k_neighbors, seed)
+    leaves = [rows.leaves[number] for number in mixed]
+    neighbors = Neighbors(ids, sampling, leaves, features, k_neighbors, seed)
     return _SmoteBatches(plan, rows, schedule, neighbors, mixed).dataset()
 
 
 def _mixed_leaves(rows: Rows, x: Any, quantities: Any) -> list[int]:
     """Return the numbers of the dense floating-point arrays of ``x``."""
-    leaves = rows.leaves_of_x
+    leaves = rows.leaves[: len(rows.x)]
     mixed = [
         number
         for number, leaf in enumerate(leaves)
@@ -123,9 +123,9 @@ def _mixed_leaves(rows: Rows, x: Any, quantities: Any) -> list[int]:
     # In the order of tf.nest: dictionaries by their sorted keys.
     flat = isinstance(x, dict) and len(x) == len(leaves)
     keys = sorted(x) if flat else list(range(len(leaves)))
-    allowed = _quantities(quantities, [keys[number] for number in mixed], x)
+    allowed = _quantities(quantities, {keys[number]: rows.x[number] for number in mixed})
     for number in mixed:
-        whole = _whole_columns(leaves[number])
+        whole = whole_columns(leaves[number].flat, rows.num_rows)
         bad = [column for column in whole if column not in allowed.get(keys[number], ())]
         if bad:
             raise bad_value(
@@ -139,8 +139,9 @@ def _mixed_leaves(rows: Rows, x: Any, quantities: Any) -> list[int]:
     return mixed
 
 
-def _quantities(quantities: Any, keys: list[Any], x: Any) -> dict[Any, set[int]]:
+def _quantities(quantities: Any, arrays: dict[Any, Any]) -> dict[Any, set[int]]:
     """Return the columns that may be mixed, of each array by its key."""
+    keys = list(arrays)
     if not isinstance(quantities, dict):
         if len(quantities) and len(keys) != 1:
             raise bad_value(
@@ -148,14 +149,11 @@ def _quantities(quantities: Any, keys: list[Any], x: Any) -> dict[Any, set[int]]
                 expected=f"a dictionary by array, because `x` has several: {keys}",
                 received=repr(quantities),
             )
-        quantities = {keys[0]: quantities} if keys else {}
-    found = {}
-    for key, columns in quantities.items():
+        quantities = dict.fromkeys(keys, quantities)
+    for key in quantities:
         if key not in keys:
             raise bad_value("quantities", expected=f"arrays of floats, {keys}", received=repr(key))
-        array = x[key] if isinstance(x, (dict, tuple)) else x
-        found[key] = column_numbers(array, columns)
-    return found
+    return {key: column_numbers(arrays[key], columns) for key, columns in quantities.items()}
 
 
 def _checked_features(features: Any, num_rows: int) -> NDArray[Any]:
@@ -168,14 +166,6 @@ def _checked_features(features: Any, num_rows: int) -> NDArray[Any]:
         )
     check_same_length("features", len(array), reference="y", expected=num_rows)
     return array
-
-
-def _whole_columns(leaf: Leaf) -> list[int]:
-    def read(start: int, end: int) -> NDArray[Any]:
-        assert leaf.gather is not None
-        return leaf.gather(np.arange(start, end))[0].reshape(end - start, -1)
-
-    return whole_columns(read, leaf.num_rows)
 
 
 class _SmoteBatches(BalancedBatches):
@@ -192,7 +182,9 @@ class _SmoteBatches(BalancedBatches):
         leaves: list[int],
     ) -> None:
         super().__init__(plan, rows, schedule)
-        self._neighbors, self._parts = neighbors, rows.parts_of(leaves)
+        # `gather` returns the arrays of one leaf after the other.
+        starts = np.cumsum([0, *(len(leaf.dtypes) for leaf in rows.leaves)])
+        self._neighbors, self._parts = neighbors, [int(starts[leaf]) for leaf in leaves]
 
     def fetch(self, epoch: tf.Tensor, numbers: tf.Tensor) -> tuple[Any, ...]:
         rows = numbers[: numbers.shape[0] // 3]

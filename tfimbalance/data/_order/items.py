@@ -148,14 +148,12 @@ class NegativeDraws:
 
     def _left_for(self, user: int) -> tuple[NDArray[Any], NDArray[np.float64]]:
         """Return what a user does not have, and its cumulated probabilities."""
-        found = self._left.get(user)
-        if found is None:
+        if user not in self._left:
             assert self._known is not None
             is_left = self._probabilities > 0
             is_left[self._known.items(user)] = False
             left = np.flatnonzero(is_left)
-            found = (left, np.cumsum(self._probabilities[left]))
             if len(self._left) >= _USERS_KEPT:
                 self._left.clear()
-            self._left[user] = found
-        return found
+            self._left[user] = (left, np.cumsum(self._probabilities[left]))
+        return self._left[user]

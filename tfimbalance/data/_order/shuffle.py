@@ -48,11 +48,8 @@ class Sizes:
         return cls(size, left, np.maximum(-(-size // left), 4))
 
     def pick(self, ops: Ops, k: Any) -> Sizes:
-        return Sizes(*(ops.unsigned(ops.take(ops.array(side), k)) for side in self._sides))
-
-    @property
-    def _sides(self) -> tuple[Any, Any, Any]:
-        return self.size, self.left, self.right
+        sides = (self.size, self.left, self.right)
+        return Sizes(*(ops.unsigned(ops.take(ops.array(side), k)) for side in sides))
 
 
 def shuffled(ops: Ops, position: Any, sizes: Sizes, key: Any, *, few: bool = True) -> Any:

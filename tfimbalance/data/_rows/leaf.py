@@ -32,6 +32,11 @@ class Leaf:
     row_bytes: int = 0
     stackable: bool = True
 
+    def flat(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return rows of a leaf of one NumPy array, each as a line of numbers."""
+        assert self.gather is not None
+        return self.gather(rows)[0].reshape(len(rows), -1)
+
 
 def array_leaf(
     num_rows: int,

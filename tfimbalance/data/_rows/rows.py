@@ -40,7 +40,8 @@ class Rows:
         self.num_rows = self.leaves[names.index("y")].num_rows
         for name, leaf in zip(names, self.leaves, strict=True):
             check_same_length(name, leaf.num_rows, reference="y", expected=self.num_rows)
-        self.leaves_of_x = self.leaves[: names.index("y")]
+        # The arrays of `x`, in the order of their leaves.
+        self.x = tf.nest.flatten(self._structure[0], expand_composites=False)
         self.row_bytes = sum(leaf.row_bytes for leaf in self.leaves)
         self.stackable = all(leaf.stackable for leaf in self.leaves)
         self.on_disk = any(leaf.on_disk for leaf in self.leaves)
@@ -49,11 +50,6 @@ class Rows:
     def dtypes(self) -> list[tf.DType]:
         """Types of what `gather` returns, in order."""
         return [dtype for leaf in self.leaves for dtype in leaf.dtypes]
-
-    def parts_of(self, leaves: list[int]) -> list[int]:
-        """Return where `gather` has the arrays of some leaves of one array each."""
-        starts = np.cumsum([0, *(len(leaf.dtypes) for leaf in self.leaves)])
-        return [int(starts[leaf]) for leaf in leaves]
 
     def gather(self, rows: NDArray[Any]) -> list[NDArray[Any]]:
         """Gather rows of every NumPy leaf."""

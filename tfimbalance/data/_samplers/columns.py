@@ -71,34 +71,26 @@ def _width(x: Any) -> int:
 
 def _mixed_columns(sampler: Any, x: Any) -> NDArray[np.int64]:
     """Return the numbers of the columns in which a sampler makes new values."""
-    from imblearn.combine import SMOTEENN, SMOTETomek
-    from imblearn.over_sampling import (
-        ADASYN,
-        SMOTE,
-        SMOTEN,
-        SMOTENC,
-        SVMSMOTE,
-        BorderlineSMOTE,
-        KMeansSMOTE,
-        RandomOverSampler,
-    )
-    from imblearn.under_sampling import ClusterCentroids
+    from imblearn import combine
+    from imblearn import over_sampling as over
+    from imblearn import under_sampling as under
 
     every = np.arange(x.shape[1])
-    if isinstance(sampler, (SMOTEENN, SMOTETomek)):
+    if isinstance(sampler, (combine.SMOTEENN, combine.SMOTETomek)):
         return every if sampler.smote is None else _mixed_columns(sampler.smote, x)
-    if isinstance(sampler, SMOTEN):
-        return every[:0]
-    if isinstance(sampler, SMOTENC):
+    if isinstance(sampler, over.SMOTENC):
         return np.setdiff1d(every, _nominal_columns(sampler, x))
-    if isinstance(sampler, RandomOverSampler):
-        return every if shrinks(sampler) else every[:0]
-    if isinstance(sampler, ClusterCentroids):
-        takes_rows = "hard" if hasattr(x, "tocsr") else "soft"
-        voting = takes_rows if sampler.voting == "auto" else sampler.voting
-        return every[:0] if voting == "hard" else every
-    mixers = (SMOTE, BorderlineSMOTE, SVMSMOTE, KMeansSMOTE, ADASYN)
-    return every if isinstance(sampler, mixers) else every[:0]
+    if isinstance(sampler, over.SMOTEN):
+        mixes = False
+    elif isinstance(sampler, over.RandomOverSampler):
+        mixes = shrinks(sampler)
+    elif isinstance(sampler, under.ClusterCentroids):
+        takes_rows = sampler.voting == "auto" and hasattr(x, "tocsr")
+        mixes = not (takes_rows or sampler.voting == "hard")
+    else:
+        smotes = (over.SMOTE, over.BorderlineSMOTE, over.SVMSMOTE, over.KMeansSMOTE)
+        mixes = isinstance(sampler, (*smotes, over.ADASYN))
+    return every if mixes else every[:0]
 
 
 def _nominal_columns(sampler: Any, x: Any) -> NDArray[np.int64]:
@@ -137,16 +129,17 @@ def _discrete_columns(x: Any) -> list[int]:
 def _discrete_dense(x: NDArray[Any]) -> list[int]:
     if x.dtype.kind not in "biuf":
         return list(range(x.shape[1]))
-    return whole_columns(lambda start, end: x[start:end], len(x))
+    return whole_columns(lambda rows: x[rows], len(x))
 
 
-def whole_columns(read: Callable[[int, int], NDArray[Any]], num_rows: int) -> list[int]:
+def whole_columns(read: Callable[[NDArray[Any]], NDArray[Any]], num_rows: int) -> list[int]:
     """Return the numbers of the columns that hold whole numbers alone, and more than one."""
-    first = read(0, 1).copy()
+    first = read(np.zeros(1, np.int64)).copy()
     left, varies = np.arange(first.shape[1]), np.zeros(first.shape[1], bool)
     # The first rows settle nearly every column of measurements; few are left for the others.
     for start in range(0, num_rows, _ROWS_AT_ONCE):
-        part = read(start, min(start + _ROWS_AT_ONCE, num_rows))[:, left]
+        rows = np.arange(start, min(start + _ROWS_AT_ONCE, num_rows))
+        part = read(rows)[:, left]
         varies[left] |= (part != first[:, left]).any(axis=0)
         left = left[(part == np.rint(part)).all(axis=0)]
         if not left.size:

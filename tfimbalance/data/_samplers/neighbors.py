@@ -11,7 +11,7 @@ from tfimbalance._checks import bad_value
 from tfimbalance.data._order.arrays import NumPyOps
 from tfimbalance.data._order.sampling import ClassSampling
 from tfimbalance.data._order.words import seed_word, uniforms, words
-from tfimbalance.data._rows.rows import Rows
+from tfimbalance.data._rows.leaf import Leaf
 
 
 class _Near(NamedTuple):
@@ -30,8 +30,7 @@ class Neighbors:
         self,
         ids: NDArray[Any],
         sampling: ClassSampling,
-        rows: Rows,
-        leaves: list[int],
+        leaves: list[Leaf],
         features: NDArray[Any] | None,
         k_neighbors: int,
         seed: int,
@@ -50,7 +49,10 @@ class Neighbors:
                     remedy="Leave that class out, class_shares={class: share}, or repeat its row: "
                     "balanced_batches.",
                 )
-            points = features[own] if features is not None else _flat(rows, leaves, own)
+            if features is None:
+                points = np.concatenate([leaf.flat(own) for leaf in leaves], axis=1)
+            else:
+                points = features[own]
             if not np.isfinite(points).all():
                 raise bad_value(
                     "x" if features is None else "features",
@@ -81,13 +83,6 @@ class Neighbors:
         word = words(NumPyOps, self._word, places[mixed].astype(np.uint64))
         which = (_uniform_of_words(word, 1) * self._near.num_near[at]).astype(np.int64)
         return mixed, self._near.near[at, which], _uniform_of_words(word, 2)
-
-
-def _flat(rows: Rows, leaves: list[int], numbers: NDArray[Any]) -> NDArray[Any]:
-    """Return some leaves of some rows as one matrix."""
-    gathered = rows.gather(numbers)
-    parts = [gathered[part].reshape(len(numbers), -1) for part in rows.parts_of(leaves)]
-    return np.concatenate(parts, axis=1)
 
 
 def _nearest(points: NDArray[Any], k: int) -> NDArray[np.int64]:

@@ -33,10 +33,8 @@ class StreamSource:
         remedy = "Arrays, also on disk, go to balanced_batches(x, y)."
         self.spec = check_dataset(dataset, remedy=remedy)
         self._labels = RowLabels(label_fn)
-        _check_shapes(self.spec, batched)
-        if batched:
-            _check_batched(self.spec)
-        row_bytes = sum(_bytes_of(leaf, batched) for leaf in tf.nest.flatten(self.spec))
+        _check_parts(tf.nest.flatten(self.spec), batched)
+        row_bytes = sum(_bytes_of(part, batched) for part in tf.nest.flatten(self.spec))
         fitting = _BYTES_PER_CHUNK // max(1, row_bytes)
         self.rows_per_chunk = max(batch_size, shuffle_size, min(_ROWS_PER_CHUNK, fitting))
         if shuffle_size:
@@ -76,29 +74,26 @@ class StreamSource:
             return tf.identity(classes)
 
 
-def _check_shapes(spec: Any, batched: bool) -> None:
-    for leaf in tf.nest.flatten(spec):
-        if not isinstance(leaf, tf.TensorSpec):
+def _check_parts(parts: list[Any], batched: bool) -> None:
+    for part in parts:
+        if not isinstance(part, tf.TensorSpec):
             continue
-        if leaf.shape.rank is None or None in leaf.shape.as_list()[1 if batched else 0 :]:
+        if part.shape.rank is None or None in part.shape.as_list()[1 if batched else 0 :]:
             raise bad_value(
                 "dataset",
                 expected="rows of known shape, or ragged or sparse ones",
-                received=f"{leaf.name or 'a tensor'} of shape {leaf.shape}",
+                received=f"{part.name or 'a tensor'} of shape {part.shape}",
                 remedy="Batches of rows take batched=True. Of rows, say the shape in a map, "
                 "tf.ensure_shape(x, [...]), or make rows of different lengths ragged: "
                 "tf.RaggedTensor.from_tensor(x[None]).",
             )
-
-
-def _check_batched(spec: Any) -> None:
-    shapes = [leaf.shape for leaf in tf.nest.flatten(spec)]
-    lengths = {shape[0] for shape in shapes if shape.rank}
-    if any(shape.rank == 0 for shape in shapes) or len(lengths - {None}) > 1:
+    shapes = [part.shape for part in parts if batched and part.shape.rank is not None]
+    lengths = {shape[0] for shape in shapes if shape.rank} - {None}
+    if len(lengths) > 1 or any(shape.rank == 0 for shape in shapes):
         raise bad_value(
             "dataset",
             expected="batches, with as many rows in every part, because batched=True",
-            received=f"{spec}",
+            received=f"{parts}",
             remedy="A dataset of single rows takes batched=False.",
         )
 
