@@ -10,8 +10,7 @@ import keras
 import tensorflow as tf
 
 from tfimbalance._checks import bad_value
-from tfimbalance.data._epochs.stage import Chosen, staged
-from tfimbalance.data._rows.tensors import taken, with_rows
+from tfimbalance.data._epochs.stage import change_rows
 
 
 def augment(
@@ -64,19 +63,14 @@ def augment(
         >>> (rows.numpy().sum(axis=1) > 0).astype(int).tolist() == labels.numpy().tolist()
         True
     """
-    chosen = Chosen(dataset, classes, label_fn)
     of_rows = _with_seed(function)
 
-    def change(element: tuple[Any, ...], word: Any) -> tuple[Any, ...]:
-        x, *others = element
-        numbers, _ = chosen.rows(element)
-        rows = tf.nest.map_structure(lambda part: taken(part, numbers), x)
+    def make(rows: Any, ids: tf.Tensor, word: Any) -> Any:
         changed = of_rows(rows, tf.bitcast(word, tf.int32)[0])
         _check_same(rows, changed)
-        changed = tf.nest.map_structure(lambda part, new: with_rows(part, numbers, new), x, changed)
-        return (changed, *others)
+        return changed
 
-    return staged(dataset, change, seed, initial_epoch, in_graph)
+    return change_rows(dataset, make, classes, label_fn, seed, initial_epoch, in_graph)
 
 
 def _with_seed(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:

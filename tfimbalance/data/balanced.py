@@ -15,8 +15,6 @@ from tfimbalance.data._rows.calls import plain
 from tfimbalance.data._rows.rows import LabelledRows
 from tfimbalance.shares import check_batch_size, resolve_shares
 
-_ENDLESS = 2**62
-
 
 def balanced_batches(
     x: Any,
@@ -122,10 +120,7 @@ class _Balanced(BalancedBatches):
             number = step * schedule.num_shards + schedule.shard_index
             return self._rows.fetch(self._plan.rows_in_graph(number, 1)[0])
 
-        numbers = tf.data.Dataset.range(_ENDLESS if is_endless else schedule.steps)
+        steps = tf.data.Dataset.range(schedule.steps)
+        numbers = tf.data.Dataset.counter() if is_endless else steps
         batches = numbers.map(plain(fetch), num_parallel_calls=tf.data.AUTOTUNE)
-        if is_endless:
-            batches = batches.apply(
-                tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-            )
         return batches.with_options(options(schedule.num_shards))

@@ -8,10 +8,10 @@ from typing import Any
 import tensorflow as tf
 
 from tfimbalance._checks import bad_value, check_choice, check_integer, check_number
-from tfimbalance.data._epochs.stage import Chosen, staged
+from tfimbalance.data._epochs.stage import change_rows
 from tfimbalance.data._order.arrays import GraphOps
 from tfimbalance.data._order.words import words
-from tfimbalance.data._rows.tensors import with_rows
+from tfimbalance.data._rows.labels import check_dataset
 
 
 def smote_mixup(  # noqa: D417 - what is shared is said together
@@ -68,41 +68,36 @@ def smote_mixup(  # noqa: D417 - what is shared is said together
         [1] Chawla et al., SMOTE: Synthetic Minority Over-sampling Technique, JAIR 2002,
         arXiv 1106.1813.
     """
-    chosen = Chosen(dataset, classes, label_fn)
+    x = check_dataset(dataset, "batches ")[0]
     fraction = check_number("fraction", fraction, minimum=0.0, maximum=1.0)
     neighbors = check_integer("k_neighbors", k_neighbors, minimum=1)
     check_choice("whole_numbers", whole_numbers, ("keep", "mix"))
-    if not any(_is_mixed(leaf) for leaf in tf.nest.flatten(dataset.element_spec[0])):
+    if not any(_is_mixed(leaf) for leaf in tf.nest.flatten(x)):
         raise bad_value(
             "dataset",
             expected="a dense floating-point array among the features, to mix rows of",
-            received=f"{dataset.element_spec[0]}",
+            received=f"{x}",
         )
 
-    def change(element: tuple[Any, ...], word: Any) -> tuple[Any, ...]:
-        x, *others = element
-        numbers, ids = chosen.rows(element)
-        mixed = [leaf for leaf in tf.nest.flatten(x) if _is_mixed(leaf)]
-        other, found = _neighbors(
-            [tf.gather(leaf, numbers) for leaf in mixed], ids, word, neighbors
-        )
-        far, hit = _uniform_of_rows(word, 1, numbers), _uniform_of_rows(word, 2, numbers) < fraction
-        far = tf.where(hit & found, far, 0.0)
+    def mix(rows: Any, ids: tf.Tensor, word: Any) -> Any:
+        mixed = [part for part in tf.nest.flatten(rows) if _is_mixed(part)]
+        other, found = _neighbors(mixed, ids, word, neighbors)
+        hit = _uniform_of_rows(word, 2, ids) < fraction
+        far = tf.where(hit & found, _uniform_of_rows(word, 1, ids), 0.0)
 
-        def mix(part: Any) -> Any:
-            if not _is_mixed(part):
-                return part
-            own = tf.gather(part, numbers)
+        def mix_part(own: Any) -> Any:
+            if not _is_mixed(own):
+                return own
             step = tf.gather(own, other) - own
             if whole_numbers == "keep":
                 whole = (own == tf.round(own)) & (step == tf.round(step))
                 step = tf.where(whole, tf.zeros_like(step), step)
-            length = tf.reshape(far, [-1, *[1] * (part.shape.rank - 1)])
-            return with_rows(part, numbers, own + tf.cast(length, part.dtype) * step)
+            length = tf.reshape(far, [-1, *[1] * (own.shape.rank - 1)])
+            return own + tf.cast(length, own.dtype) * step
 
-        return (tf.nest.map_structure(mix, x), *others)
+        return tf.nest.map_structure(mix_part, rows)
 
-    return staged(dataset, change, seed, initial_epoch, in_graph)
+    return change_rows(dataset, mix, classes, label_fn, seed, initial_epoch, in_graph)
 
 
 def _is_mixed(leaf: Any) -> bool:

@@ -19,7 +19,6 @@ from tfimbalance.data._order.words import seed_word, uniforms, words
 from tfimbalance.data._rows.calls import call
 from tfimbalance.data._rows.rows import LabelledRows, Rows, in_block
 
-_ENDLESS = 2**62
 # So many standard deviations above the expected number of rows, an epoch holds all that are kept.
 _MARGIN = 4.0
 
@@ -139,7 +138,7 @@ class _Undersampled(Blocks):
         return self._keep.sampling
 
     def blocks(self, epoch: tf.Tensor) -> tf.data.Dataset:
-        kept = tf.data.Dataset.range(_ENDLESS).map(call(self._kept, tf.int64, epoch, shape=[None]))
+        kept = tf.data.Dataset.counter().map(call(self._kept, tf.int64, epoch, shape=[None]))
         size = self._block * self._schedule.batch_size * self._schedule.num_shards
         return kept.rebatch(size, drop_remainder=True)
 

@@ -16,7 +16,7 @@ from tfimbalance.data._order.words import seed_word
 from tfimbalance.data._rows.labels import row_classes
 from tfimbalance.data._rows.rows import Rows
 from tfimbalance.data._samplers.columns import check_columns, column_numbers
-from tfimbalance.data._samplers.features import cast, drawn_dtype, features, matrix
+from tfimbalance.data._samplers.features import drawn_dtype, features, matrix
 from tfimbalance.data._samplers.kinds import ignores_features, is_random, seeded, steps_of
 from tfimbalance.data._samplers.origins import Resampled, resample
 from tfimbalance.statistics import ClassStatistics
@@ -136,7 +136,7 @@ class Sampling:
 
     def _made(self, drawn: Resampled) -> Rows:
         """Return rows that a draw holds itself."""
-        x = cast(matrix(drawn.x), self._x_dtype)
+        x = matrix(drawn.x).astype(self._x_dtype, copy=False)
         weight = ids = None
         if drawn.origin is not None:
             # Where -1 leads does not matter: what a sampler made gets something else.

@@ -11,7 +11,6 @@ from tfimbalance.data._rows.files import is_arrow, is_arrow_table, is_sliced
 from tfimbalance.data._samplers.columns import some_columns
 
 _NUMBERS = "biuf"
-_ENCODE = 'Number its values first: frame["city"].astype("category").cat.codes.'
 
 
 def features(x: Any, num_rows: int, sampler: str, *, numbers: bool) -> Any:
@@ -47,11 +46,6 @@ def matrix(x: Any) -> Any:
                 array = array.astype(np.float64)
     _check_numbers(array)
     return array
-
-
-def cast(x: Any, dtype: np.dtype[Any]) -> Any:
-    """Return a matrix in a type, itself if it has it already."""
-    return x if x.dtype == dtype else x.astype(dtype)
 
 
 def drawn_dtype(given: Any, drawn: Any) -> np.dtype[Any]:
@@ -92,13 +86,12 @@ def _check_numbers(x: Any) -> None:
         return
     # The type of a category is that of its values.
     dtypes = [getattr(dtype, "categories", x.iloc[:0, j]).dtype for j, dtype in enumerate(x.dtypes)]
-    kinds = [dtype.kind for dtype in dtypes]
-    bad = [name for name, kind in zip(x.columns, kinds, strict=True) if kind not in _NUMBERS]
+    bad = [x.columns[j] for j, dtype in enumerate(dtypes) if dtype.kind not in _NUMBERS]
     if bad:
         raise bad_value(
             "x",
             expected="columns of numbers, flags or categories that are numbers, because a batch "
             "is one array",
             received=f"{some_columns(bad)} of other values",
-            remedy=_ENCODE,
+            remedy='Number its values first: frame["city"].astype("category").cat.codes.',
         )
