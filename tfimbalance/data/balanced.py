@@ -8,10 +8,8 @@ from typing import Any
 import tensorflow as tf
 
 from tfimbalance.data._epochs.batches import BalancedBatches
-from tfimbalance.data._epochs.pipeline import options
 from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.plan import BalancedPlan
-from tfimbalance.data._rows.calls import plain
 from tfimbalance.data._rows.rows import LabelledRows
 from tfimbalance.shares import check_batch_size, resolve_shares
 
@@ -104,23 +102,5 @@ def balanced_batches(
     if not small_batches:
         check_batch_size(batch_size, shares, or_turns=True)
     plan = BalancedPlan(ids, stats.num_classes, shares, batch_size, seed)
-    batches = _Balanced(plan, rows, schedule.over(rows.num_rows))
+    batches = BalancedBatches(plan, rows, schedule.over(rows.num_rows))
     return batches.stateless(is_endless=not schedule.steps) if in_graph else batches.dataset()
-
-
-class _Balanced(BalancedBatches):
-    """Balanced batches, out of a graph that calls into nothing too."""
-
-    def stateless(self, *, is_endless: bool) -> tf.data.Dataset:
-        """Return the batches from the first epoch on, without a call into Python."""
-        schedule = self._schedule
-
-        def fetch(index: tf.Tensor) -> tuple[Any, ...]:
-            step = index + schedule.epoch * schedule.steps
-            number = step * schedule.num_shards + schedule.shard_index
-            return self._rows.fetch(self._plan.rows_in_graph(number, 1)[0])
-
-        steps = tf.data.Dataset.range(schedule.steps)
-        numbers = tf.data.Dataset.counter() if is_endless else steps
-        batches = numbers.map(plain(fetch), num_parallel_calls=tf.data.AUTOTUNE)
-        return batches.with_options(options(schedule.num_shards))

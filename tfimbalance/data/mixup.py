@@ -65,8 +65,7 @@ def smote_mixup(  # noqa: D417 - what is shared is said together
         (True, np.False_)
 
     References:
-        [1] Chawla et al., SMOTE: Synthetic Minority Over-sampling Technique, JAIR 2002,
-        arXiv 1106.1813.
+        [1] Chawla et al., SMOTE, JAIR 2002, arXiv 1106.1813.
     """
     x = check_dataset(dataset, "batches ")[0]
     fraction = check_number("fraction", fraction, minimum=0.0, maximum=1.0)

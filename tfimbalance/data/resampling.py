@@ -99,22 +99,13 @@ def resampled_batches(  # noqa: D417 - what is shared is said together
         (9, 90)
 
     References:
-        Chawla et al., SMOTE: Synthetic Minority Over-sampling Technique, JAIR 2002,
-        arXiv 1106.1813.
+        Chawla et al., SMOTE, JAIR 2002, arXiv 1106.1813.
         Lemaitre, Nogueira & Aridas, Imbalanced-learn, JMLR 2017, arXiv 1609.06570.
     """
     schedule = Schedule.of(
         batch_size, steps_per_epoch, seed, initial_epoch, num_shards, shard_index
     )
-    sampling = Sampling(
-        x,
-        y,
-        sampler,
-        sample_weight=sample_weight,
-        row_ids=row_ids,
-        quantities=quantities,
-        seed=seed,
-    )
+    sampling = Sampling(x, y, sampler, sample_weight, row_ids, quantities, seed)
     num_rows = None
     if not schedule.steps and initial_epoch > 0 and sampling.varies:
         num_rows = sampling.count(0)

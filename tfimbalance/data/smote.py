@@ -83,8 +83,7 @@ def smote_batches(  # noqa: D417 - what is shared is said together
         (500, True)
 
     References:
-        [1] Chawla et al., SMOTE: Synthetic Minority Over-sampling Technique, JAIR 2002,
-        arXiv 1106.1813.
+        [1] Chawla et al., SMOTE, JAIR 2002, arXiv 1106.1813.
     """
     schedule = Schedule.of(
         batch_size, steps_per_epoch, seed, initial_epoch, num_shards, shard_index

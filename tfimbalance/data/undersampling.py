@@ -161,8 +161,7 @@ class _Undersampled(Blocks):
             return (x, y, *weight)
         width = self._keep.num_classes if self._per_class else 1
         shape = [block * size, width] if self._correction == "offset" else [block * size]
-        correct = self._offsets if self._correction == "offset" else self._weights
-        value = in_block(call(correct, tf.float32, shape=shape)(numbers), block)
+        value = in_block(call(self._corrections, tf.float32, shape=shape)(numbers), block)
         if self._correction == "offset":
             return ((x, value), y, *weight)
         if not weight:
@@ -174,8 +173,7 @@ class _Undersampled(Blocks):
 
         return x, y, tf.nest.map_structure(weighed, weight[0])
 
-    def _offsets(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        return self._keep.offset(rows, self._per_class)
-
-    def _weights(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _corrections(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        if self._correction == "offset":
+            return self._keep.offset(rows, self._per_class)
         return (1.0 / self._keep.own(rows)).astype(np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfimbalance.data._epochs.pipeline import Pipeline
+from tfimbalance.data._epochs.pipeline import Pipeline, options
 from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.plan import BalancedPlan
 from tfimbalance.data._order.sampling import ClassSampling
@@ -97,3 +97,17 @@ class BalancedBatches(PlannedBatches):
     def class_sampling(self) -> ClassSampling:
         """Return the rows of each class, in the data and in an epoch."""
         return self._plan.class_sampling(self._schedule.steps * self._schedule.num_shards)
+
+    def stateless(self, *, is_endless: bool) -> tf.data.Dataset:
+        """Return the batches from the first epoch on, without a call into Python."""
+        schedule = self._schedule
+
+        def fetch(index: tf.Tensor) -> tuple[Any, ...]:
+            step = index + schedule.epoch * schedule.steps
+            number = step * schedule.num_shards + schedule.shard_index
+            return self._rows.fetch(self._plan.rows_in_graph(number, 1)[0])
+
+        steps = tf.data.Dataset.range(schedule.steps)
+        numbers = tf.data.Dataset.counter() if is_endless else steps
+        batches = numbers.map(plain(fetch), num_parallel_calls=tf.data.AUTOTUNE)
+        return batches.with_options(options(schedule.num_shards))

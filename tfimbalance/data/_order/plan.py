@@ -90,16 +90,16 @@ class BalancedPlan:
         ops = NumPyOps
         classes, places = (x.ravel() for x in self._slots.slots(ops, first, batches))
         rows, passes = (np.empty(classes.size, np.int64) for _ in range(2))
-        parts: list[tuple[Any, Any]] = [(classes, np.arange(len(rows)))]
-        if len(self._counts) <= _FEW_CLASSES:
-            # What is the same for all rows of a class is worked out once.
-            found = ((k, np.flatnonzero(classes == k)) for k in range(len(self._counts)))
-            parts = [(np.array([k]), at) for k, at in found if at.size]
-        for k, at in parts:
+        stretches = [np.arange(classes.size)]
+        # What is the same for all rows of a class is worked out once.
+        by_class = len(self._counts) <= _FEW_CLASSES
+        if by_class:
+            stretches = [np.flatnonzero(classes == k) for k in range(len(self._counts))]
+        for at in stretches:
             for start in range(0, len(at), AT_ONCE):
                 some = at[start : start + AT_ONCE]
-                of_some = k if k.size == 1 else k[some]
-                rows[some], passes[some] = self._lookup(ops, of_some, places[some])
+                k = classes[some[:1] if by_class else some]
+                rows[some], passes[some] = self._lookup(ops, k, places[some])
         shape = (batches, self.batch_size)
         return rows.reshape(shape), passes.reshape(shape)
 

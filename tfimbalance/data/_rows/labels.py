@@ -90,17 +90,14 @@ class RowLabels:
 
     def classes(self, element: Any) -> tf.Tensor:
         """Return the class of each row of a batch, ``(rows,)``; -1 for what is none."""
-        return _graph_class_ids(self._labels(*element))
-
-
-def _graph_class_ids(labels: Any) -> Any:
-    if labels.shape.rank == 2 and labels.shape[-1] != 1:
-        ones = tf.equal(tf.cast(labels, tf.float64), 1.0)
-        total = tf.reduce_sum(tf.abs(tf.cast(labels, tf.float64)), axis=-1)
-        is_one_hot = tf.reduce_any(ones, axis=-1) & tf.equal(total, 1.0)
-        return tf.where(is_one_hot, tf.argmax(ones, axis=-1), -1)
-    flat = tf.reshape(labels, [-1])
-    ids = tf.cast(flat, tf.int64)
-    if not flat.dtype.is_floating:
-        return ids
-    return tf.where(tf.equal(tf.cast(ids, flat.dtype), flat), ids, -tf.ones_like(ids))
+        labels = self._labels(*element)
+        if labels.shape.rank == 2 and labels.shape[-1] != 1:
+            ones = tf.equal(tf.cast(labels, tf.float64), 1.0)
+            total = tf.reduce_sum(tf.abs(tf.cast(labels, tf.float64)), axis=-1)
+            is_one_hot = tf.reduce_any(ones, axis=-1) & tf.equal(total, 1.0)
+            return tf.where(is_one_hot, tf.argmax(ones, axis=-1), -1)
+        flat = tf.reshape(labels, [-1])
+        ids = tf.cast(flat, tf.int64)
+        if not flat.dtype.is_floating:
+            return ids
+        return tf.where(tf.equal(tf.cast(ids, flat.dtype), flat), ids, -tf.ones_like(ids))

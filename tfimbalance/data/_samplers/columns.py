@@ -114,16 +114,12 @@ def _discrete_columns(x: Any) -> list[int]:
         return _discrete_sparse(x.tocsc())
     if not hasattr(x, "columns"):
         return _discrete_dense(x)
-    found = []
-    for j, dtype in enumerate(x.dtypes):
-        column = x.iloc[:, j]
-        if (
-            dtype.kind == "O"
-            or dtype.kind not in "biuf"
-            or _discrete_dense(column.to_numpy(np.float64, na_value=np.nan)[:, None])
-        ):
-            found.append(j)
-    return found
+    return [
+        j
+        for j, dtype in enumerate(x.dtypes)
+        if dtype.kind not in "biuf"
+        or _discrete_dense(x.iloc[:, j].to_numpy(np.float64, na_value=np.nan)[:, None])
+    ]
 
 
 def _discrete_dense(x: NDArray[Any]) -> list[int]:

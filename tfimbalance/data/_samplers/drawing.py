@@ -42,7 +42,6 @@ class Sampling:
         x: Any,
         y: Any,
         sampler: Any,
-        *,
         sample_weight: Any,
         row_ids: Any,
         quantities: Sequence[Any],
@@ -159,11 +158,9 @@ class Sampling:
     def _labels(self, ids: NDArray[np.int64]) -> NDArray[Any]:
         """Return class ids in the form in which labels were given."""
         given = as_array(self._y)
-        if given.ndim == 1:
-            return ids.astype(given.dtype)
-        if given.shape[-1] == 1:
-            return ids.astype(given.dtype)[:, None]
-        return np.eye(given.shape[-1], dtype=given.dtype)[ids]
+        if given.ndim == 2 and given.shape[1] > 1:
+            return np.eye(given.shape[1], dtype=given.dtype)[ids]
+        return ids.astype(given.dtype).reshape(-1, *given.shape[1:])
 
     @staticmethod
     def _rows(x: Any, y: Any, weight: Any, ids: Any) -> Rows:

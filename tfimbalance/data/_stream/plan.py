@@ -191,7 +191,7 @@ class StreamPlan:
         never = tf.equal(size, 0)
         missing = tf.reduce_any(never)
         waited = (phase != COMING) | (tf.reduce_sum(read) > self._patience)
-        by_group = tf.argmax(tf.cast(never, tf.int64))
+        missing_group, groups = tf.argmax(tf.cast(never, tf.int64)), range(self._groups)
         check = tf.debugging.Assert(
             ~(missing & waited),
             [
@@ -199,7 +199,7 @@ class StreamPlan:
                 "each class",
                 read,
                 "and none of class",
-                tf.gather(self._some_class(), by_group),
+                tf.gather([self._group_of.tolist().index(g) for g in groups], missing_group),
                 f"in the whole stream or its first {self._patience} rows (max_warmup).",
                 "Shuffle the files, raise max_warmup, or give that class a share of 0.",
             ],
@@ -208,9 +208,6 @@ class StreamPlan:
         with tf.control_dependencies([check]):
             batches = tf.where(missing, tf.zeros_like(due), due)
         return batches, tf.maximum(credit - batches * self._per_batch, 0)
-
-    def _some_class(self) -> Any:
-        return np.array([int(np.argmax(self._group_of == g)) for g in range(self._groups)])
 
     def _group_counts(
         self, memory: Memory, size: Any, classes: Any, batches: Any, credit: Any
