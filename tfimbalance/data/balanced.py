@@ -73,11 +73,11 @@ def balanced_batches(
 
     Returns:
         A `tf.data.Dataset` of ``(x, y)`` or ``(x, y, sample_weight)`` batches, of known
-        cardinality. The epoch advances when its last batch is handed out, so that a glance at the
-        first batches does not use it up. (Where Keras glances before training, under a distribution
-        strategy and on JAX, its reading ahead uses up epochs of three steps or fewer.)
-        A `tf.train.Checkpoint` of an iterator restores the rest of an epoch that has begun; between
-        epochs, ``initial_epoch`` is the state.
+        cardinality. An epoch ends when its last batch is handed out: a glance at the first batches
+        does not use it up. (Where Keras glances before training, under a distribution strategy and
+        on JAX, its reading ahead uses up epochs of three steps or fewer.) Between epochs,
+        ``initial_epoch`` is the state; a `tf.train.Checkpoint` of an iterator restores the rest of
+        an epoch that has begun.
 
     Shapes:
         every array ``(rows, ...)`` becomes ``(batch_size, ...)``; no batch is smaller.

@@ -100,10 +100,8 @@ def smote_mixup(  # noqa: D417 - what is shared is said together
 
 
 def _is_mixed(leaf: Any) -> bool:
-    dense = not isinstance(
-        leaf, (tf.SparseTensor, tf.RaggedTensor, tf.SparseTensorSpec, tf.RaggedTensorSpec)
-    )
-    return dense and bool(leaf.dtype.is_floating)
+    others = (tf.SparseTensor, tf.RaggedTensor, tf.SparseTensorSpec, tf.RaggedTensorSpec)
+    return not isinstance(leaf, others) and bool(leaf.dtype.is_floating)
 
 
 def _neighbors(parts: list[Any], ids: Any, word: Any, k: int) -> tuple[Any, Any]:

@@ -50,7 +50,6 @@ def resampled_batches(  # noqa: D417 - what is shared is said together
         x: rows. A sampler that looks at features needs an array of two axes, a pandas frame (a
             batch is one array of its columns) or a SciPy sparse matrix. `RandomOverSampler` and
             `RandomUnderSampler` take whatever `balanced_batches` takes.
-        y: labels, emitted as they are: class ids ``(rows,)`` or ``(rows, 1)``, or one-hot.
         sampler: with ``fit_resample``; an imbalanced-learn pipeline too. It is cloned. Its
             ``random_state``, and that of anything in it, is replaced by one made of ``seed`` and
             the epoch; so is a ``random_state`` among the ``kw_args`` of a `FunctionSampler`.
@@ -64,8 +63,8 @@ def resampled_batches(  # noqa: D417 - what is shared is said together
         steps_per_epoch: as `balanced_batches`; by default of the rows of the first epoch's draw.
         initial_epoch: as `balanced_batches`. Without ``steps_per_epoch``, epoch 0 is drawn once
             more to count its rows.
-        batch_size, seed, num_shards, shard_index: as `balanced_batches`; ``seed`` decides draws,
-            too.
+        y, batch_size, seed, num_shards, shard_index: as `balanced_batches`; ``seed`` decides
+            draws, too. ``y`` holds class ids or is one-hot.
 
     Returns:
         A `tf.data.Dataset` of ``(x, y)`` or ``(x, y, sample_weight)`` batches, of known
@@ -82,11 +81,10 @@ def resampled_batches(  # noqa: D417 - what is shared is said together
 
     Raises:
         ValueError: before training, for an object that is no sampler, labels of one class, lengths
-            that differ, an ``x`` that the sampler cannot look at, columns of whole numbers, flags
-            or categories that the sampler would interpolate, a draw of one class, and
-            ``sample_weight`` or ``row_ids`` with a sampler whose rows cannot be traced
-            (`FunctionSampler`, `ClusterCentroids`). What the sampler itself refuses, it raises here
-            too; in a later epoch it is a `RuntimeError`.
+            that differ, an ``x`` that the sampler cannot look at, columns that hold categories and
+            would be interpolated, a draw of one class, ``sample_weight`` or ``row_ids`` with rows
+            that cannot be traced (`FunctionSampler`, `ClusterCentroids`), and what the sampler
+            itself refuses. In a later epoch that is a `RuntimeError`.
 
     Example:
         >>> import numpy as np

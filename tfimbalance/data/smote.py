@@ -51,15 +51,13 @@ def smote_batches(  # noqa: D417 - what is shared is said together
 
     Args:
         x: rows, as `balanced_batches` takes them, with a dense floating-point array among them.
-        y: class ids ``(rows,)`` or ``(rows, 1)``, or one-hot; emitted as they are.
-        batch_size: rows a batch, at least one for every class that has a share.
         k_neighbors: among how many nearest rows the other one is drawn.
         features: ``(rows, width)``, what neighbours are near in, such as scaled columns or an
             embedding; by default the floating-point arrays of ``x`` as they are.
         quantities: numbers or names of columns that hold whole numbers and may be mixed all the
             same, such as ages. Of several arrays: a dictionary of them by key.
-        class_shares, sample_weight, labels, steps_per_epoch, seed, initial_epoch, num_shards,
-            shard_index: as `balanced_batches`.
+        y, batch_size, class_shares, sample_weight, labels, steps_per_epoch, seed, initial_epoch,
+            num_shards, shard_index: as `balanced_batches`.
 
     Returns:
         A `tf.data.Dataset` as that of `balanced_batches`. It also holds ``k_neighbors`` row numbers

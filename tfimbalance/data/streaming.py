@@ -19,7 +19,7 @@ from tfimbalance.data._stream.stream import Stream
 from tfimbalance.shares import check_batch_size, resolve_shares
 
 
-def balanced_stream(
+def balanced_stream(  # noqa: D417 - what is shared is said together
     dataset: tf.data.Dataset | Callable[[tf.Tensor], tf.data.Dataset],
     *,
     batch_size: int = 256,
@@ -47,9 +47,8 @@ def balanced_stream(
     so if those are more than 5% of the rows; `class_sampling` says how many they are.
 
     The model learns probabilities for the sampled shares. After reading, `class_sampling` says what
-    was read and handed out, and `ClassSampling` what to add to the logits. Rare rows that are
-    reused very often are learnt by heart, which no offset undoes: a smaller ``rate`` reuses them
-    less.
+    was read and handed out, and `ClassSampling` what to add to the logits. No offset undoes that
+    rare rows reused very often are learnt by heart: a smaller ``rate`` reuses them less.
 
     Args:
         dataset: rows, ``(x, y)`` or ``(x, y, sample_weight)``, of any structure: nested, sparse,
@@ -58,8 +57,7 @@ def balanced_stream(
             ``lambda epoch: files.shuffle(100, seed=epoch).interleave(tf.data.TFRecordDataset)``.
             (TensorFlow cannot save an iterator over a ``shuffle`` in such a function; a job that
             was killed then starts again at the epoch.)
-        batch_size: rows a batch, at least one for every class that has a share.
-        class_shares: as `balanced_batches`; ``"natural"`` thins alone.
+        batch_size, class_shares: as `balanced_batches`; ``"natural"`` shares thin alone.
         num_classes: how many classes there are. By default as many as ``class_shares`` names or
             one-hot ``y`` is wide, else 2.
         label_fn: a function of the elements of ``dataset`` that returns the class, where ``y`` is
@@ -128,17 +126,16 @@ def balanced_stream(
     if fraction == 0:
         raise bad_value("rate", expected="a number of at least 1e-6", received=rate)
     kept = max(1, in_all // len(shares))
-    patience = max_warmup if reader.num_rows is None else min(max_warmup, reader.num_rows)
     plan = StreamPlan(group_of, shares, batch_size, fraction, kept, max_warmup, chunk)
-    steps = None
+    steps, patience = None, max_warmup
     if reader.num_rows is not None:
         steps = math.ceil(reader.num_rows * fraction / batch_size)
+        patience = min(max_warmup, reader.num_rows)
     stream = Stream(plan, reader, steps, initial_epoch, seed, patience)
     if not in_graph:
         return stream.dataset()
-    batches = stream.stateless()
     # Its length is not asserted: a worker of a service sees a part of the rows.
-    return batches.with_options(options())
+    return stream.stateless().with_options(options())
 
 
 def _num_classes(given: int | None, class_shares: Any, spec: tf.TensorSpec) -> int:

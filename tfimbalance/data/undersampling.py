@@ -50,8 +50,6 @@ def weighted_undersampling(  # noqa: D417 - what is shared is said together
     epoch, as a function of ``seed``, the epoch and the row alone.
 
     Args:
-        x: rows, as `balanced_batches` takes them.
-        y: class ids ``(rows,)`` or ``(rows, 1)``, or one-hot; emitted as they are.
         keep_weight: probabilities in (0, 1]:
 
             - a number: that of a negative; positives are all kept;
@@ -71,8 +69,8 @@ def weighted_undersampling(  # noqa: D417 - what is shared is said together
         per_class_offset: whether the offset is one number for each class, for a softmax:
             ``(batch_size, num_classes)`` instead of ``(batch_size, 1)`` for one logit. By default
             it is for one-hot ``y`` and more than two classes.
-        batch_size, seed, initial_epoch, num_shards, shard_index: as `balanced_batches`; ``seed``
-            decides which rows are kept, too.
+        x, y, batch_size, seed, initial_epoch, num_shards, shard_index: as `balanced_batches`;
+            ``seed`` decides which rows are kept, too.
 
     Returns:
         A `tf.data.Dataset` of known cardinality. Each epoch passes through all rows in a new order.

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value
 from tfimbalance._labels import first_row
-from tfimbalance.data._rows.dense import dense_leaf
-from tfimbalance.data._rows.files import arrow_leaf, check_dtype, is_arrow, is_sliced, sliced_leaf
-from tfimbalance.data._rows.leaf import Leaf, array_leaf, tensor_leaf
+from tfimbalance.data._rows import files
+from tfimbalance.data._rows.leaf import Leaf, array_leaf, bytes_of, tensor_leaf
 from tfimbalance.data._rows.sparse import csr_of, sparse_leaf
 
 
@@ -26,10 +25,10 @@ def open_leaf(name: str, value: Any) -> Leaf:
         return sparse_leaf(value.tocsr())
     if tf.is_tensor(value) and value.dtype == tf.string:
         return tensor_leaf(value, int(value.shape[0]))
-    if is_arrow(value):
-        return arrow_leaf(name, value)
-    if is_sliced(value):
-        return sliced_leaf(name, value)
+    if files.is_arrow(value):
+        return files.arrow_leaf(name, value)
+    if files.is_sliced(value):
+        return files.sliced_leaf(name, value)
     if hasattr(value, "iloc"):
         value = _open_frame(name, value)
         if isinstance(value, Leaf):
@@ -37,7 +36,7 @@ def open_leaf(name: str, value: Any) -> Leaf:
     array = _as_numpy(name, value)
     if array.dtype.kind in "OSU":
         return tensor_leaf(_strings(name, array), len(array))
-    return dense_leaf(array)
+    return _dense_leaf(array)
 
 
 def _as_numpy(name: str, value: Any) -> NDArray[Any]:
@@ -48,7 +47,7 @@ def _as_numpy(name: str, value: Any) -> NDArray[Any]:
             expected="arrays with a row axis, or dicts and tuples of them",
             received=f"{type(value).__name__}",
         )
-    check_dtype(name, array.dtype)
+    files.check_dtype(name, array.dtype)
     return array
 
 
@@ -103,3 +102,35 @@ def _open_frame(name: str, frame: Any) -> Leaf | NDArray[Any]:
         )
     row_shape = tuple(frame.shape[1:])
     return array_leaf(len(frame), dtype, row_shape, lambda rows: frame.iloc[rows].to_numpy(dtype))
+
+
+def _dense_leaf(array: NDArray[Any]) -> Leaf:
+    row_shape, dtype = array.shape[1:], array.dtype.newbyteorder("=")
+    # `np.take` copies all of an array that is not laid out row by row, at every call.
+    direct = array.flags.c_contiguous and array.dtype == dtype
+    row_bytes = bytes_of(dtype, row_shape)
+
+    def gather(rows: NDArray[Any]) -> NDArray[Any]:
+        out = _aligned(len(rows) * row_bytes).view(dtype).reshape(len(rows), *row_shape)
+        if direct:
+            # Row numbers are right by construction; "clip" lets NumPy write into `out` directly.
+            np.take(array, rows, axis=0, out=out, mode="clip")
+        else:
+            out[:] = array[rows]
+        return out
+
+    return array_leaf(
+        len(array),
+        dtype,
+        row_shape,
+        gather,
+        on_disk=files.is_larger_than_memory(array),
+        as_tensors=lambda: tensor_leaf(tf.constant(array), len(array)),
+    )
+
+
+def _aligned(size: int) -> NDArray[np.uint8]:
+    """Return memory on a 64-byte boundary, where TensorFlow takes it over instead of copying it."""
+    raw = np.empty(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size]

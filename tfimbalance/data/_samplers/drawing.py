@@ -16,7 +16,7 @@ from tfimbalance.data._order.words import seed_word
 from tfimbalance.data._rows.labels import row_classes
 from tfimbalance.data._rows.rows import Rows
 from tfimbalance.data._samplers.columns import check_columns, column_numbers
-from tfimbalance.data._samplers.features import drawn_dtype, features, matrix
+from tfimbalance.data._samplers.features import features, matrix
 from tfimbalance.data._samplers.kinds import ignores_features, is_random, seeded, steps_of
 from tfimbalance.data._samplers.origins import Resampled, resample
 from tfimbalance.statistics import ClassStatistics
@@ -86,7 +86,10 @@ class Sampling:
                 self._x_dtype = np.dtype(own.dtype)
                 self._own = self._rows(own, self._y, self._weight, self._ids)
             else:
-                self._x_dtype = drawn_dtype(self._features, matrix(drawn.x))
+                # That of the data, unless it cannot hold what was drawn. (A frame has many.)
+                given = getattr(self._features, "dtype", None)
+                floats = given is not None and given.kind == "f"
+                self._x_dtype = np.dtype(given if floats else matrix(drawn.x).dtype)
         self.layout = self._own or self._made(drawn.first_row())
         counts = np.bincount(drawn.y, minlength=self._read.num_classes)
         self.class_sampling = ClassSampling(self._read, ClassStatistics(counts))

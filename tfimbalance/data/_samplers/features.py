@@ -48,13 +48,6 @@ def matrix(x: Any) -> Any:
     return array
 
 
-def drawn_dtype(given: Any, drawn: Any) -> np.dtype[Any]:
-    """Return the type of batches: that of the data, unless it cannot hold what was drawn."""
-    of_data = getattr(given, "dtype", None)  # A frame has many.
-    of_draw: np.dtype[Any] = np.dtype(drawn.dtype)
-    return of_draw if of_data is None or of_data.kind != "f" else np.dtype(of_data)
-
-
 def _is_unfit(x: Any) -> bool:
     if hasattr(x, "tocsr") or hasattr(x, "iloc"):
         return False

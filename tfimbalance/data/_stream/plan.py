@@ -135,9 +135,7 @@ class StreamPlan:
         # The place of a row in its group is the same one, as groups stay where they are.
         stays = inside >= tf.gather(evicted, row_group)
         gone = tf.gather(kind, tf.boolean_mask(by_kind, ~stays))
-        lost = tf.where(
-            tf.reduce_all(size > 0), tf.constant(0, tf.int64), tf.math.count_nonzero(gone)
-        )
+        lost = tf.math.count_nonzero(gone) * tf.cast(tf.reduce_any(size == 0), tf.int64)
         kept = tf.gather(order, tf.boolean_mask(by_kind, stays))
         used = tf.maximum(sizes[:, _USED] - evicted, 0)
         evicted_spare = tf.maximum(evicted - sizes[:, _USED], 0)
@@ -179,12 +177,9 @@ class StreamPlan:
         """Return how many batches follow now, and the rows still owed."""
         earned = rows * self._rate.numerator
         credit = memory.credit + earned
-        most = tf.maximum(_CATCH_UP * earned, self._per_batch)
-        most = tf.where(
-            phase == COMING,
-            most,
-            tf.where(phase == OWED, tf.constant(self._chunk, tf.int64), credit),
-        )
+        at_end = tf.where(phase == OWED, tf.constant(self._chunk, tf.int64), credit)
+        while_coming = tf.maximum(_CATCH_UP * earned, self._per_batch)
+        most = tf.where(phase == COMING, while_coming, at_end)
         # What is left at the end makes one more batch.
         left = tf.cast(phase == LAST, tf.int64) * (self._per_batch - 1)
         due = (tf.minimum(credit, most) + left) // self._per_batch
@@ -234,13 +229,9 @@ class StreamPlan:
         return tf.scatter_nd(at[:, None], turn + 1, rows[None]) - 1
 
     def _count(self, ids: Any, length: int | None = None) -> Any:
-        ids = tf.boolean_mask(ids, ids >= 0)
-        return tf.math.bincount(
-            tf.cast(ids, tf.int32),
-            minlength=length or self.num_classes,
-            maxlength=length or self.num_classes,
-            dtype=tf.int64,
-        )
+        ids, size = tf.boolean_mask(ids, ids >= 0), length or self.num_classes
+        ids = tf.cast(ids, tf.int32)
+        return tf.math.bincount(ids, minlength=size, maxlength=size, dtype=tf.int64)
 
 
 def _accepted_row(group: _Group, turn: Any, offset: Any) -> Any:
@@ -257,15 +248,9 @@ def _handed_out(group: _Group, number: Any, offset: Any) -> Any:
     of_new = turn - group.waiting
     of_spare = of_new - group.accepted
     again = (group.next_row + of_spare - group.spare) % tf.maximum(group.used, 1)
-    return tf.where(
-        of_new < 0,
-        group.used + group.spare + turn,
-        tf.where(
-            of_spare < 0,
-            _accepted_row(group, of_new, offset),
-            tf.where(of_spare < group.spare, group.used + of_spare, again),
-        ),
-    )
+    row = tf.where(of_spare < group.spare, group.used + of_spare, again)
+    row = tf.where(of_spare < 0, _accepted_row(group, of_new, offset), row)
+    return tf.where(of_new < 0, group.used + group.spare + turn, row)
 
 
 def _kinds(group: _Group, inside: Any, turn: Any) -> Any:

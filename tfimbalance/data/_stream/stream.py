@@ -154,8 +154,14 @@ class Stream(Pipeline):
         """Note what an iterator has read so far, and its end."""
         has_begun = int(token) in self._seen and self._seen[int(token)].drawn.any()
         self._seen[int(token)] = _Seen(read.copy(), drawn.copy(), int(lost))
-        if drawn.any() and not has_begun:
-            self._warn_of_lost(int(lost), int(read.sum()))
+        worth_a_warning = _MOST_LOST * (self._reader.num_rows or self._patience)
+        if drawn.any() and not has_begun and lost > worth_a_warning:
+            warnings.warn(
+                f"balanced_stream: {lost:,} of the first {read.sum():,} rows went by unused, until "
+                "every class had come. Shuffle the source, or the files that it is read from, so "
+                "that all classes come from the start; or raise buffer_size.",
+                stacklevel=2,
+            )
         if last:
             self._finished += self._seen.pop(int(token))
             if self.steps is None:
@@ -174,12 +180,3 @@ class Stream(Pipeline):
             )
         read, drawn = ClassStatistics(seen.read), ClassStatistics(seen.drawn)
         return ClassSampling(read, drawn, lost=seen.lost)
-
-    def _warn_of_lost(self, lost: int, read: int) -> None:
-        if lost > _MOST_LOST * (self._reader.num_rows or self._patience):
-            warnings.warn(
-                f"balanced_stream: {lost:,} of the first {read:,} rows went by unused, until every "
-                "class had come. Shuffle the source, or the files that it is read from, so that "
-                "all classes come from the start; or raise buffer_size.",
-                stacklevel=2,
-            )
