@@ -39,6 +39,6 @@ def class_sampling(dataset: tf.data.Dataset) -> ClassSampling:
         "dataset",
         expected="one of this package that changes how often classes come, or made from it",
         received=f"{dataset!r}",
-        remedy="Of a dataset that went through a tf.data service, or was made with in_graph=True, "
-        "count what arrives: class_statistics(dataset).",
+        remedy="If it went through a tf.data service or was made with in_graph=True, count what "
+        "arrives: class_statistics(dataset).",
     )

@@ -55,7 +55,7 @@ def smote_batches(  # noqa: D417 - what is shared is said together
         features: ``(rows, width)``, what neighbours are near in, such as scaled columns or an
             embedding; by default the floating-point arrays of ``x`` as they are.
         quantities: numbers or names of columns that hold whole numbers and may be mixed all the
-            same, such as ages. Of several arrays: a dictionary of them by key.
+            same, such as ages. For several arrays: a dictionary by key.
         y, batch_size, class_shares, sample_weight, labels, steps_per_epoch, seed, initial_epoch,
             num_shards, shard_index: as `balanced_batches`.
 
@@ -128,7 +128,7 @@ def _mixed_leaves(rows: Rows, x: Any, quantities: Any) -> list[int]:
             raise bad_value(
                 "x",
                 expected="floating-point columns that may be mixed",
-                received=f"{some_columns(bad)} of whole numbers, of which a mix means nothing",
+                received=f"{some_columns(bad)} of whole numbers, whose mix means nothing",
                 remedy="Pass ids, flags and one-hot columns as integers in an array of their own, "
                 'x={"id": ids, "features": floats}; they stay as they are. Columns that are '
                 f"quantities, such as ages, may be mixed: quantities={bad[:3]}.",

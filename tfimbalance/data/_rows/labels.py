@@ -89,7 +89,7 @@ class RowLabels:
         return spec
 
     def classes(self, element: Any) -> tf.Tensor:
-        """Return the class of each row of a batch, ``(rows,)``; -1 for what is none."""
+        """Return the class of each row of a batch, ``(rows,)``; -1 where a label is no class."""
         labels = self._labels(*element)
         if labels.shape.rank == 2 and labels.shape[-1] != 1:
             ones = tf.equal(tf.cast(labels, tf.float64), 1.0)

@@ -17,7 +17,7 @@ _SHOWN = 5
 
 
 def check_columns(sampler: Any, x: Any, quantities: Sequence[Any]) -> None:
-    """Refuse to interpolate categories, flags and ids: half of a category is none."""
+    """Refuse to interpolate categories, flags and ids, which have no halves."""
     mixed = _mixed_columns(sampler, x)
     if not mixed.size:
         return
@@ -31,14 +31,14 @@ def check_columns(sampler: Any, x: Any, quantities: Sequence[Any]) -> None:
     raise bad_value(
         "x",
         expected=f"columns that may be mixed, because {sampler_name} makes rows between others",
-        received=f"{some_columns(offenders)} of whole numbers, flags or categories, of which a mix "
+        received=f"{some_columns(offenders)} of whole numbers, flags or categories, whose mix "
         "means nothing",
         remedy=_column_remedy(sampler_name, offenders, len(offenders) == len(names)),
     )
 
 
 def column_numbers(x: Any, quantities: Sequence[Any]) -> set[int]:
-    """Return the numbers of columns of ``x`` given by number or name; refuse what is none."""
+    """Return the numbers of columns of ``x`` given by number or name; refuse others."""
     found = set()
     for quantity in quantities:
         number = _column_number(x, quantity)

@@ -15,7 +15,7 @@ from tfimbalance.data._rows.leaf import Leaf
 
 
 class _Near(NamedTuple):
-    """Rows that come again, and of each: its nearest rows, how many, and its turns an epoch."""
+    """Rows that come again, with the nearest rows of each, their number, and turns an epoch."""
 
     rows: NDArray[Any]
     near: NDArray[Any]
@@ -24,7 +24,7 @@ class _Near(NamedTuple):
 
 
 class Neighbors:
-    """The nearest rows of the same class, of each row of the classes that come again."""
+    """The nearest rows of the same class, for each row of a class that comes again."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Neighbors:
         if not self._near.rows.size:
             return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
         at = np.minimum(np.searchsorted(self._near.rows, rows), len(self._near.rows) - 1)
-        # Of `turns` passes an epoch, one has the rows as they are.
+        # One of the `turns` passes of an epoch hands out the rows as they are.
         turns = self._near.turns[at]
         is_itself = np.floor((passes + 1) / turns) > np.floor(passes / turns)
         mixed = np.flatnonzero((self._near.rows[at] == rows) & ~is_itself)

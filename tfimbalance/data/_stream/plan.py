@@ -214,7 +214,7 @@ class StreamPlan:
         )
         due = end - first
         waiting = size - new - memory.used - memory.spare
-        # Of a batch that is not full yet, the part that is earned.
+        # The part that is earned of a batch that is not full yet.
         part = tf.minimum(credit, self._per_batch)
         ahead = -(-(after - end) * part // self._per_batch)
         accepted = tf.clip_by_value(due + ahead - waiting, 0, new)

@@ -58,7 +58,7 @@ class StreamSource:
         return dataset.rebatch(self.rows_per_chunk) if self.shuffle_size else dataset
 
     def classes(self, element: Any) -> Any:
-        """Return the class of each row of a chunk; -1 for what is none."""
+        """Return the class of each row of a chunk; -1 where a label is no class."""
         classes = self._labels.classes(element)
         lengths = [
             leaf.dense_shape[0]
@@ -83,7 +83,7 @@ def _check_parts(parts: list[Any], batched: bool) -> None:
                 "dataset",
                 expected="rows of known shape, or ragged or sparse ones",
                 received=f"{part.name or 'a tensor'} of shape {part.shape}",
-                remedy="Batches of rows take batched=True. Of rows, say the shape in a map, "
+                remedy="Batches of rows take batched=True. Give single rows a shape in a map, "
                 "tf.ensure_shape(x, [...]), or make rows of different lengths ragged: "
                 "tf.RaggedTensor.from_tensor(x[None]).",
             )
