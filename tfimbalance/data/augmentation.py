@@ -10,8 +10,7 @@ import keras
 import tensorflow as tf
 
 from tfimbalance._checks import bad_value
-from tfimbalance.data._epochs.stage import Chosen, staged
-from tfimbalance.data._rows.tensors import taken, with_rows
+from tfimbalance.data._epochs.stage import change_rows
 
 
 def augment(
@@ -26,16 +25,16 @@ def augment(
 ) -> tf.data.Dataset:
     """Change the rows of some classes, and leave the others as they are.
 
-    Use it for your own augmentation of rare rows: rows that come often then are not the same each
-    time. Frequent classes need none, and stay as fast as they were.
+    Use it for your own augmentation of rare rows, so that those which come often are not the same
+    each time. Frequent classes need none, and stay as fast as they were.
 
     Args:
         dataset: of batches ``(x, y)`` or ``(x, y, sample_weight)``, balanced or not.
         function: ``function(x)`` or ``function(x, seed)`` of the rows of those classes alone, a
             batch of any size, in a graph: TensorFlow operations, Keras layers. It returns as many
             rows, of the same structure, types and shapes. ``seed``, by that name, is a pair of
-            integers for ``tf.random.stateless_*`` and ``tf.image.stateless_*``, new for each
-            batch: with it, batches are the same in each run and after a restart.
+            integers for ``tf.random.stateless_*`` and ``tf.image.stateless_*``, new for each batch
+            and the same in each run.
         classes: which classes; the positives by default.
         label_fn: a function of the elements that returns the class of each row, where ``y`` is not
             a class itself.
@@ -64,19 +63,14 @@ def augment(
         >>> (rows.numpy().sum(axis=1) > 0).astype(int).tolist() == labels.numpy().tolist()
         True
     """
-    chosen = Chosen(dataset, classes, label_fn)
     of_rows = _with_seed(function)
 
-    def change(element: tuple[Any, ...], word: Any) -> tuple[Any, ...]:
-        x, *others = element
-        numbers, _ = chosen.rows(element)
-        rows = tf.nest.map_structure(lambda part: taken(part, numbers), x)
+    def make(rows: Any, ids: tf.Tensor, word: Any) -> Any:
         changed = of_rows(rows, tf.bitcast(word, tf.int32)[0])
         _check_same(rows, changed)
-        changed = tf.nest.map_structure(lambda part, new: with_rows(part, numbers, new), x, changed)
-        return (changed, *others)
+        return changed
 
-    return staged(dataset, change, seed, initial_epoch, in_graph)
+    return change_rows(dataset, make, classes, label_fn, seed, initial_epoch, in_graph)
 
 
 def _with_seed(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
@@ -103,11 +97,8 @@ def _check_same(rows: Any, changed: Any) -> None:
     expected = tf.nest.map_structure(tf.type_spec_from_value, rows)
     try:
         received = tf.nest.map_structure(tf.type_spec_from_value, changed)
-        tf.nest.assert_same_structure(expected, received)
-        same = all(
-            one.is_compatible_with(other)
-            for one, other in zip(tf.nest.flatten(expected), tf.nest.flatten(received), strict=True)
-        )
+        fits = tf.nest.map_structure(lambda e, r: e.is_compatible_with(r), expected, received)
+        same = all(tf.nest.flatten(fits))
     except (TypeError, ValueError):
         received, same = changed, False
     if not same:

@@ -8,14 +8,10 @@ from typing import Any
 import tensorflow as tf
 
 from tfimbalance.data._epochs.batches import BalancedBatches
-from tfimbalance.data._epochs.pipeline import options
 from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.plan import BalancedPlan
-from tfimbalance.data._rows.calls import plain
 from tfimbalance.data._rows.rows import LabelledRows
 from tfimbalance.shares import check_batch_size, resolve_shares
-
-_ENDLESS = 2**62
 
 
 def balanced_batches(
@@ -37,9 +33,9 @@ def balanced_batches(
     """Make a dataset whose every batch holds the classes in the shares asked for.
 
     Use it when positives are so rare that most batches hold few or none: training then needs far
-    fewer steps. What the model learns are probabilities for the *sampled* shares: the odds of a
-    class are multiplied by its share over its prior. Undo that before serving, and validate on data
-    at its natural rate.
+    fewer steps. The model learns probabilities for the *sampled* shares: the odds of a class are
+    multiplied by its share over its prior. Undo that before serving, and validate on data at its
+    natural rate.
 
     Every batch has its exact quota; where a share does not divide the batch, the remainder rotates.
     Within a class no row comes twice before all have come, and an epoch goes on where the last one
@@ -47,41 +43,41 @@ def balanced_batches(
 
     Args:
         x: rows: arrays, pandas, SciPy sparse, ``np.memmap``, tensors, or dicts and tuples of them.
-            They are indexed, not copied (but for strings). Memory maps of more than half of the
-            memory, HDF5, Zarr and Arrow are read as rows are needed, sorted by position.
-        y: labels, emitted as they are: class ids ``(rows,)`` or ``(rows, 1)``, or one-hot. Anything
+            They are indexed, not copied (but for strings). HDF5, Zarr, Arrow and memory maps of
+            more than half of the memory are read as rows are needed, sorted by position.
+        y: labels, emitted as they are: class ids ``(rows,)`` or ``(rows, 1)``, or one-hot; anything
             with a row axis if ``labels`` is given.
         batch_size: rows a batch, at least as many as there are classes with a share. (A class whose
-            share is less than a row of a batch comes in some batches, as evenly as can be.)
+            share is less than a row of a batch comes in some batches, as evenly as possible.)
         class_shares: ``"balanced"`` (equal over the classes that have rows), ``"natural"`` (as in
             the data), a mapping (``{1: 0.2}``: the rest keeps its own proportions), or one share a
             class.
         sample_weight: one weight a row, the third component of every element; or None.
         labels: class of each row, where ``y`` is not a class itself (several outputs, masks).
-        steps_per_epoch: batches an epoch; ``ceil(rows / batch_size)`` by default (an equal part of
-            that for each of several shards). Say it here, not in ``fit``, which would start every
-            call at the epoch's first batch.
+        steps_per_epoch: batches an epoch; ``ceil(rows / batch_size)`` by default, divided by
+            ``num_shards``. Say it here, not in ``fit``, which would start every call at the epoch's
+            first batch.
         seed: decides the order.
         initial_epoch: epoch to start with; what ``fit(initial_epoch=...)`` is given on a restart.
             ``dataset.skip(n)`` starts one epoch n batches later.
-        num_shards: split the batches among as many workers that each make this dataset: worker
-            ``i`` of ``n`` takes batches ``i``, ``i + n``, ``i + 2 n``, ... of the one order. They
-            share no batch and leave none out, however many epochs.
-        shard_index: which of them this is, from 0.
+        num_shards: number of workers that each make this dataset: worker ``i`` of ``n`` takes
+            batches ``i``, ``i + n``, ``i + 2 n``, ... of the one order. They share no batch and
+            leave none out, however many epochs.
+        shard_index: which worker this is, from 0.
         small_batches: True lets ``batch_size`` be smaller than the number of classes, which then
             take turns.
         in_graph: True makes a dataset that calls into no Python and can be sent to a tf.data
-            service. It holds ``x`` and ``y`` as tensors and takes longer for the order, which is
-            the same. An iterator of it starts at ``initial_epoch`` and has ``steps_per_epoch``
-            batches; by default it does not end, and ``fit(steps_per_epoch=...)`` bounds epochs.
+            service. It holds ``x`` and ``y`` as tensors and computes the same order more slowly. An
+            iterator starts at ``initial_epoch`` and has ``steps_per_epoch`` batches; by default it
+            does not end, and ``fit(steps_per_epoch=...)`` bounds epochs.
 
     Returns:
         A `tf.data.Dataset` of ``(x, y)`` or ``(x, y, sample_weight)`` batches, of known
-        cardinality. The epoch advances when its last batch is handed out, so that a glance at the
-        first batches does not use it up. (Where Keras glances before training, under a distribution
-        strategy and on JAX, epochs of three steps or fewer are used up by its reading ahead.)
-        A `tf.train.Checkpoint` of an iterator restores the rest of an epoch that has begun; between
-        epochs, ``initial_epoch`` is the state.
+        cardinality. An epoch ends when its last batch is handed out: a glance at the first batches
+        does not use it up. (Where Keras glances before training, under a distribution strategy and
+        on JAX, its reading ahead uses up epochs of three steps or fewer.) Between epochs,
+        ``initial_epoch`` is the state; a `tf.train.Checkpoint` of an iterator restores the rest of
+        an epoch that has begun.
 
     Shapes:
         every array ``(rows, ...)`` becomes ``(batch_size, ...)``; no batch is smaller.
@@ -99,39 +95,12 @@ def balanced_batches(
         ([5, 5, 5], 10)
     """
     schedule = Schedule.of(
-        None,
-        batch_size=batch_size,
-        steps_per_epoch=steps_per_epoch,
-        seed=seed,
-        initial_epoch=initial_epoch,
-        num_shards=num_shards,
-        shard_index=shard_index,
+        batch_size, steps_per_epoch, seed, initial_epoch, num_shards, shard_index
     )
     rows, stats, ids = LabelledRows.read(x, y, sample_weight, labels, as_tensors=in_graph)
     shares = resolve_shares(class_shares, stats.counts)
     if not small_batches:
         check_batch_size(batch_size, shares, or_turns=True)
     plan = BalancedPlan(ids, stats.num_classes, shares, batch_size, seed)
-    batches = _Balanced(plan, rows, schedule.over(rows.num_rows))
+    batches = BalancedBatches(plan, rows, schedule.over(rows.num_rows))
     return batches.stateless(is_endless=not schedule.steps) if in_graph else batches.dataset()
-
-
-class _Balanced(BalancedBatches):
-    """Balanced batches, out of a graph that calls into nothing too."""
-
-    def stateless(self, *, is_endless: bool) -> tf.data.Dataset:
-        """Return the batches from the first epoch on, without a call into Python."""
-        schedule = self._schedule
-
-        def fetch(index: tf.Tensor) -> tuple[Any, ...]:
-            step = index + schedule.epoch * schedule.steps
-            number = step * schedule.num_shards + schedule.shard_index
-            return self._rows.fetch(self._plan.rows_in_graph(number, 1)[0])
-
-        numbers = tf.data.Dataset.range(_ENDLESS if is_endless else schedule.steps)
-        batches = numbers.map(plain(fetch), num_parallel_calls=tf.data.AUTOTUNE)
-        if is_endless:
-            batches = batches.apply(
-                tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-            )
-        return batches.with_options(options(schedule.num_shards))

@@ -8,13 +8,13 @@ from typing import Any
 import tensorflow as tf
 
 from tfimbalance._checks import bad_value, check_choice, check_integer, check_number
-from tfimbalance.data._epochs.stage import Chosen, staged
+from tfimbalance.data._epochs.stage import change_rows
 from tfimbalance.data._order.arrays import GraphOps
 from tfimbalance.data._order.words import words
-from tfimbalance.data._rows.tensors import with_rows
+from tfimbalance.data._rows.labels import check_dataset
 
 
-def smote_mixup(
+def smote_mixup(  # noqa: D417 - what is shared is said together
     dataset: tf.data.Dataset,
     *,
     classes: Sequence[int] = (1,),
@@ -29,31 +29,25 @@ def smote_mixup(
     """Mix rare rows with their nearest neighbours of the same class in the batch.
 
     Use it on balanced batches, of streams too, where the same few positives come again and again:
-    they come as points between them instead. `smote_batches` looks for neighbours in all of the
-    data, not in the batch.
+    they become points between them. `smote_batches` looks for neighbours in all of the data.
 
         x_new = x_i + u (x_j - x_i),  u uniform in [0, 1),  j one of the k nearest to i        [1]
 
-    Floating-point features are mixed, over all of them with one u. Integers, strings, sparse and
-    ragged features, labels and weights are those of row i.
+    Floating-point features are mixed, all with the same u. Integers, strings, sparse and ragged
+    features, labels and weights are those of row i.
 
     Args:
         dataset: of batches ``(x, y)`` or ``(x, y, sample_weight)``.
-        classes: which classes; the positives by default.
         fraction: of their rows that are mixed; the others stay as they are.
         k_neighbors: among how many nearest rows the other one is drawn.
         whole_numbers: ``"keep"``: where both rows hold whole numbers, such as flags and one-hot
             columns, the value of row i stays. ``"mix"``: all floating-point values are mixed.
-        label_fn: a function of the elements that returns the class of each row, where ``y`` is not
-            a class itself.
+        classes, label_fn, initial_epoch, in_graph: as `augment`.
         seed: decides which rows, which neighbours and how far.
-        initial_epoch: epoch to start with.
-        in_graph: True makes a dataset that calls into no Python and can be sent to a tf.data
-            service; it draws the same in each epoch.
 
     Returns:
-        A `tf.data.Dataset` of as many batches, of the same structure. Distances take
-        ``m x m`` numbers for m rows of those classes in a batch.
+        A `tf.data.Dataset` of as many batches, of the same structure. Distances take ``m x m``
+        numbers for m rows of those classes in a batch.
 
     Raises:
         ValueError: for a dataset of something else, features without a dense floating-point array,
@@ -71,51 +65,43 @@ def smote_mixup(
         (True, np.False_)
 
     References:
-        [1] Chawla et al., SMOTE: Synthetic Minority Over-sampling Technique, JAIR 2002,
-        arXiv 1106.1813.
+        [1] Chawla et al., SMOTE, JAIR 2002, arXiv 1106.1813.
     """
-    chosen = Chosen(dataset, classes, label_fn)
+    x = check_dataset(dataset, "batches ")[0]
     fraction = check_number("fraction", fraction, minimum=0.0, maximum=1.0)
     neighbors = check_integer("k_neighbors", k_neighbors, minimum=1)
     check_choice("whole_numbers", whole_numbers, ("keep", "mix"))
-    if not any(_is_mixed(leaf) for leaf in tf.nest.flatten(dataset.element_spec[0])):
+    if not any(_is_mixed(leaf) for leaf in tf.nest.flatten(x)):
         raise bad_value(
             "dataset",
             expected="a dense floating-point array among the features, to mix rows of",
-            received=f"{dataset.element_spec[0]}",
+            received=f"{x}",
         )
 
-    def change(element: tuple[Any, ...], word: Any) -> tuple[Any, ...]:
-        x, *others = element
-        numbers, ids = chosen.rows(element)
-        mixed = [leaf for leaf in tf.nest.flatten(x) if _is_mixed(leaf)]
-        other, found = _neighbors(
-            [tf.gather(leaf, numbers) for leaf in mixed], ids, word, neighbors
-        )
-        far, hit = _uniform_of_rows(word, 1, numbers), _uniform_of_rows(word, 2, numbers) < fraction
-        far = tf.where(hit & found, far, 0.0)
+    def mix(rows: Any, ids: tf.Tensor, word: Any) -> Any:
+        mixed = [part for part in tf.nest.flatten(rows) if _is_mixed(part)]
+        other, found = _neighbors(mixed, ids, word, neighbors)
+        hit = _uniform_of_rows(word, 2, ids) < fraction
+        far = tf.where(hit & found, _uniform_of_rows(word, 1, ids), 0.0)
 
-        def mix(part: Any) -> Any:
-            if not _is_mixed(part):
-                return part
-            own = tf.gather(part, numbers)
+        def mix_part(own: Any) -> Any:
+            if not _is_mixed(own):
+                return own
             step = tf.gather(own, other) - own
             if whole_numbers == "keep":
                 whole = (own == tf.round(own)) & (step == tf.round(step))
                 step = tf.where(whole, tf.zeros_like(step), step)
-            length = tf.reshape(far, [-1, *[1] * (part.shape.rank - 1)])
-            return with_rows(part, numbers, own + tf.cast(length, part.dtype) * step)
+            length = tf.reshape(far, [-1, *[1] * (own.shape.rank - 1)])
+            return own + tf.cast(length, own.dtype) * step
 
-        return (tf.nest.map_structure(mix, x), *others)
+        return tf.nest.map_structure(mix_part, rows)
 
-    return staged(dataset, change, seed, initial_epoch, in_graph)
+    return change_rows(dataset, mix, classes, label_fn, seed, initial_epoch, in_graph)
 
 
 def _is_mixed(leaf: Any) -> bool:
-    dense = not isinstance(
-        leaf, (tf.SparseTensor, tf.RaggedTensor, tf.SparseTensorSpec, tf.RaggedTensorSpec)
-    )
-    return dense and bool(leaf.dtype.is_floating)
+    others = (tf.SparseTensor, tf.RaggedTensor, tf.SparseTensorSpec, tf.RaggedTensorSpec)
+    return not isinstance(leaf, others) and bool(leaf.dtype.is_floating)
 
 
 def _neighbors(parts: list[Any], ids: Any, word: Any, k: int) -> tuple[Any, Any]:

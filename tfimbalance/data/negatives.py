@@ -15,14 +15,13 @@ from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.items import Known, NegativeDraws
 from tfimbalance.data._order.plan import BalancedPlan
 from tfimbalance.data._rows.calls import weak
-from tfimbalance.data._rows.files import is_arrow_table
-from tfimbalance.data._rows.rows import Rows
+from tfimbalance.data._rows.rows import Rows, in_block
 from tfimbalance.data._rows.tensors import taken
 
 _POPULARITY_POWER = 0.75
 
 
-def with_negatives(
+def with_negatives(  # noqa: D417 - what is shared is said together
     positives: Any,
     *,
     num_items: int,
@@ -51,27 +50,22 @@ def with_negatives(
 
     Args:
         positives: ``(users, items)``, an array of these two columns, or a dictionary or frame with
-            a row for each positive. Other columns go along with it, to its negatives too: of the
-            user and the moment they are right, of the item they are not. Look those up by item in
-            a ``map``.
+            a row for each positive. Negatives get the other columns of their positive, which are
+            right for the user and the moment but not for the item: look those up in a ``map``.
         num_items: how many items there are; their ids are 0 to ``num_items - 1``.
         num_negatives: drawn for each positive.
         distribution: ``"uniform"``; ``"popularity"``, as often as an item is among the positives,
             to the ``power``; or one probability or frequency for each item.
         power: of the popularity; 0.75 by default.
         exclude_positives: True draws again where an item is one of the user's positives, which
-            ranks well and learns no probability: leave it at False for the corrections above,
-            that of a softmax [1] and that of a sigmoid.
+            ranks well and learns no probability: leave it at False for the corrections above.
         item: key of the items; ``"item"`` in a dictionary, 1 in a tuple.
         user: key of the users, for ``exclude_positives``; ``"user"`` in a dictionary, 0 in a tuple.
-        as_lists: True hands out one row a positive, its items as a list of which the first is
-            the positive, for a softmax. False hands out one row an item, for a sigmoid.
+        as_lists: True makes one row a positive, with a list of items of which the first is the
+            positive, for a softmax. False makes one row an item, for a sigmoid.
         batch_size: positives a batch.
-        steps_per_epoch: batches an epoch; by default one pass over the positives.
-        seed: decides the order and the draws.
-        initial_epoch: epoch to start with.
-        num_shards: split the batches among as many workers.
-        shard_index: which of them this is, from 0.
+        steps_per_epoch, seed, initial_epoch, num_shards, shard_index: as `balanced_batches`;
+            ``seed`` decides the draws, too.
 
     Returns:
         A `tf.data.Dataset` of ``(x, y)`` of known cardinality. ``x`` is ``positives`` with
@@ -104,13 +98,7 @@ def with_negatives(
     num_items = check_integer("num_items", num_items, minimum=2)
     num_negatives = check_integer("num_negatives", num_negatives, minimum=1)
     schedule = Schedule.of(
-        None,
-        batch_size=batch_size,
-        steps_per_epoch=steps_per_epoch,
-        seed=seed,
-        initial_epoch=initial_epoch,
-        num_shards=num_shards,
-        shard_index=shard_index,
+        batch_size, steps_per_epoch, seed, initial_epoch, num_shards, shard_index
     )
     columns = _columns(positives)
     in_dictionary = isinstance(columns, dict)
@@ -122,7 +110,7 @@ def with_negatives(
             expected='no column "draw_probability", which is added',
             received=f"columns {sorted(columns)}",
         )
-    rows = Rows({"x": columns, "y": items})
+    rows = Rows(columns, items)
     probabilities = _draw_probabilities(distribution, power, items, num_items)
     known = None
     if exclude_positives:
@@ -140,10 +128,9 @@ def with_negatives(
 
 def _columns(positives: Any) -> Any:
     """Return the arrays of the positives, by name or by place."""
-    if is_arrow_table(positives):
-        return {name: positives.column(name) for name in positives.column_names}
-    if hasattr(positives, "iloc") and hasattr(positives, "columns"):
-        return {name: positives[name] for name in positives.columns}
+    names = getattr(positives, "column_names", getattr(positives, "columns", None))
+    if names is not None:
+        return {name: positives[name] for name in names}
     if isinstance(positives, (dict, tuple, list)):
         return positives if isinstance(positives, dict) else tuple(positives)
     if np.ndim(positives) == 2:
@@ -159,13 +146,11 @@ def _named_column(name: str, columns: Any, key: Any) -> NDArray[Any]:
     try:
         column = np.asarray(columns[key])
     except (KeyError, IndexError, TypeError):
-        kind = (
-            f"columns {sorted(columns)}" if isinstance(columns, dict) else f"{len(columns)} arrays"
-        )
+        given = sorted(columns) if isinstance(columns, dict) else list(range(len(columns)))
         raise bad_value(
             "positives",
             expected=f"{name} as {key!r}",
-            received=kind,
+            received=f"columns {given}",
             remedy="Say where they are: item=..., user=...",
         ) from None
     if column.ndim != 1 or column.size == 0:
@@ -231,7 +216,7 @@ def _draw_probabilities(
 class _WithNegatives(PlannedBatches):
     """Positives in a random order, with what was drawn for them."""
 
-    with_places = True
+    per_row = 2
 
     def __init__(
         self,
@@ -245,8 +230,8 @@ class _WithNegatives(PlannedBatches):
         super().__init__(plan, rows, schedule)
         self._draws, self._item_key, self._as_lists = draws, item_key, as_lists
 
-    def fetch(self, numbers: tf.Tensor) -> tuple[Any, ...]:
-        size, width = numbers.shape[0] // 3, 1 + self._draws.num_negatives
+    def fetch(self, epoch: tf.Tensor, numbers: tf.Tensor) -> tuple[Any, ...]:
+        size, width = numbers.shape[0] // 2, 1 + self._draws.num_negatives
         columns, positive = self._rows.fetch(numbers[:size])
         items, probability = tf.numpy_function(
             weak(self._draw), [numbers], [positive.dtype, tf.float32], stateful=False
@@ -267,14 +252,8 @@ class _WithNegatives(PlannedBatches):
             listed = list(columns)
             listed[self._item_key] = items
             columns = (*listed, probability)
-        if self._block == 1:
-            return columns, labels
-        stacked: tuple[Any, ...] = tf.nest.map_structure(self._in_block, (columns, labels))
-        return stacked
+        blocks = tf.nest.map_structure(lambda part: in_block(part, self._block), (columns, labels))
+        return tuple(blocks)
 
     def _draw(self, numbers: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        rows, places, _ = np.split(numbers, 3)
-        return self._draws.draw(rows, places)
-
-    def _in_block(self, part: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(part, [self._block, part.shape[0] // self._block, *part.shape[1:]])
+        return self._draws.draw(*np.split(numbers, 2))

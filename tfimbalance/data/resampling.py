@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,22 +9,16 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfimbalance.data._epochs.batches import ROWS_PER_PLAN
-from tfimbalance.data._epochs.pipeline import Pipeline, batches_per_block
+from tfimbalance.data._epochs.batches import Blocks
 from tfimbalance.data._epochs.schedule import Schedule
-from tfimbalance.data._order.arrays import NumPyOps
 from tfimbalance.data._order.sampling import ClassSampling
-from tfimbalance.data._order.shuffle import Sizes, shuffled
-from tfimbalance.data._order.words import seed_word, words
-from tfimbalance.data._rows.calls import call, plain, weak
+from tfimbalance.data._order.shuffle import in_passes
+from tfimbalance.data._order.words import seed_word
 from tfimbalance.data._samplers.background import EpochDraws
 from tfimbalance.data._samplers.drawing import Draw, Sampling
 
-# As many words as fit the second cache beside a few scratch arrays.
-_AT_ONCE = 16_384
 
-
-def resampled_batches(
+def resampled_batches(  # noqa: D417 - what is shared is said together
     x: Any,
     y: Any,
     sampler: Any,
@@ -46,61 +39,52 @@ def resampled_batches(
     once before ``fit`` shows the same rows every time: few of the majority, or the same invented
     ones. To repeat rare rows alone, `balanced_batches` is faster and exact in every batch.
 
-    Never resample validation or test data, and split *before* you resample: copies of a row, and
-    rows between two others, on both sides of a split score on pure noise like a good model.
+    Never resample validation or test data, and split *before* you resample: with copies of a row,
+    or rows between two others, on both sides of a split, a model of pure noise scores well.
     Resampled classes have other odds: undo that before serving, as `ClassSampling` says.
 
-    The next epoch is drawn by a thread while this one trains. An epoch is one draw in a random
-    order, and depends on ``seed`` and its number alone.
+    A thread draws the next epoch while this one trains. An epoch is one draw in a random order, a
+    function of ``seed`` and its number alone.
 
     Args:
         x: rows. A sampler that looks at features needs an array of two axes, a pandas frame (a
             batch is one array of its columns) or a SciPy sparse matrix. `RandomOverSampler` and
             `RandomUnderSampler` take whatever `balanced_batches` takes.
-        y: labels, emitted as they are: class ids ``(rows,)`` or ``(rows, 1)``, or one-hot.
         sampler: with ``fit_resample``; an imbalanced-learn pipeline too. It is cloned. Its
             ``random_state``, and that of anything in it, is replaced by one made of ``seed`` and
             the epoch; so is a ``random_state`` among the ``kw_args`` of a `FunctionSampler`.
             Transformers of a pipeline change ``x``: give validation data the same.
-        batch_size: rows a batch.
         sample_weight: one weight a row, the third component of every element; or None. Rows that
             the sampler makes get the mean weight of their class.
         row_ids: one integer a row; elements are then ``((x, row_ids), y)``. Rows that the sampler
             makes have -1.
         quantities: names or numbers of columns of whole numbers that may be interpolated all the
             same, such as ages. (A column of integers gets them cut to whole numbers.)
-        steps_per_epoch: batches an epoch; ``ceil(rows / batch_size)`` by default, of the rows of
-            the first epoch's draw (an equal part of that for each of several shards). Say it here,
-            not in ``fit``, which would start every call at the epoch's first batch.
-        seed: decides draws and order.
-        initial_epoch: epoch to start with; what ``fit(initial_epoch=...)`` is given on a restart.
-            Without ``steps_per_epoch``, epoch 0 is drawn once more to count its rows.
-        num_shards: split the batches among as many workers that each make this dataset: worker
-            ``i`` of ``n`` takes batches ``i``, ``i + n``, ... of the same draw.
-        shard_index: which of them this is, from 0.
+        steps_per_epoch: as `balanced_batches`; by default of the rows of the first epoch's draw.
+        initial_epoch: as `balanced_batches`. Without ``steps_per_epoch``, epoch 0 is drawn once
+            more to count its rows.
+        y, batch_size, seed, num_shards, shard_index: as `balanced_batches`; ``seed`` decides
+            draws, too. ``y`` holds class ids or is one-hot.
 
     Returns:
         A `tf.data.Dataset` of ``(x, y)`` or ``(x, y, sample_weight)`` batches, of known
-        cardinality. Where the rows of a draw end before the epoch does, they come again in another
-        order; of a draw with too many, a random part comes. A `tf.train.Checkpoint` of an iterator
-        restores the rest of an epoch that has begun; between epochs, ``initial_epoch`` is the
-        state.
+        cardinality, whose state is that of `balanced_batches`. If the rows of a draw end before the
+        epoch does, they come again in another order; of a draw with too many, a random part comes.
 
-        A draw that selects rows is a list of their numbers. One that makes rows holds its rows in
+        A draw that selects rows is a list of their numbers. One that makes rows holds them in
         memory, those of two epochs at a time: 2 x rows of a draw x bytes a row, beside what the
         sampler itself needs. A sampler without randomness, such as `TomekLinks`, is asked once.
-        After the last epoch one more draw may be under way, and Python waits for it when it ends.
+        After the last epoch one more draw may be under way; Python waits for it before it exits.
 
     Shapes:
         every array ``(rows, ...)`` becomes ``(batch_size, ...)``; no batch is smaller.
 
     Raises:
         ValueError: before training, for an object that is no sampler, labels of one class, lengths
-            that differ, an ``x`` that the sampler cannot look at, columns of whole numbers, flags
-            or categories that the sampler would interpolate, a draw of one class, and
-            ``sample_weight`` or ``row_ids`` with a sampler whose rows cannot be traced
-            (`FunctionSampler`, `ClusterCentroids`). What the sampler itself refuses, it raises here
-            too; in a later epoch it is a `RuntimeError`.
+            that differ, an ``x`` that the sampler cannot look at, columns that hold categories and
+            would be interpolated, a draw of one class, ``sample_weight`` or ``row_ids`` with rows
+            that cannot be traced (`FunctionSampler`, `ClusterCentroids`), and what the sampler
+            itself refuses. In a later epoch that is a `RuntimeError`.
 
     Example:
         >>> import numpy as np
@@ -113,29 +97,13 @@ def resampled_batches(
         (9, 90)
 
     References:
-        Chawla, Bowyer, Hall and Kegelmeyer, SMOTE: Synthetic Minority Over-sampling Technique,
-        Journal of Artificial Intelligence Research 16, 2002, arXiv 1106.1813.
-        Lemaitre, Nogueira and Aridas, Imbalanced-learn, Journal of Machine Learning Research 18,
-        2017, arXiv 1609.06570.
+        Chawla et al., SMOTE, JAIR 2002, arXiv 1106.1813.
+        Lemaitre, Nogueira & Aridas, Imbalanced-learn, JMLR 2017, arXiv 1609.06570.
     """
     schedule = Schedule.of(
-        None,
-        batch_size=batch_size,
-        steps_per_epoch=steps_per_epoch,
-        seed=seed,
-        initial_epoch=initial_epoch,
-        num_shards=num_shards,
-        shard_index=shard_index,
+        batch_size, steps_per_epoch, seed, initial_epoch, num_shards, shard_index
     )
-    sampling = Sampling(
-        x,
-        y,
-        sampler,
-        sample_weight=sample_weight,
-        row_ids=row_ids,
-        quantities=quantities,
-        seed=seed,
-    )
+    sampling = Sampling(x, y, sampler, sample_weight, row_ids, quantities, seed)
     num_rows = None
     if not schedule.steps and initial_epoch > 0 and sampling.varies:
         num_rows = sampling.count(0)
@@ -143,68 +111,25 @@ def resampled_batches(
     return _Resampled(sampling, first, schedule.over(num_rows or first.num_rows)).dataset()
 
 
-class _Resampled(Pipeline):
+class _Resampled(Blocks):
     """Draws, as batches."""
 
     def __init__(self, sampling: Sampling, first: Draw, schedule: Schedule) -> None:
-        super().__init__(schedule.steps, schedule.epoch, schedule.num_shards)
-        self._layout, self._schedule = sampling.layout, schedule
+        super().__init__(sampling.layout, schedule)
         self._sampled = sampling.class_sampling
         self.draws = EpochDraws(sampling.draw, schedule.epoch, first, ahead=sampling.varies)
-        most = max(1, ROWS_PER_PLAN // schedule.batch_size)
-        batch_bytes = self._layout.row_bytes * schedule.batch_size
-        self._block = 1
-        if self._layout.stackable:
-            self._block = min(batches_per_block(batch_bytes, schedule.steps), most)
-        self._per_plan = self._block * max(1, most // self._block)
 
     def class_sampling(self) -> ClassSampling:
         return self._sampled
 
-    def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
-        plans = tf.data.Dataset.range(math.ceil(self._schedule.steps / self._per_plan))
-        shape = [None, self._block * self._schedule.batch_size]
-        blocks = plans.map(call(self._row_numbers, tf.int64, epoch, shape=shape)).unbatch()
-        fetch = plain(lambda rows: self._fetch(epoch, rows))
-        batches = blocks.map(fetch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(1)
-        return batches.unbatch() if self._block > 1 else batches
+    def numbers(self, epoch: int, first: int, count: int) -> list[NDArray[np.int64]]:
+        draw, word = self.draws.get(epoch), seed_word(self._schedule.seed, epoch)
+        places = self.places(first, count).ravel()
+        rows = np.concatenate([rows for rows, _ in in_passes(word, places, draw.num_rows)])
+        return [rows if draw.index is None else draw.index[rows]]
 
-    def _row_numbers(self, epoch: np.int64, index: np.int64) -> NDArray[np.int64]:
-        """Row numbers of one stretch of an epoch, a block of batches a line."""
-        draw = self.draws.get(int(epoch))
-        first = int(index) * self._per_plan
-        # The last stretch ends with the epoch, up to whole blocks.
-        count = min(self._per_plan, -(-(self._schedule.steps - first) // self._block) * self._block)
-        batches = (
-            first + np.arange(count)
-        ) * self._schedule.num_shards + self._schedule.shard_index
-        places = batches[:, None] * self._schedule.batch_size + np.arange(self._schedule.batch_size)
-        rows = self._in_order(int(epoch), places.ravel(), draw.num_rows)
-        if draw.index is not None:
-            rows = draw.index[rows]
-        return rows.reshape(-1, self._block * self._schedule.batch_size)
-
-    def _in_order(self, epoch: int, places: NDArray[np.int64], num_rows: int) -> NDArray[np.int64]:
-        """Return the row at each place of an epoch: all rows in an order, then in another."""
-        ops, sizes = NumPyOps, Sizes.of([num_rows])
-        sizes = sizes.pick(ops, np.array([0]))
-        word = ops.array([seed_word(self._schedule.seed, epoch)], unsigned=True)
-        rows = np.empty(len(places), np.int64)
-        for part in range(0, len(places), _AT_ONCE):
-            some = slice(part, part + _AT_ONCE)
-            which, place = np.divmod(places[some], num_rows)
-            key = words(ops, word, ops.unsigned(which))
-            mixed = shuffled(ops, ops.unsigned(place), sizes, key, few=num_rows <= 6)
-            rows[some] = ops.signed(mixed)
-        return rows
-
-    def _fetch(self, epoch: tf.Tensor, rows: tf.Tensor) -> tuple[Any, ...]:
-        parts = []
-        if self._layout.dtypes:
-            parts = tf.numpy_function(
-                weak(self._gather), [epoch, rows], self._layout.dtypes, stateful=False
-            )
-        return self._layout.build(rows, list(parts), self._block)
+    def fetch(self, epoch: tf.Tensor, numbers: tf.Tensor) -> tuple[Any, ...]:
+        return self._rows.fetch(numbers, self._block, self._gather, [epoch, numbers])
 
     def _gather(self, epoch: np.int64, rows: NDArray[np.int64]) -> list[NDArray[Any]]:
         return self.draws.get(int(epoch)).rows.gather(rows)

@@ -12,8 +12,8 @@ from tfimbalance.data._order.sampling import ClassSampling
 def class_sampling(dataset: tf.data.Dataset) -> ClassSampling:
     """Return how many rows of each class a dataset of this package read and handed out.
 
-    Of arrays that is known beforehand: one epoch (of `weighted_undersampling`, what one pass is
-    expected to keep). Of `balanced_stream` it is what was made so far, in all epochs, some batches
+    For arrays that is known beforehand: one epoch (for `weighted_undersampling`, what one pass is
+    expected to keep). For `balanced_stream` it is what was made so far, in all epochs, some batches
     ahead of those that `fit` has taken. `ClassSampling` says what to add to the logits.
 
     Args:
@@ -39,6 +39,6 @@ def class_sampling(dataset: tf.data.Dataset) -> ClassSampling:
         "dataset",
         expected="one of this package that changes how often classes come, or made from it",
         received=f"{dataset!r}",
-        remedy="Of a dataset that went through a tf.data service, or was made with in_graph=True, "
-        "count what arrives: class_statistics(dataset).",
+        remedy="If it went through a tf.data service or was made with in_graph=True, count what "
+        "arrives: class_statistics(dataset).",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,17 +13,13 @@ from tfimbalance._checks import bad_value, check_integer, check_same_length
 from tfimbalance.data._epochs.batches import BalancedBatches
 from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.plan import BalancedPlan
-from tfimbalance.data._rows.calls import weak
-from tfimbalance.data._rows.leaf import Leaf
 from tfimbalance.data._rows.rows import LabelledRows, Rows
-from tfimbalance.data._samplers.columns import some_columns
+from tfimbalance.data._samplers.columns import column_numbers, some_columns, whole_columns
 from tfimbalance.data._samplers.neighbors import Neighbors
 from tfimbalance.shares import check_batch_size, resolve_shares
 
-_ROWS_AT_ONCE = 65_536
 
-
-def smote_batches(
+def smote_batches(  # noqa: D417 - what is shared is said together
     x: Any,
     y: Any,
     *,
@@ -43,38 +38,30 @@ def smote_batches(
 ) -> tf.data.Dataset:
     """Make balanced batches in which a rare row that comes again is a new one.
 
-    SMOTE on the way: of a class that comes more often than it is there, each row comes as it is
-    once an epoch, and its other turns are points between it and one of its nearest neighbours of
-    that class. The neighbours are looked up once; the points are new in every batch, and no
-    resampled copy of the data is kept. (`resampled_batches` takes SMOTE and its variants from
-    imbalanced-learn, and draws once an epoch.)
+    Each row of a class that comes more often than it is there comes as it is once an epoch; its
+    other turns are points between it and one of its nearest neighbours of that class. Neighbours
+    are looked up once, points are new in every batch, and no resampled copy of the data is kept.
+    (`resampled_batches` takes SMOTE and its variants from imbalanced-learn, and draws once an
+    epoch.)
 
         x_new = x_i + u (x_j - x_i),  u uniform in [0, 1),  j one of the k nearest to i        [1]
 
-    Floating-point arrays of ``x`` are mixed, over all of them with one u. Integers, strings and
-    ragged arrays, such as ids, and weights are those of row i.
+    Floating-point arrays of ``x`` are mixed, all with the same u. Integers, strings and ragged
+    arrays, such as ids, and weights are those of row i.
 
     Args:
         x: rows, as `balanced_batches` takes them, with a dense floating-point array among them.
-        y: class ids ``(rows,)`` or ``(rows, 1)``, or one-hot; emitted as they are.
-        batch_size: rows a batch, at least one for every class that has a share.
-        class_shares: as in `balanced_batches`.
         k_neighbors: among how many nearest rows the other one is drawn.
         features: ``(rows, width)``, what neighbours are near in, such as scaled columns or an
             embedding; by default the floating-point arrays of ``x`` as they are.
-        quantities: numbers (of a frame, or names) of columns that hold whole numbers and may be
-            mixed all the same, such as ages. Of several arrays: a dictionary of them by key.
-        sample_weight: one weight a row, the third component of every element; or None.
-        labels: class of each row, where ``y`` is not a class itself.
-        steps_per_epoch: batches an epoch; ``ceil(rows / batch_size)`` by default.
-        seed: decides the order and the points.
-        initial_epoch: epoch to start with.
-        num_shards: split the batches among as many workers.
-        shard_index: which of them this is, from 0.
+        quantities: numbers or names of columns that hold whole numbers and may be mixed all the
+            same, such as ages. For several arrays: a dictionary by key.
+        y, batch_size, class_shares, sample_weight, labels, steps_per_epoch, seed, initial_epoch,
+            num_shards, shard_index: as `balanced_batches`.
 
     Returns:
-        A `tf.data.Dataset` as that of `balanced_batches`. Beside it, it holds ``k_neighbors``
-        row numbers for each row of those classes.
+        A `tf.data.Dataset` as that of `balanced_batches`. It also holds ``k_neighbors`` row numbers
+        for each row of those classes.
 
     Shapes:
         every array ``(rows, ...)`` becomes ``(batch_size, ...)``; no batch is smaller.
@@ -94,17 +81,10 @@ def smote_batches(
         (500, True)
 
     References:
-        [1] Chawla et al., SMOTE: Synthetic Minority Over-sampling Technique, JAIR 2002,
-        arXiv 1106.1813.
+        [1] Chawla et al., SMOTE, JAIR 2002, arXiv 1106.1813.
     """
     schedule = Schedule.of(
-        None,
-        batch_size=batch_size,
-        steps_per_epoch=steps_per_epoch,
-        seed=seed,
-        initial_epoch=initial_epoch,
-        num_shards=num_shards,
-        shard_index=shard_index,
+        batch_size, steps_per_epoch, seed, initial_epoch, num_shards, shard_index
     )
     k_neighbors = check_integer("k_neighbors", k_neighbors, minimum=1)
     rows, stats, ids = LabelledRows.read(x, y, sample_weight, labels)
@@ -116,13 +96,14 @@ def smote_batches(
     if features is not None:
         features = _checked_features(features, rows.num_rows)
     sampling = plan.class_sampling(schedule.steps * num_shards)
-    neighbors = Neighbors(ids, sampling, rows, mixed, features, k_neighbors, seed)
+    leaves = [rows.leaves[number] for number in mixed]
+    neighbors = Neighbors(ids, sampling, leaves, features, k_neighbors, seed)
     return _SmoteBatches(plan, rows, schedule, neighbors, mixed).dataset()
 
 
 def _mixed_leaves(rows: Rows, x: Any, quantities: Any) -> list[int]:
     """Return the numbers of the dense floating-point arrays of ``x``."""
-    leaves = rows.leaves[: rows.size_of("x")]
+    leaves = rows.leaves[: len(rows.x)]
     mixed = [
         number
         for number, leaf in enumerate(leaves)
@@ -139,15 +120,15 @@ def _mixed_leaves(rows: Rows, x: Any, quantities: Any) -> list[int]:
     # In the order of tf.nest: dictionaries by their sorted keys.
     flat = isinstance(x, dict) and len(x) == len(leaves)
     keys = sorted(x) if flat else list(range(len(leaves)))
-    allowed = _quantities(quantities, [keys[number] for number in mixed], x)
+    allowed = _quantities(quantities, {keys[number]: rows.x[number] for number in mixed})
     for number in mixed:
-        whole = _whole_columns(leaves[number])
+        whole = whole_columns(leaves[number].flat, rows.num_rows)
         bad = [column for column in whole if column not in allowed.get(keys[number], ())]
         if bad:
             raise bad_value(
                 "x",
                 expected="floating-point columns that may be mixed",
-                received=f"{some_columns(bad)} of whole numbers, of which a mix means nothing",
+                received=f"{some_columns(bad)} of whole numbers, whose mix means nothing",
                 remedy="Pass ids, flags and one-hot columns as integers in an array of their own, "
                 'x={"id": ids, "features": floats}; they stay as they are. Columns that are '
                 f"quantities, such as ages, may be mixed: quantities={bad[:3]}.",
@@ -155,8 +136,9 @@ def _mixed_leaves(rows: Rows, x: Any, quantities: Any) -> list[int]:
     return mixed
 
 
-def _quantities(quantities: Any, keys: list[Any], x: Any) -> dict[Any, set[int]]:
+def _quantities(quantities: Any, arrays: dict[Any, Any]) -> dict[Any, set[int]]:
     """Return the columns that may be mixed, of each array by its key."""
+    keys = list(arrays)
     if not isinstance(quantities, dict):
         if len(quantities) and len(keys) != 1:
             raise bad_value(
@@ -164,24 +146,11 @@ def _quantities(quantities: Any, keys: list[Any], x: Any) -> dict[Any, set[int]]
                 expected=f"a dictionary by array, because `x` has several: {keys}",
                 received=repr(quantities),
             )
-        quantities = {keys[0]: quantities} if keys else {}
-    found = {}
-    for key, columns in quantities.items():
+        quantities = dict.fromkeys(keys, quantities)
+    for key in quantities:
         if key not in keys:
             raise bad_value("quantities", expected=f"arrays of floats, {keys}", received=repr(key))
-        array = x[key] if isinstance(x, (dict, tuple)) else x
-        names = list(getattr(array, "columns", []))
-        width = math.prod(np.shape(array)[1:])
-        numbers = {names.index(name) if name in names else name for name in columns}
-        wrong = [n for n in numbers if not isinstance(n, (int, np.integer)) or not 0 <= n < width]
-        if wrong:
-            raise bad_value(
-                "quantities",
-                expected=f"columns of an array of {width}" + (f", {names}" if names else ""),
-                received=repr(wrong[0]),
-            )
-        found[key] = {int(number) for number in numbers}
-    return found
+    return {key: column_numbers(arrays[key], columns) for key, columns in quantities.items()}
 
 
 def _checked_features(features: Any, num_rows: int) -> NDArray[Any]:
@@ -196,25 +165,10 @@ def _checked_features(features: Any, num_rows: int) -> NDArray[Any]:
     return array
 
 
-def _whole_columns(leaf: Leaf) -> list[int]:
-    """Return the columns that hold nothing but whole numbers, and more than one of them."""
-    assert leaf.gather is not None
-    first = leaf.gather(np.zeros(1, np.int64))[0].reshape(1, -1).copy()
-    left, varies = np.arange(first.shape[1]), np.zeros(first.shape[1], bool)
-    for start in range(0, leaf.num_rows, _ROWS_AT_ONCE):
-        numbers = np.arange(start, min(start + _ROWS_AT_ONCE, leaf.num_rows))
-        part = leaf.gather(numbers)[0].reshape(len(numbers), -1)[:, left]
-        varies[left] |= (part != first[:, left]).any(axis=0)
-        left = left[(part == np.rint(part)).all(axis=0)]
-        if not left.size:
-            break
-    return [int(column) for column in left[varies[left]]]
-
-
 class _SmoteBatches(BalancedBatches):
     """Balanced batches, some of whose rows are moved towards a neighbour."""
 
-    with_places = True
+    per_row = 3
 
     def __init__(
         self,
@@ -225,15 +179,13 @@ class _SmoteBatches(BalancedBatches):
         leaves: list[int],
     ) -> None:
         super().__init__(plan, rows, schedule)
-        self._neighbors = neighbors
         # `gather` returns the arrays of one leaf after the other.
         starts = np.cumsum([0, *(len(leaf.dtypes) for leaf in rows.leaves)])
-        self._parts = [int(starts[leaf]) for leaf in leaves]
+        self._neighbors, self._parts = neighbors, [int(starts[leaf]) for leaf in leaves]
 
-    def fetch(self, numbers: tf.Tensor) -> tuple[Any, ...]:
-        """Make a block of batches of row numbers and places."""
-        parts = tf.numpy_function(weak(self._gather), [numbers], self._rows.dtypes, stateful=False)
-        return self._rows.build(numbers[: numbers.shape[0] // 3], list(parts), self._block)
+    def fetch(self, epoch: tf.Tensor, numbers: tf.Tensor) -> tuple[Any, ...]:
+        rows = numbers[: numbers.shape[0] // 3]
+        return self._rows.fetch(rows, self._block, self._gather, [numbers])
 
     def _gather(self, numbers: NDArray[np.int64]) -> list[NDArray[Any]]:
         rows, places, passes = np.split(numbers, 3)

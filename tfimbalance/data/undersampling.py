@@ -9,23 +9,21 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value, check_choice
-from tfimbalance.data._epochs.pipeline import Pipeline, batches_per_block
+from tfimbalance.data._epochs.batches import ROWS_PER_PLAN, Blocks
 from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.arrays import NumPyOps
 from tfimbalance.data._order.keep import MOST_PER_CHUNK, Keep
 from tfimbalance.data._order.sampling import ClassSampling
-from tfimbalance.data._order.shuffle import Sizes, shuffled
+from tfimbalance.data._order.shuffle import in_passes
 from tfimbalance.data._order.words import seed_word, uniforms, words
-from tfimbalance.data._rows.calls import call, plain
-from tfimbalance.data._rows.rows import LabelledRows, Rows
+from tfimbalance.data._rows.calls import call
+from tfimbalance.data._rows.rows import LabelledRows, Rows, in_block
 
-_ROWS_PER_CHUNK = 65_536
-_ENDLESS = 2**62
 # So many standard deviations above the expected number of rows, an epoch holds all that are kept.
 _MARGIN = 4.0
 
 
-def weighted_undersampling(
+def weighted_undersampling(  # noqa: D417 - what is shared is said together
     x: Any,
     y: Any,
     *,
@@ -48,12 +46,10 @@ def weighted_undersampling(
         logit of the model + offset = logit in what was kept
         offset = log w(x, 1) - log w(x, 0)        w: the probability that (x, y) is kept
 
-    `tfimbalance.layers.OffsetModel` adds the offset while training. Which rows are kept is drawn
-    anew in each epoch, and depends on ``seed``, the epoch and the row alone.
+    `tfimbalance.layers.OffsetModel` adds the offset while training. Rows are drawn anew in each
+    epoch, as a function of ``seed``, the epoch and the row alone.
 
     Args:
-        x: rows, as `balanced_batches` takes them.
-        y: class ids ``(rows,)`` or ``(rows, 1)``, or one-hot; emitted as they are.
         keep_weight: probabilities in (0, 1]:
 
             - a number: that of a negative; positives are all kept;
@@ -68,22 +64,19 @@ def weighted_undersampling(
         correction: ``"offset"``: elements are ``((x, offset), y)``. ``"weight"``: they are
             ``(x, y, weight)`` with weight 1 / probability. None: ``(x, y)``, and the logits are off
             by the offset.
-        batch_size: rows a batch.
         sample_weight: one weight a row, the third component of every element (times 1 /
             probability, if that is the correction); or None.
         per_class_offset: whether the offset is one number for each class, for a softmax:
             ``(batch_size, num_classes)`` instead of ``(batch_size, 1)`` for one logit. By default
             it is for one-hot ``y`` and more than two classes.
-        seed: decides the order, and which rows are kept.
-        initial_epoch: epoch to start with.
-        num_shards: split the batches among as many workers.
-        shard_index: which of them this is, from 0.
+        x, y, batch_size, seed, initial_epoch, num_shards, shard_index: as `balanced_batches`;
+            ``seed`` decides which rows are kept, too.
 
     Returns:
         A `tf.data.Dataset` of known cardinality. Each epoch passes through all rows in a new order.
         How many are kept varies by chance; the number of batches does not: it leaves room for
-        four standard deviations more than expected, and a second pass fills the room. Of 100,000
-        rows expected that is 1%, of 300 it is 20%: rows that are always kept then come 1.2 times.
+        four standard deviations more than expected, which a second pass fills. Of 100,000 rows
+        expected that is 1%; of 300 it is 20%, and rows that are always kept come 1.2 times.
 
     Shapes:
         every array ``(rows, ...)`` becomes ``(batch_size, ...)``; the offset is
@@ -108,14 +101,7 @@ def weighted_undersampling(
         [2] Fithian & Hastie, Local case-control sampling, Annals of Statistics 2014,
         arXiv 1306.3706.
     """
-    schedule = Schedule.of(
-        None,
-        batch_size=batch_size,
-        seed=seed,
-        initial_epoch=initial_epoch,
-        num_shards=num_shards,
-        shard_index=shard_index,
-    )
+    schedule = Schedule.of(batch_size, None, seed, initial_epoch, num_shards, shard_index)
     if correction is not None:
         check_choice("correction", correction, ("offset", "weight"))
     rows, stats, ids = LabelledRows.read(x, y, sample_weight)
@@ -134,52 +120,37 @@ def weighted_undersampling(
     return _Undersampled(rows, keep, schedule, correction, per_class_offset).dataset()
 
 
-class _Undersampled(Pipeline):
+class _Undersampled(Blocks):
     """Passes over all rows in a random order, the kept ones as batches."""
 
     def __init__(
         self, rows: Rows, keep: Keep, schedule: Schedule, correction: str | None, per_class: bool
     ) -> None:
-        super().__init__(schedule.steps, schedule.epoch, schedule.num_shards)
-        self._rows, self._keep, self._schedule = rows, keep, schedule
-        self._correction, self._per_class = correction, per_class
-        self._sizes = Sizes.of([rows.num_rows]).pick(NumPyOps, np.zeros(1, int))
+        super().__init__(rows, schedule)
+        self._keep, self._correction, self._per_class = keep, correction, per_class
         of_all = keep.expected / rows.num_rows
-        self._chunk = min(MOST_PER_CHUNK, rows.num_rows, int(_ROWS_PER_CHUNK / of_all))
-        self._block = 1
-        if rows.stackable:
-            batch_bytes = rows.row_bytes * schedule.batch_size
-            self._block = batches_per_block(batch_bytes, schedule.steps)
+        self._chunk = min(MOST_PER_CHUNK, rows.num_rows, int(ROWS_PER_PLAN / of_all))
 
     def class_sampling(self) -> ClassSampling:
         """Return the rows of each class, and how many of them a pass is expected to keep."""
         return self._keep.sampling
 
-    def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
-        size = self._block * self._schedule.batch_size
-        chunks = tf.data.Dataset.range(_ENDLESS)
-        kept = chunks.map(call(self._kept, tf.int64, epoch, shape=[None]))
-        blocks = kept.rebatch(size * self._schedule.num_shards, drop_remainder=True)
-        batches = blocks.map(plain(self._fetch), num_parallel_calls=tf.data.AUTOTUNE).prefetch(1)
-        return batches.unbatch() if self._block > 1 else batches
+    def blocks(self, epoch: tf.Tensor) -> tf.data.Dataset:
+        kept = tf.data.Dataset.counter().map(call(self._kept, tf.int64, epoch, shape=[None]))
+        size = self._block * self._schedule.batch_size * self._schedule.num_shards
+        return kept.rebatch(size, drop_remainder=True)
 
     def _kept(self, epoch: np.int64, chunk: np.int64) -> NDArray[np.int64]:
         """Return the rows kept of one stretch of an epoch's passes."""
         places = np.arange(int(chunk) * self._chunk, (int(chunk) + 1) * self._chunk)
-        number, place = (p.astype(np.uint64) for p in np.divmod(places, self._rows.num_rows))
-        seed = np.array([seed_word(self._schedule.seed, int(epoch))], np.uint64)
-        key = words(NumPyOps, seed, number)
         kept = []
-        for start in range(0, len(place), _ROWS_PER_CHUNK // 4):
-            part = slice(start, start + _ROWS_PER_CHUNK // 4)
-            rows = shuffled(NumPyOps, place[part], self._sizes, key[part])
-            drawn = words(NumPyOps, key[part], rows + np.uint64(1))
-            rows = rows.astype(np.int64)
-            below = uniforms(drawn) < self._keep.own(rows)
-            kept.append(rows[below])
+        word = seed_word(self._schedule.seed, int(epoch))
+        for rows, key in in_passes(word, places, self._rows.num_rows):
+            drawn = words(NumPyOps, key, NumPyOps.unsigned(rows) + np.uint64(1))
+            kept.append(rows[uniforms(drawn) < self._keep.own(rows)])
         return np.concatenate(kept)
 
-    def _fetch(self, numbers: tf.Tensor) -> Any:
+    def fetch(self, epoch: tf.Tensor, numbers: tf.Tensor) -> tuple[Any, ...]:
         block, size, shards = self._block, self._schedule.batch_size, self._schedule.num_shards
         mine = tf.reshape(numbers, [block, shards, size])[:, self._schedule.shard_index]
         numbers = tf.ensure_shape(tf.reshape(mine, [-1]), [block * size])
@@ -188,9 +159,7 @@ class _Undersampled(Pipeline):
             return (x, y, *weight)
         width = self._keep.num_classes if self._per_class else 1
         shape = [block * size, width] if self._correction == "offset" else [block * size]
-        correct = self._offsets if self._correction == "offset" else self._weights
-        value = call(correct, tf.float32, shape=shape)(numbers)
-        value = tf.reshape(value, [*([block] if block > 1 else []), size, *shape[1:]])
+        value = in_block(call(self._corrections, tf.float32, shape=shape)(numbers), block)
         if self._correction == "offset":
             return ((x, value), y, *weight)
         if not weight:
@@ -202,8 +171,7 @@ class _Undersampled(Pipeline):
 
         return x, y, tf.nest.map_structure(weighed, weight[0])
 
-    def _offsets(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        return self._keep.offset(rows, self._per_class)
-
-    def _weights(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _corrections(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        if self._correction == "offset":
+            return self._keep.offset(rows, self._per_class)
         return (1.0 / self._keep.own(rows)).astype(np.float32)

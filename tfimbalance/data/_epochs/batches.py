@@ -1,4 +1,4 @@
-"""Rows by a plan -> batches, fetched ahead in blocks."""
+"""Rows by number -> batches, fetched ahead in blocks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfimbalance.data._epochs.pipeline import Pipeline, batches_per_block
+from tfimbalance.data._epochs.pipeline import Pipeline, options
 from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.plan import BalancedPlan
 from tfimbalance.data._order.sampling import ClassSampling
@@ -18,68 +18,77 @@ from tfimbalance.data._rows.rows import Rows
 
 # Measured: fewer, larger calls into Python cost less; larger still and the first batch waits.
 ROWS_PER_PLAN = 65_536
+_BYTES_PER_BLOCK = 2**22  # Measured.
 
 
-class PlannedBatches(Pipeline):
-    """The plan and the rows, as batches.
+class Blocks(Pipeline):
+    """Batches of rows by number, fetched in blocks of some batches.
 
-    Args:
-        plan: which rows.
-        rows: how to fetch them.
-        schedule: how many of them, for whom.
-
-    A subclass may make something else of the rows' numbers in `fetch`, of their places among all
-    that are ever handed out, and of how often each row came before, if it sets ``with_places``.
+    A subclass says which rows in `numbers`. It may say more of each row, ``per_row`` numbers in
+    all, and make something else of a block of them in `fetch`.
     """
 
-    with_places = False
+    per_row = 1
 
-    def __init__(self, plan: BalancedPlan, rows: Rows, schedule: Schedule) -> None:
+    def __init__(self, rows: Rows, schedule: Schedule, rows_at_least: int = 0) -> None:
         super().__init__(schedule.steps, schedule.epoch, schedule.num_shards)
-        self._plan, self._rows, self._schedule = plan, rows, schedule
-        most = max(ROWS_PER_PLAN, plan.rows_at_least) // (plan.batch_size * schedule.num_shards)
-        most = max(1, most)
+        self._rows, self._schedule = rows, schedule
+        together = schedule.batch_size * schedule.num_shards
+        most = max(1, max(ROWS_PER_PLAN, rows_at_least) // together)
         self._block = 1
         if rows.stackable:
-            block = batches_per_block(rows.row_bytes * plan.batch_size, schedule.steps)
-            self._block = min(block, most)
-        self._blocks_per_plan = max(1, most // self._block)
+            fitting = _BYTES_PER_BLOCK // max(1, rows.row_bytes * schedule.batch_size)
+            self._block = min(max(1, fitting), schedule.steps, most)
+        self._per_plan = most - most % self._block
 
     def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
-        """Return the batches of one epoch."""
-        per_plan = self._block * self._blocks_per_plan
-        plans = tf.data.Dataset.range(math.ceil(self._schedule.steps / per_plan))
-        shape = [None, self._block * self._plan.batch_size * (3 if self.with_places else 1)]
-        blocks = plans.map(call(self._row_numbers, tf.int64, epoch, shape=shape)).unbatch()
         # Blocks are fetched ahead, not batches: handing each from thread to thread would cost more
         # than cutting it from its block.
-        batches = blocks.map(plain(self.fetch), num_parallel_calls=tf.data.AUTOTUNE).prefetch(1)
-        return batches.unbatch() if self._block > 1 else batches
+        fetch = plain(lambda numbers: self.fetch(epoch, numbers))
+        blocks = self.blocks(epoch).map(fetch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(1)
+        return blocks.unbatch() if self._block > 1 else blocks
 
-    def fetch(self, numbers: tf.Tensor) -> tuple[Any, ...]:
-        """Make a block of batches of row numbers, with a leading axis unless it is one batch."""
+    def blocks(self, epoch: tf.Tensor) -> tf.data.Dataset:
+        """Return the numbers of the rows of each block."""
+        stretches = tf.data.Dataset.range(math.ceil(self._schedule.steps / self._per_plan))
+        shape = [None, self._block * self._schedule.batch_size * self.per_row]
+        return stretches.map(call(self._stretch, tf.int64, epoch, shape=shape)).unbatch()
+
+    def _stretch(self, epoch: np.int64, index: np.int64) -> NDArray[np.int64]:
+        first = int(index) * self._per_plan
+        # The last block may go beyond the epoch's end; what is there is never handed out.
+        left = math.ceil((self._schedule.steps - first) / self._block) * self._block
+        parts = self.numbers(int(epoch), first, min(self._per_plan, left))
+        width = self._block * self._schedule.batch_size
+        return np.concatenate([part.reshape(-1, width) for part in parts], axis=1)
+
+    def numbers(self, epoch: int, first: int, count: int) -> list[NDArray[np.int64]]:
+        """Return ``per_row`` numbers of each row of ``count`` batches of this worker's epoch."""
+        raise NotImplementedError
+
+    def places(self, first: int, count: int) -> NDArray[np.int64]:
+        """Return the places of rows of this worker's batches among those of all workers."""
+        schedule = self._schedule
+        batches = (first + np.arange(count)) * schedule.num_shards + schedule.shard_index
+        return batches[:, None] * schedule.batch_size + np.arange(schedule.batch_size)
+
+    def fetch(self, epoch: tf.Tensor, numbers: tf.Tensor) -> tuple[Any, ...]:
+        """Make a block of batches of its numbers, with a leading axis unless it is one batch."""
         return self._rows.fetch(numbers, self._block)
 
-    def _row_numbers(self, epoch: np.int64, index: np.int64) -> NDArray[np.int64]:
-        """Row numbers of one stretch of an epoch, a block of batches a line."""
-        steps, shards = self._schedule.steps, self._schedule.num_shards
-        first = int(index) * self._block * self._blocks_per_plan
-        batches = min(self._block * self._blocks_per_plan, steps - first)
-        start = (int(epoch) * steps + first) * shards
-        drawn = self._plan.rows_and_passes(start, batches * shards)
-        rows, passes = (part[self._schedule.shard_index :: shards] for part in drawn)
-        width = self._block * self._plan.batch_size
-        if not self.with_places:
-            return self._filled(rows).reshape(-1, width)
-        number = start + self._schedule.shard_index + np.arange(batches) * shards
-        places = number[:, None] * self._plan.batch_size + np.arange(self._plan.batch_size)
-        parts = [self._filled(part).reshape(-1, width) for part in (rows, places, passes)]
-        return np.concatenate(parts, axis=1)
 
-    def _filled(self, batches: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Fill up an epoch's last block, which may be short, with what is never handed out."""
-        missing = -len(batches) % self._block
-        return np.concatenate([batches, np.broadcast_to(batches[:1], (missing, batches.shape[1]))])
+class PlannedBatches(Blocks):
+    """Batches by a plan; beside each row its place and how often it came before."""
+
+    def __init__(self, plan: BalancedPlan, rows: Rows, schedule: Schedule) -> None:
+        super().__init__(rows, schedule, plan.rows_at_least)
+        self._plan = plan
+
+    def numbers(self, epoch: int, first: int, count: int) -> list[NDArray[np.int64]]:
+        shards, first = self._schedule.num_shards, epoch * self._schedule.steps + first
+        drawn = self._plan.rows_and_passes(first * shards, count * shards)
+        rows, passes = (part[self._schedule.shard_index :: shards] for part in drawn)
+        return [rows, self.places(first, count), passes][: self.per_row]
 
 
 class BalancedBatches(PlannedBatches):
@@ -88,3 +97,17 @@ class BalancedBatches(PlannedBatches):
     def class_sampling(self) -> ClassSampling:
         """Return the rows of each class, in the data and in an epoch."""
         return self._plan.class_sampling(self._schedule.steps * self._schedule.num_shards)
+
+    def stateless(self, *, is_endless: bool) -> tf.data.Dataset:
+        """Return the batches from the first epoch on, without a call into Python."""
+        schedule = self._schedule
+
+        def fetch(index: tf.Tensor) -> tuple[Any, ...]:
+            step = index + schedule.epoch * schedule.steps
+            number = step * schedule.num_shards + schedule.shard_index
+            return self._rows.fetch(self._plan.rows_in_graph(number, 1)[0])
+
+        steps = tf.data.Dataset.range(schedule.steps)
+        numbers = tf.data.Dataset.counter() if is_endless else steps
+        batches = numbers.map(plain(fetch), num_parallel_calls=tf.data.AUTOTUNE)
+        return batches.with_options(options(schedule.num_shards))

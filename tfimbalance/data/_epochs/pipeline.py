@@ -14,9 +14,8 @@ from tfimbalance.data._rows.calls import call, plain
 class Pipeline:
     """An epoch's batches, and the number of the epoch that comes next.
 
-    A subclass says what an epoch of ``steps`` batches is in `epoch_dataset`. The epoch advances
-    when its last batch is handed out, so that a glance at the first batches does not use it up.
-    Where ``steps`` is None, unknown or without end, the subclass says when: `end_epoch`.
+    The epoch advances when its last batch is handed out, so that a glance at the first batches does
+    not use it up. Where ``steps`` is None, unknown or without end, a subclass calls `end_epoch`.
 
     What runs in NumPy knows this object weakly, and the dataset holds it: TensorFlow keeps every
     such function for the life of the process, and must not keep the data with it.
@@ -62,23 +61,15 @@ class Pipeline:
 
 
 def options(num_shards: int = 1) -> tf.data.Options:
-    """Options of all our datasets: in order, and without copies of captured tensors.
-
-    Of a dataset that several workers make alike, a strategy gives each its part of every batch; one
-    that was made for one of ``num_shards`` workers is left as it is.
-    """
+    """Return the options of all our datasets: in order, without copies of captured tensors."""
     chosen = tf.data.Options()
+    # A strategy gives each worker its part of every batch, unless the dataset was made for one.
     policy = tf.data.experimental.AutoShardPolicy
     chosen.experimental_distribute.auto_shard_policy = policy.OFF if num_shards > 1 else policy.DATA
     chosen.deterministic = True
     # The default rewrites copy captured tensors.
     chosen.experimental_optimization.apply_default_optimizations = False
     return chosen
-
-
-def batches_per_block(batch_bytes: int, steps: int) -> int:
-    """Return how many batches to fetch at once: measured, about 4 MB of them."""
-    return min(max(1, 2**22 // max(1, batch_bytes)), steps)
 
 
 def held(dataset: tf.data.Dataset, owner: object) -> tf.data.Dataset:

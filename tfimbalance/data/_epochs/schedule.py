@@ -10,16 +10,7 @@ from tfimbalance._checks import bad_value, check_integer
 
 @dataclass(frozen=True)
 class Schedule:
-    """When which batches come; checked once.
-
-    Attributes:
-        batch_size: rows a batch.
-        steps: batches of an epoch; 0 while that is not known.
-        seed: decides the order.
-        epoch: the first one.
-        num_shards: how many workers share the batches.
-        shard_index: which of them this is.
-    """
+    """When which batches come: ``steps`` an epoch, 0 while that is not known."""
 
     batch_size: int
     steps: int
@@ -31,16 +22,14 @@ class Schedule:
     @classmethod
     def of(
         cls,
-        rows: float | None,
-        *,
         batch_size: int,
-        steps_per_epoch: int | None = None,
-        seed: int = 0,
-        initial_epoch: int = 0,
-        num_shards: int = 1,
-        shard_index: int = 0,
+        steps_per_epoch: int | None,
+        seed: int,
+        initial_epoch: int,
+        num_shards: int,
+        shard_index: int,
     ) -> Schedule:
-        """Check the arguments; an epoch is one pass over ``rows``, or ``steps_per_epoch``."""
+        """Check the arguments that all datasets of arrays have in common."""
         steps = 0
         if steps_per_epoch is not None:
             steps = check_integer("steps_per_epoch", steps_per_epoch, minimum=1)
@@ -56,7 +45,7 @@ class Schedule:
             raise bad_value(
                 "shard_index", expected=f"below num_shards={num_shards}", received=shard_index
             )
-        return schedule if rows is None else schedule.over(rows)
+        return schedule
 
     def over(self, rows: float) -> Schedule:
         """Return the schedule of one pass over so many rows, where nothing else was asked for."""

@@ -13,7 +13,8 @@ from tfimbalance.data._epochs.pipeline import Pipeline, options, owners
 from tfimbalance.data._order.arrays import GraphOps
 from tfimbalance.data._order.words import seed_word, words
 from tfimbalance.data._rows.calls import call, plain
-from tfimbalance.data._rows.labels import check_label_spec, graph_class_ids
+from tfimbalance.data._rows.labels import RowLabels, check_dataset
+from tfimbalance.data._rows.tensors import taken, with_rows
 
 Change = Callable[[tuple[Any, ...], Any], tuple[Any, ...]]
 
@@ -52,57 +53,55 @@ class Stage(Pipeline):
         return self.changed(tf.constant(self.epoch, tf.int64)).with_options(options())
 
 
-def staged(
-    dataset: tf.data.Dataset, change: Change, seed: int, initial_epoch: int, in_graph: bool
+def change_rows(
+    dataset: Any,
+    make: Callable[[Any, tf.Tensor, Any], Any],
+    classes: Sequence[int],
+    label_fn: Callable[..., Any] | None,
+    seed: int,
+    initial_epoch: int,
+    in_graph: bool,
 ) -> tf.data.Dataset:
-    """Return a dataset whose batches are changed; with ``in_graph``, without any Python."""
+    """Return a dataset whose ``x`` is made anew in some classes, by ``make(rows, ids, word)``."""
+    check_dataset(dataset, "batches ")
+    labels = RowLabels(label_fn)
+    chosen = _checked_classes(classes, dataset, label_fn, labels)
+
+    def change(element: tuple[Any, ...], word: Any) -> tuple[Any, ...]:
+        x, *others = element
+        ids = labels.classes(element)
+        is_chosen = tf.reduce_any(ids[:, None] == tf.constant(chosen, tf.int64), axis=1)
+        numbers = tf.where(is_chosen)[:, 0]
+        rows = tf.nest.map_structure(lambda part: taken(part, numbers), x)
+        made = make(rows, tf.gather(ids, numbers), word)
+
+        def put(part: Any, old: Any, new: Any) -> Any:
+            return part if new is old else with_rows(part, numbers, new)
+
+        return (tf.nest.map_structure(put, x, rows, made), *others)
+
     stage = Stage(dataset, change, check_integer("seed", seed, minimum=0), initial_epoch)
     return stage.stateless() if in_graph else stage.dataset()
 
 
-class Chosen:
-    """The rows of a batch that are of some classes.
-
-    Args:
-        dataset: of batches ``(x, y)`` or ``(x, y, sample_weight)``.
-        classes: which classes.
-        label_fn: a function of the element that returns the class of each row; None: ``y``.
-    """
-
-    def __init__(
-        self, dataset: Any, classes: Sequence[int], label_fn: Callable[..., Any] | None
-    ) -> None:
-        spec = getattr(dataset, "element_spec", None)
-        if not isinstance(spec, tuple) or len(spec) not in (2, 3):
-            raise bad_value(
-                "dataset",
-                expected="a tf.data.Dataset of batches (x, y) or (x, y, sample_weight)",
-                received=type(dataset).__name__ if spec is None else f"elements {spec}",
-            )
-        if isinstance(classes, (str, bytes)) or not hasattr(classes, "__len__") or not len(classes):
-            raise bad_value("classes", expected="class ids such as [1]", received=repr(classes))
-        self._classes = [check_integer("classes", k, minimum=0) for k in classes]
-        self._labels = label_fn or (lambda x, y, *weight: y)
-        of_labels = dataset.map(plain(lambda *e: self._labels(*e))).element_spec
-        shape = check_label_spec(of_labels, True).shape
-        width = shape[-1] if shape.rank == 2 and shape[-1] > 1 else None
-        known = None if label_fn else _known_classes(dataset)
-        if width is not None and max(self._classes) >= width:
-            known = list(range(width))
-        wrong = [k for k in self._classes if known is not None and k not in known]
-        if wrong:
-            raise bad_value(
-                "classes",
-                expected=f"classes of the dataset, which has {some_classes(known or [])}",
-                received=some_classes(wrong),
-            )
-
-    def rows(self, element: tuple[Any, ...]) -> tuple[Any, Any]:
-        """Return the numbers of the chosen rows of a batch, and their classes."""
-        ids = graph_class_ids(self._labels(*element))
-        is_chosen = tf.reduce_any(ids[:, None] == tf.constant(self._classes, tf.int64), axis=1)
-        numbers = tf.where(is_chosen)[:, 0]
-        return numbers, tf.gather(ids, numbers)
+def _checked_classes(
+    classes: Any, dataset: tf.data.Dataset, label_fn: Any, labels: RowLabels
+) -> list[int]:
+    if isinstance(classes, (str, bytes)) or not hasattr(classes, "__len__") or not len(classes):
+        raise bad_value("classes", expected="class ids such as [1]", received=repr(classes))
+    chosen = [check_integer("classes", k, minimum=0) for k in classes]
+    shape = labels.spec(dataset).shape
+    known = None if label_fn else _known_classes(dataset)
+    if shape.rank == 2 and 1 < shape[-1] <= max(chosen):
+        known = list(range(shape[-1]))
+    wrong = [k for k in chosen if known is not None and k not in known]
+    if wrong:
+        raise bad_value(
+            "classes",
+            expected=f"classes of the dataset, which has {some_classes(known or [])}",
+            received=some_classes(wrong),
+        )
+    return chosen
 
 
 def _known_classes(dataset: tf.data.Dataset) -> list[int] | None:

@@ -15,15 +15,9 @@ from tfimbalance.data._order.words import seed_word, uniforms, words
 class AliasTable:
     """Walker's method: a bucket for each item, shared with one other item.
 
-    A draw picks a bucket, and its item or the other one. Built by sweeping the items that are too
-    few for their bucket against those that are too many, all at once [1, section 4.2].
-
-    Args:
-        probabilities: of the items, adding up to 1.
-
-    References:
-        [1] Hübschle-Schneider & Sanders, Parallel weighted random sampling, ESA 2019,
-        arXiv 1903.00227.
+    Built by sweeping the items that are too few for their bucket against those that are too many,
+    all at once: Hübschle-Schneider & Sanders, Parallel weighted random sampling, ESA 2019, arXiv
+    1903.00227, section 4.2.
     """
 
     def __init__(self, probabilities: NDArray[np.float64]) -> None:
@@ -67,7 +61,8 @@ class Known:
         self, users: NDArray[Any], items: NDArray[Any], probabilities: NDArray[np.float64]
     ) -> None:
         names, self._of_row = np.unique(users, return_inverse=True)
-        self._width = len(probabilities)
+        self._width, self._probabilities = len(probabilities), probabilities
+        self._others: dict[int, tuple[NDArray[Any], NDArray[np.float64]]] = {}
         self._pairs = np.unique(self._of_row * self._width + items.astype(np.int64))
         owner = self._pairs // self._width
         # What a draw must not give, as a probability.
@@ -89,9 +84,19 @@ class Known:
         at = np.minimum(np.searchsorted(self._pairs, pair), len(self._pairs) - 1)
         return np.asarray(self._pairs[at] == pair)
 
-    def items(self, user: int) -> NDArray[Any]:
-        ends = np.searchsorted(self._pairs, [user * self._width, (user + 1) * self._width])
-        return np.asarray(self._pairs[ends[0] : ends[1]] % self._width)
+    def others(self, user: int) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        """Return what a user does not have and is ever drawn, and its cumulated probabilities."""
+        found = self._others.get(user)
+        if found is None:
+            ends = np.searchsorted(self._pairs, [user * self._width, (user + 1) * self._width])
+            is_left = self._probabilities > 0
+            is_left[self._pairs[ends[0] : ends[1]] % self._width] = False
+            left = np.flatnonzero(is_left)
+            found = (left, np.cumsum(self._probabilities[left]))
+            if len(self._others) >= _USERS_KEPT:
+                self._others.clear()
+            self._others[user] = found
+        return found
 
 
 class NegativeDraws:
@@ -109,7 +114,6 @@ class NegativeDraws:
         self._table = AliasTable(probabilities)
         self.num_negatives = num_negatives
         self._word = np.array([seed_word(seed, 1)], np.uint64)
-        self._left: dict[int, tuple[NDArray[Any], NDArray[np.float64]]] = {}
 
     def draw(
         self, rows: NDArray[np.int64], places: NDArray[np.int64]
@@ -123,7 +127,7 @@ class NegativeDraws:
         scale = np.ones((len(rows), 1))
         if self._known is not None:
             user = self._known.user(rows)
-            self._redraw(drawn, word, user)
+            self._redraw(drawn, word, self._known, user)
             scale = 1 / (1 - self._known.mass[user])[:, None]
         probability = np.concatenate(
             [self._probabilities[positive], self._probabilities[drawn] * scale], axis=1
@@ -131,9 +135,9 @@ class NegativeDraws:
         items = np.concatenate([positive, drawn], axis=1).astype(self._items.dtype)
         return items, probability.astype(np.float32)
 
-    def _redraw(self, drawn: NDArray[np.int64], word: Any, user: NDArray[Any]) -> None:
-        known = self._known
-        assert known is not None
+    def _redraw(
+        self, drawn: NDArray[np.int64], word: Any, known: Known, user: NDArray[Any]
+    ) -> None:
         row, column = np.nonzero(known.has(user[:, None], drawn))
         for attempt in range(1, _TRIES):
             if not row.size:
@@ -147,21 +151,7 @@ class NegativeDraws:
         fraction = uniforms(fresh)
         for one in np.unique(user[row]):
             own = user[row] == one
-            left, ends = self._left_for(int(one))
+            left, ends = known.others(int(one))
             drawn[row[own], column[own]] = left[
                 np.searchsorted(ends, fraction[own] * ends[-1], side="right")
             ]
-
-    def _left_for(self, user: int) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        """Return what a user does not have, and its cumulated probabilities."""
-        found = self._left.get(user)
-        if found is None:
-            assert self._known is not None
-            is_left = self._probabilities > 0
-            is_left[self._known.items(user)] = False
-            left = np.flatnonzero(is_left)
-            found = (left, np.cumsum(self._probabilities[left]))
-            if len(self._left) >= _USERS_KEPT:
-                self._left.clear()
-            self._left[user] = found
-        return found

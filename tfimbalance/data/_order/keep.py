@@ -9,12 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfimbalance._checks import (
-    bad_value,
-    check_number,
-    check_same_length,
-    per_class,
-)
+from tfimbalance._checks import bad_value, check_number, check_same_length, per_class
 from tfimbalance.data._order.sampling import ClassSampling
 from tfimbalance.statistics import ClassStatistics
 

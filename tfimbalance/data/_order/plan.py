@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 from tfimbalance.data._order.arrays import GraphOps, NumPyOps, Ops
 from tfimbalance.data._order.quota import Quota, Turns
 from tfimbalance.data._order.sampling import ClassSampling
-from tfimbalance.data._order.shuffle import Sizes, shuffled
+from tfimbalance.data._order.shuffle import AT_ONCE, Sizes, shuffled
 from tfimbalance.data._order.words import seed_word, words
 from tfimbalance.statistics import ClassStatistics
 
 _FEW_CLASSES = 16
-# As many words as fit the second cache beside a few scratch arrays.
-_AT_ONCE = 16_384
 
 
 def _by_class(ids: NDArray[Any], num_classes: int) -> NDArray[Any]:
@@ -42,13 +40,6 @@ class BalancedPlan:
     them in another, so that none is starved and none comes twice within a pass. Batch ``b`` takes
     the next rows of every stream. How many rows a class gave before ``b`` has a closed form, and so
     has the random order, so that any batch can be had without the ones before it.
-
-    Args:
-        ids: class of each row, ``(rows,)``.
-        num_classes: number of classes.
-        shares: share of each class, summing to 1.
-        batch_size: rows a batch.
-        seed: decides every order.
     """
 
     def __init__(
@@ -99,16 +90,16 @@ class BalancedPlan:
         ops = NumPyOps
         classes, places = (x.ravel() for x in self._slots.slots(ops, first, batches))
         rows, passes = (np.empty(classes.size, np.int64) for _ in range(2))
-        parts: list[tuple[Any, Any]] = [(classes, np.arange(len(rows)))]
-        if len(self._counts) <= _FEW_CLASSES:
-            # What is the same for all rows of a class is worked out once.
-            found = ((k, np.flatnonzero(classes == k)) for k in range(len(self._counts)))
-            parts = [(np.array([k]), at) for k, at in found if at.size]
-        for k, at in parts:
-            for start in range(0, len(at), _AT_ONCE):
-                some = at[start : start + _AT_ONCE]
-                of_some = k if k.size == 1 else k[some]
-                rows[some], passes[some] = self._lookup(ops, of_some, places[some])
+        stretches = [np.arange(classes.size)]
+        # What is the same for all rows of a class is worked out once.
+        by_class = len(self._counts) <= _FEW_CLASSES
+        if by_class:
+            stretches = [np.flatnonzero(classes == k) for k in range(len(self._counts))]
+        for at in stretches:
+            for start in range(0, len(at), AT_ONCE):
+                some = at[start : start + AT_ONCE]
+                k = classes[some[:1] if by_class else some]
+                rows[some], passes[some] = self._lookup(ops, k, places[some])
         shape = (batches, self.batch_size)
         return rows.reshape(shape), passes.reshape(shape)
 

@@ -163,10 +163,8 @@ def _even_step(cycle: int) -> int:
 
 
 def floor_sum(n: Any, m: int, a: int, b: Any) -> Any:
-    """Return ``sum(floor((a * j + b) / m) for j in range(n))`` for each ``b >= 0``.
-
-    Euclid's algorithm on the lattice below a line: about ``log(m)`` steps for any ``n``.
-    """
+    """Return ``sum(floor((a * j + b) / m) for j in range(n))`` for each ``b >= 0``, by Euclid."""
+    # About log(m) steps for any n: the lattice points below a line.
     rows, start, total = n + b * 0, b, b * 0
     while True:
         total = total + (rows * (rows - 1) // 2) * (a // m) + rows * (start // m)

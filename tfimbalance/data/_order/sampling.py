@@ -46,7 +46,7 @@ class ClassSampling:
     def shift(self) -> NDArray[np.float64]:
         """Return what to add to the logits of a model trained on the dataset, in nats.
 
-        Of two classes it is one number, for one logit; of more, one a class, for a softmax. (A
+        Two classes have one number, for one logit; more have one a class, for a softmax. (A
         softmax of two classes takes ``prior_shift(sampling.drawn, sampling.read)``.)
         """
         if self.read.num_classes == 2:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from tfimbalance.data._order.arrays import GraphOps, Ops
+from tfimbalance.data._order.arrays import GraphOps, NumPyOps, Ops
 from tfimbalance.data._order.words import GOLDEN, words
 
+# As many words as fit the second cache beside a few scratch arrays.
+AT_ONCE = 16_384
 # Orders of so few rows are drawn from all there are: too few for rounds to mix.
 _FEW = 6
 _ORDERS = np.array(
@@ -23,8 +27,6 @@ _ORDERS = np.array(
     ],
     np.int64,
 )
-
-
 _FIRST_ORDER = np.cumsum([0, *(math.factorial(n) for n in range(_FEW))])
 _NUM_ORDERS = np.array([math.factorial(n) for n in range(_FEW + 1)])
 
@@ -46,28 +48,16 @@ class Sizes:
         return cls(size, left, np.maximum(-(-size // left), 4))
 
     def pick(self, ops: Ops, k: Any) -> Sizes:
-        return Sizes(*(ops.unsigned(ops.take(ops.array(side), k)) for side in self._sides))
-
-    @property
-    def _sides(self) -> tuple[Any, Any, Any]:
-        return self.size, self.left, self.right
+        sides = (self.size, self.left, self.right)
+        return Sizes(*(ops.unsigned(ops.take(ops.array(side), k)) for side in sides))
 
 
 def shuffled(ops: Ops, position: Any, sizes: Sizes, key: Any, *, few: bool = True) -> Any:
-    """Return which row stands at each position of a random order of ``size`` rows.
+    """Return which row stands at each position of the random order that ``key`` names.
 
     A Feistel network on a grid of ``left`` by ``right`` places, walked on until the place is one of
-    the rows [1]; no table, and any position at the same cost.
-
-    Args:
-        ops: NumPy or a graph.
-        position: places in the order, unsigned, each below its ``size``.
-        sizes: of the order at each place, or of all.
-        key: which order, a word at each place, or for all.
-        few: whether there may be orders of 6 rows or fewer.
-
-    References:
-        [1] Black & Rogaway, Ciphers with arbitrary finite domains, CT-RSA 2002.
+    the ``size`` rows (Black & Rogaway, Ciphers with arbitrary finite domains, CT-RSA 2002).
+    Positions are unsigned; ``few`` says that there may be orders of 6 rows or fewer.
     """
 
     def step(position: Any, left: Any, right: Any, key: Any) -> Any:
@@ -91,6 +81,19 @@ def shuffled(ops: Ops, position: Any, sizes: Sizes, key: Any, *, few: bool = Tru
     at = which * _FEW + ops.signed(ops.where(small, position, position * 0))
     exact = ops.unsigned(ops.take(ops.array(_ORDERS.ravel()), at))
     return ops.where(small, exact, row)
+
+
+def in_passes(
+    word: int, places: NDArray[np.int64], num_rows: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint64]]]:
+    """Yield the rows at some places of passes over all rows, and the key of each one's pass."""
+    ops = NumPyOps
+    sizes = Sizes.of([num_rows]).pick(ops, np.zeros(1, np.int64))
+    for start in range(0, len(places), AT_ONCE):
+        number, place = np.divmod(places[start : start + AT_ONCE], num_rows)
+        key = words(ops, ops.array([word], unsigned=True), ops.unsigned(number))
+        few = num_rows <= _FEW
+        yield ops.signed(shuffled(ops, ops.unsigned(place), sizes, key, few=few)), key
 
 
 def mixed_rows(rows: Any, size: int, word: Any) -> Any:

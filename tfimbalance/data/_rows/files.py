@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value
-from tfimbalance.data._rows.leaf import Gather, Leaf
+from tfimbalance.data._rows.leaf import Leaf, array_leaf, bytes_of
 
 
 def check_dtype(name: str, dtype: np.dtype[Any]) -> None:
@@ -22,44 +20,6 @@ def check_dtype(name: str, dtype: np.dtype[Any]) -> None:
             received=f"dtype {dtype}",
             remedy="Convert times to numbers first: values.astype('int64').",
         )
-
-
-def file_leaf(
-    num_rows: int,
-    dtype: np.dtype[Any],
-    row_shape: tuple[int, ...],
-    gather: Gather,
-) -> Leaf:
-    row_bytes = int(dtype.itemsize * np.prod(row_shape, dtype=np.int64))
-    return Leaf(
-        num_rows=num_rows,
-        build=lambda rows, parts: parts[0],
-        gather=gather,
-        on_disk=True,
-        dtypes=(tf.string if dtype.kind in "OSU" else tf.as_dtype(dtype),),
-        shapes=(row_shape,),
-        row_bytes=row_bytes,
-        stackable=row_bytes > 0,
-    )
-
-
-def sliced_leaf(name: str, value: Any) -> Leaf:
-    dtype, row_shape = np.dtype(value.dtype), tuple(value.shape[1:])
-    check_dtype(name, dtype)
-    read = sliced_reader(value, int(dtype.itemsize * np.prod(row_shape, dtype=np.int64)))
-
-    def gather(rows: NDArray[Any]) -> list[NDArray[Any]]:
-        out = np.empty((len(rows), *row_shape), dtype.newbyteorder("="))
-        read(rows, out)
-        return [out]
-
-    return file_leaf(len(value), dtype, row_shape, gather)
-
-
-def arrow_leaf(name: str, column: Any) -> Leaf:
-    dtype, read = arrow_reader(name, column)
-    check_dtype(name, dtype)
-    return file_leaf(len(column), dtype, (), lambda rows: [read(rows)])
 
 
 # Read rows between two that are wanted rather than ask twice.
@@ -97,12 +57,15 @@ def is_arrow_table(value: Any) -> bool:
     return hasattr(value, "column_names") and hasattr(value, "column")
 
 
-def sliced_reader(value: Any, row_bytes: int) -> Callable[[NDArray[Any], NDArray[Any]], None]:
-    """Return a function that fills an array with sorted, distinct rows of a sliced array."""
-    gap = max(1, _GAP_BYTES // max(1, row_bytes))
-    longest = max(1, _SLICE_BYTES // max(1, row_bytes))
+def sliced_leaf(name: str, value: Any) -> Leaf:
+    """Return rows of an array that reads slices."""
+    dtype, row_shape = np.dtype(value.dtype), tuple(value.shape[1:])
+    check_dtype(name, dtype)
+    row_bytes = max(1, bytes_of(dtype, row_shape))
+    gap, longest = max(1, _GAP_BYTES // row_bytes), max(1, _SLICE_BYTES // row_bytes)
 
-    def read(rows: NDArray[Any], out: NDArray[Any]) -> None:
+    def gather(rows: NDArray[Any]) -> NDArray[Any]:
+        out = np.empty((len(rows), *row_shape), dtype.newbyteorder("="))
         left = 0
         while left < len(rows):
             # As far as rows are close together.
@@ -113,12 +76,13 @@ def sliced_reader(value: Any, row_bytes: int) -> Callable[[NDArray[Any], NDArray
             part = np.asarray(value[first : last + 1])
             out[left:right] = part if len(part) == right - left else part[rows[left:right] - first]
             left = right
+        return out
 
-    return read
+    return array_leaf(len(value), dtype, row_shape, gather)
 
 
-def arrow_reader(name: str, column: Any) -> tuple[np.dtype[Any], Callable[..., NDArray[Any]]]:
-    """Return the type of an Arrow column, and a function that takes sorted rows of it."""
+def arrow_leaf(name: str, column: Any) -> Leaf:
+    """Return rows of a column of Arrow."""
     if getattr(column.type, "num_fields", 0):
         raise bad_value(
             name,
@@ -135,16 +99,14 @@ def arrow_reader(name: str, column: Any) -> tuple[np.dtype[Any], Callable[..., N
             remedy="Fill them first: pyarrow.compute.fill_null(column, value).",
         )
 
-    def read(rows: NDArray[Any]) -> NDArray[Any]:
-        taken = column.take(_indices(column, rows))
+    def gather(rows: NDArray[Any]) -> NDArray[Any]:
+        import pyarrow  # The column is one of its own.
+
+        taken = column.take(pyarrow.array(rows))
         if hasattr(taken, "combine_chunks"):
             return np.asarray(taken.to_numpy())
         return np.asarray(taken.to_numpy(zero_copy_only=False))
 
-    return read(np.zeros(1, np.int64)).dtype, read
-
-
-def _indices(column: Any, rows: NDArray[Any]) -> Any:
-    import pyarrow  # The column is one of its own.
-
-    return pyarrow.array(rows)
+    dtype = gather(np.zeros(1, np.int64)).dtype
+    check_dtype(name, dtype)
+    return array_leaf(len(column), dtype, (), gather)

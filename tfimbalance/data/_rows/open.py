@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from tfimbalance.data._rows.columns import open_frame
-from tfimbalance.data._rows.dense import as_numpy, dense_leaf, strings, tensor_leaf
-from tfimbalance.data._rows.files import (
-    arrow_leaf,
-    is_arrow,
-    is_sliced,
-    sliced_leaf,
-)
-from tfimbalance.data._rows.leaf import Leaf
+from tfimbalance._checks import bad_value
+from tfimbalance._labels import first_row
+from tfimbalance.data._rows import files
+from tfimbalance.data._rows.leaf import Leaf, array_leaf, bytes_of, tensor_leaf
 from tfimbalance.data._rows.sparse import csr_of, sparse_leaf
 
 
@@ -27,16 +24,113 @@ def open_leaf(name: str, value: Any) -> Leaf:
     if hasattr(value, "tocsr"):
         return sparse_leaf(value.tocsr())
     if tf.is_tensor(value) and value.dtype == tf.string:
-        return tensor_leaf(value, int(value.shape[0]), stackable=True)
-    if is_arrow(value):
-        return arrow_leaf(name, value)
-    if is_sliced(value):
-        return sliced_leaf(name, value)
+        return tensor_leaf(value, int(value.shape[0]))
+    if files.is_arrow(value):
+        return files.arrow_leaf(name, value)
+    if files.is_sliced(value):
+        return files.sliced_leaf(name, value)
     if hasattr(value, "iloc"):
-        value = open_frame(name, value)
+        value = _open_frame(name, value)
         if isinstance(value, Leaf):
             return value
-    array = as_numpy(name, value)
+    array = _as_numpy(name, value)
     if array.dtype.kind in "OSU":
-        return tensor_leaf(strings(name, array), len(array), stackable=True)
-    return dense_leaf(array)
+        return tensor_leaf(_strings(name, array), len(array))
+    return _dense_leaf(array)
+
+
+def _as_numpy(name: str, value: Any) -> NDArray[Any]:
+    array = value if isinstance(value, np.ndarray) else np.asarray(value)
+    if array.ndim == 0:
+        raise bad_value(
+            name,
+            expected="arrays with a row axis, or dicts and tuples of them",
+            received=f"{type(value).__name__}",
+        )
+    files.check_dtype(name, array.dtype)
+    return array
+
+
+def _strings(name: str, array: NDArray[Any]) -> tf.Tensor:
+    try:
+        return tf.constant(array, dtype=tf.string)
+    except (TypeError, ValueError):
+        raise bad_value(
+            name,
+            expected="numbers, booleans or strings",
+            received=f"a column of mixed objects such as {array.ravel()[0]!r}",
+            remedy="Convert it first, for example frame.astype('float32').",
+        ) from None
+
+
+def _open_frame(name: str, frame: Any) -> Leaf | NDArray[Any]:
+    """Return the one array of a frame's or series' columns; those of Arrow are taken by row."""
+    dtypes = [frame.dtype] if frame.ndim == 1 else list(frame.dtypes)
+    kinds = [getattr(dtype, "numpy_dtype", dtype) for dtype in dtypes]
+    numeric = [isinstance(kind, np.dtype) and kind.kind in "biuf" for kind in kinds]
+    if frame.ndim == 2 and not all(numeric):
+        other = [str(c) for c, number in zip(frame.columns, numeric, strict=True) if not number]
+        raise bad_value(
+            name,
+            expected="a frame of numbers and flags, which becomes one array",
+            received=f"columns of other values: {', '.join(other[:5])}"
+            + (", ..." if len(other) > 5 else ""),
+            remedy="Pass the columns one by one, dict(frame), or encode these: "
+            "frame[column].astype('category').cat.codes.",
+        )
+    if not all(numeric):
+        missing = np.asarray(frame.isna())
+        if missing.any():
+            raise bad_value(
+                name,
+                expected="a value in every row",
+                received=f"a missing value in row {first_row(missing)}",
+                remedy="Fill it first: series.fillna('missing').",
+            )
+        return np.asarray(frame.to_numpy())
+    # Flags beside numbers are numbers, where pandas would make objects of both.
+    dtype = np.result_type(*kinds)
+    if all(isinstance(each, np.dtype) for each in dtypes):
+        return np.asarray(frame.to_numpy(dtype))
+    missing = np.asarray(frame.isna())
+    if dtype.kind != "f" and missing.any():
+        raise bad_value(
+            name,
+            expected="a value in every row, as integers and flags have none that means missing",
+            received=f"a missing value in row {first_row(missing)}",
+            remedy="Fill it first, frame.fillna(...), or convert to floats.",
+        )
+    row_shape = tuple(frame.shape[1:])
+    return array_leaf(len(frame), dtype, row_shape, lambda rows: frame.iloc[rows].to_numpy(dtype))
+
+
+def _dense_leaf(array: NDArray[Any]) -> Leaf:
+    row_shape, dtype = array.shape[1:], array.dtype.newbyteorder("=")
+    # `np.take` copies all of an array that is not laid out row by row, at every call.
+    direct = array.flags.c_contiguous and array.dtype == dtype
+    row_bytes = bytes_of(dtype, row_shape)
+
+    def gather(rows: NDArray[Any]) -> NDArray[Any]:
+        out = _aligned(len(rows) * row_bytes).view(dtype).reshape(len(rows), *row_shape)
+        if direct:
+            # Row numbers are right by construction; "clip" lets NumPy write into `out` directly.
+            np.take(array, rows, axis=0, out=out, mode="clip")
+        else:
+            out[:] = array[rows]
+        return out
+
+    return array_leaf(
+        len(array),
+        dtype,
+        row_shape,
+        gather,
+        on_disk=files.is_larger_than_memory(array),
+        as_tensors=lambda: tensor_leaf(tf.constant(array), len(array)),
+    )
+
+
+def _aligned(size: int) -> NDArray[np.uint8]:
+    """Return memory on a 64-byte boundary, where TensorFlow takes it over instead of copying it."""
+    raw = np.empty(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,36 +19,29 @@ from tfimbalance.statistics import ClassStatistics
 
 
 class Rows:
-    """A nested structure of arrays with a common number of rows.
+    """A nested structure of arrays with a common number of rows, ``(x, y[, sample_weight])``."""
 
-    Args:
-        structure: the arguments, by name; the first that is "y" says how many rows there are.
-        as_tensors: whether rows are gathered in TensorFlow alone.
-    """
-
-    def __init__(self, structure: dict[str, Any], *, as_tensors: bool = False) -> None:
+    def __init__(
+        self, x: Any, y: Any, sample_weight: Any = None, *, as_tensors: bool = False
+    ) -> None:
+        given = {"x": x, "y": y}
+        if sample_weight is not None:
+            given["sample_weight"] = sample_weight
         # A tuple: tf.nest would sort the names.
-        self._structure = tuple(_plain(_loaded(name, value)) for name, value in structure.items())
+        self._structure = tuple(_plain(_loaded(name, value)) for name, value in given.items())
         self.leaves: list[Leaf] = []
-        self._sizes: dict[str, int] = {}
-        lengths: list[tuple[str, int]] = []
-        for name, value in zip(structure, self._structure, strict=True):
-            self._sizes[name] = len(tf.nest.flatten(value, expand_composites=False))
-            for item in tf.nest.flatten(value, expand_composites=False):
-                if item is None:
-                    raise bad_value(name, expected="an array", received="None")
-                leaf = open_leaf(name, item)
-                if as_tensors and leaf.gather:
-                    leaf = _as_tensors(name, leaf)
-                self.leaves.append(leaf)
-                lengths.append((name, leaf.num_rows))
-        for name in structure:
-            if name not in dict(lengths):
-                raise bad_value(name, expected="at least one array", received=repr(structure[name]))
-        reference, expected = next((n, r) for n, r in lengths if n == "y")
-        for name, length in lengths:
-            check_same_length(name, length, reference=reference, expected=expected)
-        self.num_rows = expected
+        names: list[str] = []
+        for name, value in zip(given, self._structure, strict=True):
+            items = tf.nest.flatten(value, expand_composites=False)
+            if not items:
+                raise bad_value(name, expected="at least one array", received=repr(given[name]))
+            self.leaves += [_opened(name, item, as_tensors) for item in items]
+            names += [name] * len(items)
+        self.num_rows = self.leaves[names.index("y")].num_rows
+        for name, leaf in zip(names, self.leaves, strict=True):
+            check_same_length(name, leaf.num_rows, reference="y", expected=self.num_rows)
+        # The arrays of `x`, in the order of their leaves.
+        self.x = tf.nest.flatten(self._structure[0], expand_composites=False)
         self.row_bytes = sum(leaf.row_bytes for leaf in self.leaves)
         self.stackable = all(leaf.stackable for leaf in self.leaves)
         self.on_disk = any(leaf.on_disk for leaf in self.leaves)
@@ -56,17 +50,6 @@ class Rows:
     def dtypes(self) -> list[tf.DType]:
         """Types of what `gather` returns, in order."""
         return [dtype for leaf in self.leaves for dtype in leaf.dtypes]
-
-    def size_of(self, name: str) -> int:
-        """Return how many leaves an argument has."""
-        return self._sizes[name]
-
-    def features(self, rows: NDArray[Any], leaves: list[int]) -> NDArray[Any]:
-        """Return some leaves of some rows as one matrix."""
-        starts = np.cumsum([0, *(len(leaf.dtypes) for leaf in self.leaves)])
-        parts = self.gather(rows)
-        flat = [parts[starts[leaf]].reshape(len(rows), -1) for leaf in leaves]
-        return np.concatenate(flat, axis=1)
 
     def gather(self, rows: NDArray[Any]) -> list[NDArray[Any]]:
         """Gather rows of every NumPy leaf."""
@@ -83,27 +66,37 @@ class Rows:
                 gathered += leaf.gather(rows)
         return gathered
 
-    def build(self, rows: tf.Tensor, parts: list[tf.Tensor], block: int) -> tuple[Any, ...]:
-        """Make a block of ``(x, y[, sample_weight])`` of row numbers and what `gather` gave."""
-        remaining, built = list(parts), []
-        num_rows = rows.shape[0]
+    def fetch(
+        self,
+        rows: tf.Tensor,
+        block: int = 1,
+        gather: Callable[..., Any] | None = None,
+        given: Sequence[tf.Tensor] | None = None,
+    ) -> tuple[Any, ...]:
+        """Make a block of ``(x, y[, sample_weight])`` of row numbers, in a dataset's function.
+
+        A method to call instead of `gather` is given other tensors than the row numbers.
+        """
+        parts: list[tf.Tensor] = []
+        if self.dtypes:
+            inputs = [rows] if given is None else given
+            call = weak(gather or self.gather)
+            parts = list(tf.numpy_function(call, inputs, self.dtypes, stateful=False))
+        built = []
         for leaf in self.leaves:
-            own = [remaining.pop(0) for _ in leaf.dtypes]
+            own = [parts.pop(0) for _ in leaf.dtypes]
             for part, shape in zip(own, leaf.shapes, strict=True):
-                part.set_shape([num_rows if leaf.stackable else None, *shape])
-            batch = leaf.build(rows, own)
-            if block > 1:
-                batch = tf.reshape(batch, [block, num_rows // block, *batch.shape[1:]])
-            built.append(batch)
+                part.set_shape([rows.shape[0] if leaf.stackable else None, *shape])
+            built.append(in_block(leaf.build(rows, own), block))
         packed: tuple[Any, ...] = tf.nest.pack_sequence_as(self._structure, built)
         return packed
 
-    def fetch(self, rows: tf.Tensor, block: int = 1) -> tuple[Any, ...]:
-        """Make a block of ``(x, y[, sample_weight])`` of row numbers, in a dataset's function."""
-        parts = []
-        if self.dtypes:
-            parts = tf.numpy_function(weak(self.gather), [rows], self.dtypes, stateful=False)
-        return self.build(rows, list(parts), block)
+
+def in_block(batch: Any, block: int) -> Any:
+    """Cut rows into ``block`` batches along a leading axis, unless that is one."""
+    if block == 1:
+        return batch
+    return tf.reshape(batch, [block, batch.shape[0] // block, *batch.shape[1:]])
 
 
 class LabelledRows(NamedTuple):
@@ -124,15 +117,17 @@ class LabelledRows(NamedTuple):
         as_tensors: bool = False,
     ) -> LabelledRows:
         """Open rows and read their classes: ``labels``, or ``y`` itself."""
-        structure = {"x": x, "y": y}
-        if sample_weight is not None:
-            structure["sample_weight"] = sample_weight
-        rows = Rows(structure, as_tensors=as_tensors)
+        rows = Rows(x, y, sample_weight, as_tensors=as_tensors)
         by = ("y", y) if labels is None else ("labels", labels)
         return cls(rows, *row_classes(*by, rows.num_rows))
 
 
-def _as_tensors(name: str, leaf: Leaf) -> Leaf:
+def _opened(name: str, item: Any, as_tensors: bool) -> Leaf:
+    if item is None:
+        raise bad_value(name, expected="an array", received="None")
+    leaf = open_leaf(name, item)
+    if not (as_tensors and leaf.gather):
+        return leaf
     if leaf.as_tensors is None:
         raise bad_value(
             name,

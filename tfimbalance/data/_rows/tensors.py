@@ -32,26 +32,21 @@ def taken(rows: Any, index: Any) -> Any:
     )
 
 
-def no_rows(spec: Any) -> Any:
+def no_rows(specs: Any) -> Any:
     """Return a batch of no rows, for a structure of batches."""
-    return tf.nest.map_structure(_none_of, spec)
 
+    def none_of(spec: Any) -> Any:
+        if isinstance(spec, tf.RaggedTensorSpec):
+            inner = spec.shape[spec.ragged_rank + 1 :].as_list() or None
+            kind = {"inner_shape": inner, "row_splits_dtype": spec.row_splits_dtype}
+            return tf.ragged.constant([], spec.dtype, ragged_rank=spec.ragged_rank, **kind)
+        shape = [0, *(n or 0 for n in spec.shape.as_list()[1:])]
+        if isinstance(spec, tf.SparseTensorSpec):
+            indices = tf.zeros([0, len(shape)], tf.int64)
+            return tf.SparseTensor(indices, tf.zeros([0], spec.dtype), tf.constant(shape, tf.int64))
+        return tf.zeros(shape, spec.dtype)
 
-def _none_of(spec: Any) -> Any:
-    if isinstance(spec, tf.RaggedTensorSpec):
-        inner = spec.shape[spec.ragged_rank + 1 :].as_list()
-        return tf.ragged.constant(
-            [],
-            spec.dtype,
-            ragged_rank=spec.ragged_rank,
-            inner_shape=inner or None,
-            row_splits_dtype=spec.row_splits_dtype,
-        )
-    shape = [0, *(n or 0 for n in spec.shape.as_list()[1:])]
-    if isinstance(spec, tf.SparseTensorSpec):
-        indices = tf.zeros([0, len(shape)], tf.int64)
-        return tf.SparseTensor(indices, tf.zeros([0], spec.dtype), tf.constant(shape, tf.int64))
-    return tf.zeros(shape, spec.dtype)
+    return tf.nest.map_structure(none_of, specs)
 
 
 def with_rows(batch: Any, numbers: Any, rows: Any) -> Any:

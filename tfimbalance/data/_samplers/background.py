@@ -11,18 +11,12 @@ T = TypeVar("T")
 
 
 class EpochDraws(Generic[T]):
-    """Draws of epochs: that which is read, and the next, which a thread makes meanwhile.
-
-    Args:
-        draw: makes the draw of an epoch, the same at every call.
-        first_epoch: epoch of the draw that is there already.
-        first: that draw.
-        ahead: False if all epochs share one draw.
-    """
+    """Draws of epochs: the one that is read, and the next, which a thread makes meanwhile."""
 
     def __init__(
         self, draw: Callable[[int], T], first_epoch: int, first: T, *, ahead: bool = True
     ) -> None:
+        # Without `ahead`, all epochs share one draw.
         made: Future[T] = Future()
         made.set_result(first)
         self._draw, self._ahead = draw, ahead

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,77 +17,80 @@ _SHOWN = 5
 
 
 def check_columns(sampler: Any, x: Any, quantities: Sequence[Any]) -> None:
-    """Refuse to interpolate categories, flags and ids: half of a category is none."""
+    """Refuse to interpolate categories, flags and ids, which have no halves."""
     mixed = _mixed_columns(sampler, x)
     if not mixed.size:
         return
-    names = list(x.columns) if hasattr(x, "columns") else list(range(x.shape[1]))
-    allowed = {quantity for quantity in quantities if quantity in names} | {
-        names[quantity] for quantity in quantities if _is_number(quantity, len(names))
-    }
+    names = _names(x) or list(range(x.shape[1]))
+    allowed = {_column_number(x, quantity) for quantity in quantities}
     at_risk = set(mixed.tolist())
-    bad = [j for j in _discrete_columns(x) if j in at_risk and names[j] not in allowed]
-    if not bad:
+    offenders = [names[j] for j in _discrete_columns(x) if j in at_risk and j not in allowed]
+    if not offenders:
         return
-    offenders = [names[j] for j in bad]
+    sampler_name = type(sampler).__name__
     raise bad_value(
         "x",
-        expected=f"columns that may be mixed, because {_sampler_name(sampler)} makes rows between "
-        "others",
-        received=f"{some_columns(offenders)} of whole numbers, flags or categories, of which a mix "
+        expected=f"columns that may be mixed, because {sampler_name} makes rows between others",
+        received=f"{some_columns(offenders)} of whole numbers, flags or categories, whose mix "
         "means nothing",
-        remedy=_column_remedy(sampler, offenders, len(offenders) == len(names)),
+        remedy=_column_remedy(sampler_name, offenders, len(offenders) == len(names)),
     )
 
 
-def check_quantities(x: Any, quantities: Sequence[Any]) -> None:
-    """Refuse a quantity that is no column of ``x``."""
-    names = list(x.columns) if hasattr(x, "columns") else []
+def column_numbers(x: Any, quantities: Sequence[Any]) -> set[int]:
+    """Return the numbers of columns of ``x`` given by number or name; refuse others."""
+    found = set()
     for quantity in quantities:
-        if quantity not in names and not _is_number(quantity, x.shape[1]):
-            columns = some_columns(names) if names else f"{x.shape[1]} columns"
+        number = _column_number(x, quantity)
+        if number is None:
+            has = some_columns(_names(x)) if _names(x) else f"{_width(x)} columns"
             raise bad_value(
                 "quantities",
                 expected="names or numbers of columns of `x`",
-                received=f"{quantity!r}, where `x` has {columns}",
+                received=f"{quantity!r}, where `x` has {has}",
             )
+        found.add(number)
+    return found
 
 
-def _is_number(quantity: Any, width: int) -> bool:
+def _column_number(x: Any, quantity: Any) -> int | None:
+    names, width = _names(x), _width(x)
+    if quantity in names:
+        return names.index(quantity)
     integral = isinstance(quantity, (int, np.integer)) and not isinstance(quantity, bool)
-    return integral and -width <= quantity < width
+    return int(quantity) % width if integral and -width <= quantity < width else None
+
+
+def _names(x: Any) -> list[Any]:
+    return list(getattr(x, "columns", []))
+
+
+def _width(x: Any) -> int:
+    return math.prod(np.shape(x)[1:])
 
 
 def _mixed_columns(sampler: Any, x: Any) -> NDArray[np.int64]:
     """Return the numbers of the columns in which a sampler makes new values."""
-    from imblearn.combine import SMOTEENN, SMOTETomek
-    from imblearn.over_sampling import (
-        ADASYN,
-        SMOTE,
-        SMOTEN,
-        SMOTENC,
-        SVMSMOTE,
-        BorderlineSMOTE,
-        KMeansSMOTE,
-        RandomOverSampler,
-    )
-    from imblearn.under_sampling import ClusterCentroids
+    from imblearn import combine
+    from imblearn import over_sampling as over
+    from imblearn import under_sampling as under
 
     every = np.arange(x.shape[1])
-    if isinstance(sampler, (SMOTEENN, SMOTETomek)):
+    if isinstance(sampler, (combine.SMOTEENN, combine.SMOTETomek)):
         return every if sampler.smote is None else _mixed_columns(sampler.smote, x)
-    if isinstance(sampler, SMOTEN):
-        return every[:0]
-    if isinstance(sampler, SMOTENC):
+    if isinstance(sampler, over.SMOTENC):
         return np.setdiff1d(every, _nominal_columns(sampler, x))
-    if isinstance(sampler, RandomOverSampler):
-        return every if shrinks(sampler) else every[:0]
-    if isinstance(sampler, ClusterCentroids):
-        takes_rows = "hard" if hasattr(x, "tocsr") else "soft"
-        voting = takes_rows if sampler.voting == "auto" else sampler.voting
-        return every[:0] if voting == "hard" else every
-    mixers = (SMOTE, BorderlineSMOTE, SVMSMOTE, KMeansSMOTE, ADASYN)
-    return every if isinstance(sampler, mixers) else every[:0]
+    if isinstance(sampler, over.SMOTEN):
+        mixes = False
+    elif isinstance(sampler, over.RandomOverSampler):
+        mixes = shrinks(sampler)
+    elif isinstance(sampler, under.ClusterCentroids):
+        takes_rows = sampler.voting == "auto" and hasattr(x, "tocsr")
+        mixes = not (takes_rows or sampler.voting == "hard")
+    else:
+        smotes = (over.SMOTE, over.BorderlineSMOTE, over.SVMSMOTE, over.KMeansSMOTE)
+        mixes = isinstance(sampler, (*smotes, over.ADASYN))
+    return every if mixes else every[:0]
 
 
 def _nominal_columns(sampler: Any, x: Any) -> NDArray[np.int64]:
@@ -105,40 +109,38 @@ def _nominal_columns(sampler: Any, x: Any) -> NDArray[np.int64]:
 
 
 def _discrete_columns(x: Any) -> list[int]:
-    """Return the numbers of the columns that hold whole numbers, flags or categories alone.
-
-    A column of one value is none of them: it stays what it is.
-    """
+    """Return the numbers of columns of whole numbers, flags or categories, but for constants."""
     if hasattr(x, "tocsc"):
         return _discrete_sparse(x.tocsc())
     if not hasattr(x, "columns"):
         return _discrete_dense(x)
-    found = []
-    for j, dtype in enumerate(x.dtypes):
-        column = x.iloc[:, j]
-        if (
-            dtype.kind == "O"
-            or dtype.kind not in "biuf"
-            or _discrete_dense(column.to_numpy(np.float64, na_value=np.nan)[:, None])
-        ):
-            found.append(j)
-    return found
+    return [
+        j
+        for j, dtype in enumerate(x.dtypes)
+        if dtype.kind not in "biuf"
+        or _discrete_dense(x.iloc[:, j].to_numpy(np.float64, na_value=np.nan)[:, None])
+    ]
 
 
 def _discrete_dense(x: NDArray[Any]) -> list[int]:
     if x.dtype.kind not in "biuf":
         return list(range(x.shape[1]))
-    varies = np.flatnonzero((x != x[:1]).any(axis=0))
-    if x.dtype.kind != "f":
-        return [int(j) for j in varies]
+    return whole_columns(lambda rows: x[rows], len(x))
+
+
+def whole_columns(read: Callable[[NDArray[Any]], NDArray[Any]], num_rows: int) -> list[int]:
+    """Return the numbers of the columns that hold whole numbers alone, and more than one."""
+    first = read(np.zeros(1, np.int64)).copy()
+    left, varies = np.arange(first.shape[1]), np.zeros(first.shape[1], bool)
     # The first rows settle nearly every column of measurements; few are left for the others.
-    left = varies
-    for first in range(0, len(x), _ROWS_AT_ONCE):
-        part = x[first : first + _ROWS_AT_ONCE, left]
+    for start in range(0, num_rows, _ROWS_AT_ONCE):
+        rows = np.arange(start, min(start + _ROWS_AT_ONCE, num_rows))
+        part = read(rows)[:, left]
+        varies[left] |= (part != first[:, left]).any(axis=0)
         left = left[(part == np.rint(part)).all(axis=0)]
         if not left.size:
             break
-    return [int(j) for j in left]
+    return [int(j) for j in left[varies[left]]]
 
 
 def _discrete_sparse(x: Any) -> list[int]:
@@ -148,10 +150,6 @@ def _discrete_sparse(x: Any) -> list[int]:
     whole[column[broken]] = False
     varies = (x.max(axis=0) != x.min(axis=0)).toarray().ravel()
     return [int(j) for j in np.flatnonzero(whole & varies)]
-
-
-def _sampler_name(sampler: Any) -> str:
-    return type(sampler).__name__
 
 
 def some_columns(columns: list[Any]) -> str:
@@ -166,18 +164,18 @@ def _quoted(column: Any) -> str:
     return repr(column.item() if isinstance(column, np.generic) else column)
 
 
-def _column_remedy(sampler: Any, offenders: list[Any], are_all: bool) -> str:
+def _column_remedy(sampler: str, offenders: list[Any], are_all: bool) -> str:
     few = [_quoted(column) for column in offenders] if len(offenders) <= _SHOWN else ["..."]
     listed = f"[{', '.join(few)}]"
-    if _sampler_name(sampler) == "ClusterCentroids":
+    if sampler == "ClusterCentroids":
         how = 'ClusterCentroids(voting="hard") takes rows as they are.'
-    elif _sampler_name(sampler) == "RandomOverSampler":
+    elif sampler == "RandomOverSampler":
         how = "RandomOverSampler(shrinkage=None) repeats rows as they are."
-    elif _sampler_name(sampler) == "SMOTENC":
+    elif sampler == "SMOTENC":
         how = f"Add them to its categorical_features: {listed}."
     else:
         better = "SMOTEN()" if are_all else f"SMOTENC(categorical_features={listed})"
-        if _sampler_name(sampler) in ("SMOTEENN", "SMOTETomek"):
-            better = f"{_sampler_name(sampler)}(smote={better})"
+        if sampler in ("SMOTEENN", "SMOTETomek"):
+            better = f"{sampler}(smote={better})"
         how = f"{better} keeps categories whole."
     return f"{how} If they are quantities, such as ages or counts, say so: quantities={listed}."

@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value, check_same_length, some_classes
-from tfimbalance._labels import as_array, class_ids
+from tfimbalance._labels import as_array
 from tfimbalance.data._order.sampling import ClassSampling
 from tfimbalance.data._order.words import seed_word
+from tfimbalance.data._rows.labels import row_classes
 from tfimbalance.data._rows.rows import Rows
-from tfimbalance.data._samplers.columns import check_columns, check_quantities
-from tfimbalance.data._samplers.features import cast, drawn_dtype, features, matrix
+from tfimbalance.data._samplers.columns import check_columns, column_numbers
+from tfimbalance.data._samplers.features import features, matrix
 from tfimbalance.data._samplers.kinds import ignores_features, is_random, seeded, steps_of
 from tfimbalance.data._samplers.origins import Resampled, resample
-from tfimbalance.statistics import class_statistics
+from tfimbalance.statistics import ClassStatistics
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,7 @@ class Draw:
 
 
 class Sampling:
-    """Draws of epochs, each a function of (seed, epoch) alone. `start` comes first.
-
-    ``layout`` has the types and shapes of every draw, for the functions of a dataset, and
-    ``class_sampling`` the classes of the data and of the first draw.
-    """
+    """Draws of epochs, each a function of (seed, epoch) alone; `start` settles their layout."""
 
     layout: Rows
     class_sampling: ClassSampling
@@ -45,7 +42,6 @@ class Sampling:
         x: Any,
         y: Any,
         sampler: Any,
-        *,
         sample_weight: Any,
         row_ids: Any,
         quantities: Sequence[Any],
@@ -54,8 +50,9 @@ class Sampling:
         _check_sampler(sampler)
         self._sampler, self._seed, self._quantities = sampler, seed, tuple(quantities)
         self._y = y
-        self._class, self._num_classes = _classes(y)
-        num_rows = len(self._class)
+        remedy = "Pass the classes to resample by, and row_ids= to look other labels up by."
+        self._read, ids = row_classes("y", y, remedy=remedy)
+        self._class, num_rows = ids.astype(np.int64), len(ids)
         self._weight = None if sample_weight is None else _weights(sample_weight, num_rows)
         self._ids = None if row_ids is None else _checked_row_ids(row_ids, num_rows)
         self._own: Rows | None = None
@@ -69,7 +66,7 @@ class Sampling:
             return
         self._features = features(x, num_rows, type(sampler).__name__, numbers=self._single)
         if self._single:
-            check_quantities(self._features, self._quantities)
+            column_numbers(self._features, self._quantities)
 
     @property
     def varies(self) -> bool:
@@ -89,13 +86,13 @@ class Sampling:
                 self._x_dtype = np.dtype(own.dtype)
                 self._own = self._rows(own, self._y, self._weight, self._ids)
             else:
-                self._x_dtype = drawn_dtype(self._features, matrix(drawn.x))
+                # That of the data, unless it cannot hold what was drawn. (A frame has many.)
+                given = getattr(self._features, "dtype", None)
+                floats = given is not None and given.kind == "f"
+                self._x_dtype = np.dtype(given if floats else matrix(drawn.x).dtype)
         self.layout = self._own or self._made(drawn.first_row())
-        read, chosen = (
-            class_statistics(classes, num_classes=self._num_classes)
-            for classes in (self._class, drawn.y)
-        )
-        self.class_sampling = ClassSampling(read, chosen)
+        counts = np.bincount(drawn.y, minlength=self._read.num_classes)
+        self.class_sampling = ClassSampling(self._read, ClassStatistics(counts))
         return self._draw_of(drawn)
 
     def draw(self, epoch: int) -> Draw:
@@ -141,7 +138,7 @@ class Sampling:
 
     def _made(self, drawn: Resampled) -> Rows:
         """Return rows that a draw holds itself."""
-        x = cast(matrix(drawn.x), self._x_dtype)
+        x = matrix(drawn.x).astype(self._x_dtype, copy=False)
         weight = ids = None
         if drawn.origin is not None:
             # Where -1 leads does not matter: what a sampler made gets something else.
@@ -156,7 +153,7 @@ class Sampling:
 
     def _mean_weights(self) -> NDArray[Any]:
         assert self._weight is not None
-        means = np.zeros((self._num_classes, *self._weight.shape[1:]), self._weight.dtype)
+        means = np.zeros((self._read.num_classes, *self._weight.shape[1:]), self._weight.dtype)
         for k in np.unique(self._class):
             means[k] = self._weight[self._class == k].mean(axis=0, dtype=np.float64)
         return means
@@ -164,18 +161,13 @@ class Sampling:
     def _labels(self, ids: NDArray[np.int64]) -> NDArray[Any]:
         """Return class ids in the form in which labels were given."""
         given = as_array(self._y)
-        if given.ndim == 1:
-            return ids.astype(given.dtype)
-        if given.shape[-1] == 1:
-            return ids.astype(given.dtype)[:, None]
-        return np.eye(given.shape[-1], dtype=given.dtype)[ids]
+        if given.ndim == 2 and given.shape[1] > 1:
+            return np.eye(given.shape[1], dtype=given.dtype)[ids]
+        return ids.astype(given.dtype).reshape(-1, *given.shape[1:])
 
     @staticmethod
     def _rows(x: Any, y: Any, weight: Any, ids: Any) -> Rows:
-        structure = {"x": x if ids is None else (x, ids), "y": y}
-        if weight is not None:
-            structure["sample_weight"] = weight
-        return Rows(structure)
+        return Rows(x if ids is None else (x, ids), y, weight)
 
 
 def _check_sampler(sampler: Any) -> None:
@@ -188,27 +180,6 @@ def _check_sampler(sampler: Any) -> None:
             remedy="For example sampler=imblearn.over_sampling.SMOTE(). A pipeline must be one of "
             "imbalanced-learn that ends with a sampler.",
         )
-
-
-def _classes(y: Any) -> tuple[NDArray[np.int64], int]:
-    if isinstance(y, (dict, tuple)):
-        raise bad_value(
-            "y",
-            expected="one class a row",
-            received=f"a {type(y).__name__} of several outputs",
-            remedy="Pass the output to resample by, and row_ids= to look the others up by.",
-        )
-    classes, num_classes = class_ids(y)
-    if classes.ndim != 1:
-        raise bad_value("y", expected="one class a row", received=f"labels of shape {np.shape(y)}")
-    present = np.unique(classes)
-    if len(present) < 2:
-        raise bad_value(
-            "y",
-            expected="rows of at least two classes",
-            received=f"rows of {some_classes(present)} alone" if len(present) else "no rows",
-        )
-    return classes.astype(np.int64), num_classes
 
 
 def _weights(sample_weight: Any, num_rows: int) -> NDArray[Any]:

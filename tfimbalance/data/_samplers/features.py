@@ -11,18 +11,10 @@ from tfimbalance.data._rows.files import is_arrow, is_arrow_table, is_sliced
 from tfimbalance.data._samplers.columns import some_columns
 
 _NUMBERS = "biuf"
-_ENCODE = 'Number its values first: frame["city"].astype("category").cat.codes.'
 
 
 def features(x: Any, num_rows: int, sampler: str, *, numbers: bool) -> Any:
-    """Return a frame, a SciPy sparse matrix or an array of two axes, to hand to a sampler.
-
-    Args:
-        x: the rows.
-        num_rows: how many there must be.
-        sampler: its name.
-        numbers: whether all columns must be numbers, which a transformer could make of others.
-    """
+    """Return a frame, a SciPy sparse matrix or an array of two axes, to hand to a sampler."""
     if _is_unfit(x):
         raise _no_matrix(sampler, f"a {type(x).__name__}", "")
     if not hasattr(x, "columns") and not hasattr(x, "tocsr"):
@@ -32,7 +24,7 @@ def features(x: Any, num_rows: int, sampler: str, *, numbers: bool) -> Any:
         axes = "x.reshape(-1, 1)" if len(shape) == 1 else "x.reshape(len(x), -1)"
         raise _no_matrix(sampler, f"an array of shape {shape}", f"Give it two axes: {axes}. ")
     check_same_length("x", shape[0], reference="y", expected=num_rows)
-    if numbers:
+    if numbers:  # Strings are for a transformer of a pipeline to encode.
         _check_numbers(x)
     return x
 
@@ -54,18 +46,6 @@ def matrix(x: Any) -> Any:
                 array = array.astype(np.float64)
     _check_numbers(array)
     return array
-
-
-def cast(x: Any, dtype: np.dtype[Any]) -> Any:
-    """Return a matrix in a type, itself if it has it already."""
-    return x if x.dtype == dtype else x.astype(dtype)
-
-
-def drawn_dtype(given: Any, drawn: Any) -> np.dtype[Any]:
-    """Return the type of batches: that of the data, unless it cannot hold what was drawn."""
-    of_data = getattr(given, "dtype", None)  # A frame has many.
-    of_draw: np.dtype[Any] = np.dtype(drawn.dtype)
-    return of_draw if of_data is None or of_data.kind != "f" else np.dtype(of_data)
 
 
 def _is_unfit(x: Any) -> bool:
@@ -99,13 +79,12 @@ def _check_numbers(x: Any) -> None:
         return
     # The type of a category is that of its values.
     dtypes = [getattr(dtype, "categories", x.iloc[:0, j]).dtype for j, dtype in enumerate(x.dtypes)]
-    kinds = [dtype.kind for dtype in dtypes]
-    bad = [name for name, kind in zip(x.columns, kinds, strict=True) if kind not in _NUMBERS]
+    bad = [x.columns[j] for j, dtype in enumerate(dtypes) if dtype.kind not in _NUMBERS]
     if bad:
         raise bad_value(
             "x",
             expected="columns of numbers, flags or categories that are numbers, because a batch "
             "is one array",
             received=f"{some_columns(bad)} of other values",
-            remedy=_ENCODE,
+            remedy='Number its values first: frame["city"].astype("category").cat.codes.',
         )

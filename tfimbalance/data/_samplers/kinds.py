@@ -22,16 +22,13 @@ def ignores_features(sampler: Any) -> bool:
 
 
 def is_random(sampler: Any) -> bool:
-    """Say whether two draws may differ.
-
-    Samplers and transformers of imbalanced-learn and scikit-learn have a ``random_state`` if they
-    can. What calls a function, or comes from elsewhere, may do anything.
-    """
+    """Say whether two draws may differ."""
     steps = steps_of(sampler)
     if steps is not None:
         return any(is_random(step) for step in steps)
     if random_states(sampler) or type(sampler).__name__ in _CALLERS:
         return True
+    # These have a `random_state` if they draw; what comes from elsewhere may do anything.
     return type(sampler).__module__.split(".")[0] not in ("imblearn", "sklearn")
 
 

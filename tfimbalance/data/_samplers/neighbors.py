@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,28 +11,35 @@ from tfimbalance._checks import bad_value
 from tfimbalance.data._order.arrays import NumPyOps
 from tfimbalance.data._order.sampling import ClassSampling
 from tfimbalance.data._order.words import seed_word, uniforms, words
-from tfimbalance.data._rows.rows import Rows
+from tfimbalance.data._rows.leaf import Leaf
+
+
+class _Near(NamedTuple):
+    """Rows that come again, with the nearest rows of each, their number, and turns an epoch."""
+
+    rows: NDArray[Any]
+    near: NDArray[Any]
+    num_near: NDArray[Any]
+    turns: NDArray[Any]
 
 
 class Neighbors:
-    """The nearest rows of the same class, of each row of the classes that come again."""
+    """The nearest rows of the same class, for each row of a class that comes again."""
 
     def __init__(
         self,
         ids: NDArray[Any],
         sampling: ClassSampling,
-        rows: Rows,
-        leaves: list[int],
+        leaves: list[Leaf],
         features: NDArray[Any] | None,
         k_neighbors: int,
         seed: int,
     ) -> None:
         read, drawn = sampling.read.counts, sampling.drawn.counts
         self._word = np.array([seed_word(seed, 1)], np.uint64)
-        again = np.flatnonzero((drawn > read) & (read > 0))
-        self._near = np.zeros((0, k_neighbors), np.int64)
-        of_class, near, count, turns = [], [], [], []
-        for k in again:
+        none = np.zeros(0, np.int64)
+        classes = [_Near(none, np.zeros((0, k_neighbors), np.int64), none, np.zeros(0))]
+        for k in np.flatnonzero((drawn > read) & (read > 0)):
             own = np.flatnonzero(ids == k)
             if len(own) == 1:
                 raise bad_value(
@@ -42,7 +49,10 @@ class Neighbors:
                     remedy="Leave that class out, class_shares={class: share}, or repeat its row: "
                     "balanced_batches.",
                 )
-            points = rows.features(own, leaves) if features is None else features[own]
+            if features is None:
+                points = np.concatenate([leaf.flat(own) for leaf in leaves], axis=1)
+            else:
+                points = features[own]
             if not np.isfinite(points).all():
                 raise bad_value(
                     "x" if features is None else "features",
@@ -50,33 +60,29 @@ class Neighbors:
                     received=f"NaN or infinity in row {own[~np.isfinite(points).all(axis=1)][0]}",
                     remedy="Fill them first: sklearn.impute.SimpleImputer.",
                 )
-            found = own[_nearest(points, k_neighbors)]
-            count.append(np.full(len(own), found.shape[1]))
-            near.append(np.pad(found, ((0, 0), (0, k_neighbors - found.shape[1])), mode="edge"))
-            of_class.append(own)
-            turns.append(np.full(len(own), drawn[k] / read[k]))
-        self._rows = np.concatenate([*of_class, np.zeros(0, np.int64)])
-        order = np.argsort(self._rows)
-        self._rows = self._rows[order]
-        if again.size:
-            self._near = np.concatenate(near)[order]
-            self._count, self._turns = np.concatenate(count)[order], np.concatenate(turns)[order]
+            near = own[_nearest(points, k_neighbors)]
+            count, turns = np.full(len(own), near.shape[1]), np.full(len(own), drawn[k] / read[k])
+            near = np.pad(near, ((0, 0), (0, k_neighbors - near.shape[1])), mode="edge")
+            classes.append(_Near(own, near, count, turns))
+        together = [np.concatenate(parts) for parts in zip(*classes, strict=True)]
+        order = np.argsort(together[0])
+        self._near = _Near(*(part[order] for part in together))
 
     def partners(
         self, rows: NDArray[Any], places: NDArray[Any], passes: NDArray[Any]
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
         """Return which of some rows are mixed, with which others, and how far towards them."""
-        if not self._rows.size:
+        if not self._near.rows.size:
             return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
-        at = np.minimum(np.searchsorted(self._rows, rows), len(self._rows) - 1)
-        # Of `turns` passes an epoch, one has the rows as they are.
-        turns = self._turns[at]
+        at = np.minimum(np.searchsorted(self._near.rows, rows), len(self._near.rows) - 1)
+        # One of the `turns` passes of an epoch hands out the rows as they are.
+        turns = self._near.turns[at]
         is_itself = np.floor((passes + 1) / turns) > np.floor(passes / turns)
-        mixed = np.flatnonzero((self._rows[at] == rows) & ~is_itself)
+        mixed = np.flatnonzero((self._near.rows[at] == rows) & ~is_itself)
         at = at[mixed]
         word = words(NumPyOps, self._word, places[mixed].astype(np.uint64))
-        which = (_uniform_of_words(word, 1) * self._count[at]).astype(np.int64)
-        return mixed, self._near[at, which], _uniform_of_words(word, 2)
+        which = (_uniform_of_words(word, 1) * self._near.num_near[at]).astype(np.int64)
+        return mixed, self._near.near[at, which], _uniform_of_words(word, 2)
 
 
 def _nearest(points: NDArray[Any], k: int) -> NDArray[np.int64]:

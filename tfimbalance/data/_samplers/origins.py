@@ -16,16 +16,12 @@ Check = Callable[[Any, Any], None]
 
 @dataclass(frozen=True)
 class Resampled:
-    """Rows of a draw.
-
-    ``origin`` is the row of the data that each one is, -1 for one that the sampler made, or None
-    where nothing can be said. ``transformed`` rows went through a transformer of a pipeline.
-    """
+    """Rows of a draw, and which row of the data each is; -1: a new one, None: unknown."""
 
     x: Any
     y: NDArray[np.int64]
     origin: NDArray[np.int64] | None
-    transformed: bool = False
+    transformed: bool = False  # By a transformer of a pipeline.
 
     @property
     def are_own(self) -> bool:
@@ -54,34 +50,23 @@ def resample(sampler: Any, x: Any, y: NDArray[np.int64], check: Check) -> Resamp
         if hasattr(step, "fit_resample"):
             inner = resample(step, result.x, result.y, check)
             transformed = result.transformed or inner.transformed
-            origin = _composed(result.origin, inner.origin)
+            origin = None
+            if result.origin is not None and inner.origin is not None:
+                origin = np.where(inner.origin >= 0, result.origin[inner.origin], -1)
             result = Resampled(inner.x, inner.y, origin, transformed)
         else:
-            result = Resampled(_transformed(step, result), result.y, result.origin, True)
+            if hasattr(step, "fit_transform"):
+                made = step.fit_transform(result.x, result.y)
+            else:
+                made = step.fit(result.x, result.y).transform(result.x)
+            result = Resampled(made, result.y, result.origin, True)
     return result
-
-
-def _transformed(step: Any, rows: Resampled) -> Any:
-    if hasattr(step, "fit_transform"):
-        return step.fit_transform(rows.x, rows.y)
-    return step.fit(rows.x, rows.y).transform(rows.x)
-
-
-def _composed(
-    first: NDArray[np.int64] | None, second: NDArray[np.int64] | None
-) -> NDArray[np.int64] | None:
-    if first is None or second is None:
-        return None
-    return np.where(second >= 0, first[second], -1)
 
 
 def _origin(
     sampler: Any, x: Any, y: NDArray[np.int64], drawn: Any, classes: NDArray[np.int64]
 ) -> NDArray[np.int64] | None:
-    """Work out where rows come from. Nothing is claimed that the rows themselves do not bear out.
-
-    A row is one of the data if it equals it, and belongs to the same class.
-    """
+    """Return the row of the data that each row equals, in its class as well, as far as is sure."""
     from imblearn import FunctionSampler
     from imblearn.combine import SMOTEENN, SMOTETomek
 
@@ -124,16 +109,13 @@ def _equal_rows(a: Any, b: Any) -> NDArray[np.bool_]:
     if hasattr(a, "tocsr"):
         return np.asarray((a != b).getnnz(axis=1) == 0)
     if hasattr(a, "iloc"):
-        columns = [_equal(_frame_column(a, j), _frame_column(b, j)) for j in range(a.shape[1])]
+        columns = [_equal(a.iloc[:, j], b.iloc[:, j]) for j in range(a.shape[1])]
         return np.asarray(np.all(columns, axis=0))
-    return np.asarray(_equal(np.asarray(a), np.asarray(b)).all(axis=1))
+    return np.asarray(_equal(a, b).all(axis=1))
 
 
-def _frame_column(frame: Any, j: int) -> NDArray[Any]:
-    return np.asarray(frame.iloc[:, j])
-
-
-def _equal(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
+def _equal(a: Any, b: Any) -> NDArray[np.bool_]:
+    a, b = np.asarray(a), np.asarray(b)
     if a.dtype.kind == "O":
         # As text: what is missing equals nothing, and pandas' NA refuses to be compared.
         return np.asarray(a.astype(str) == b.astype(str))

@@ -24,11 +24,7 @@ _USED, _SPARE, _WAITING = 0, 1, 2
 
 
 class Memory(NamedTuple):
-    """What is known between one chunk of rows and the next, beside the rows that are kept.
-
-    Rows are kept group by group, and within a group in this order: those that were handed out, the
-    spare ones, those that wait.
-    """
+    """What is known between chunks, beside the rows kept: used, spare and waiting ones by group."""
 
     classes: Any  # Of the rows kept, (kept,).
     used: Any  # How many rows of each group were handed out, (groups,).
@@ -76,26 +72,17 @@ class StreamPlan:
     and what is due of a batch that is not full yet waits for it. A group that brings fewer hands
     out each new row, then the spare ones, then those that came before, in turns: no row comes twice
     while one that is kept has not come.
-
-    Args:
-        group_of: group of each class; -1 for a class that is left out.
-        shares: of each group, adding up to 1.
-        batch_size: rows a batch.
-        rate: rows handed out for a row read.
-        kept: rows of each group to keep, or its quota of a batch, if that is more.
-        patience: rows to wait for a group that has not come.
-        chunk: rows to hand out at once, at most, when the stream has ended.
     """
 
     def __init__(
         self,
-        group_of: list[int],
+        group_of: list[int],  # -1: left out.
         shares: list[Fraction],
         batch_size: int,
         rate: Fraction,
-        kept: int,
-        patience: int,
-        chunk: int,
+        kept: int,  # Rows of each group, or its quota of a batch if that is more.
+        patience: int,  # Rows to wait for a group that has not come.
+        chunk: int,  # Rows to hand out at once, at most, when the stream has ended.
     ) -> None:
         equal = len(set(shares)) == 1
         self._slots: Turns | Quota = (
@@ -118,14 +105,7 @@ class StreamPlan:
     def choose(
         self, memory: Memory, classes: Any, offset: Any, phase: Any
     ) -> tuple[Memory, Choice]:
-        """Choose of the rows kept and a chunk's: which go out, which are kept.
-
-        Args:
-            memory: what `start` or this returned.
-            classes: of the chunk's rows, ``(rows,)``.
-            offset: where in each stretch the thinned rows stand, a random number in [0, 1).
-            phase: `COMING`, or after all rows have come `OWED`, and the last time `LAST`.
-        """
+        """Choose of the rows kept and a chunk's; thinning starts at ``offset``, in [0, 1)."""
         classes = self._checked(classes)
         read = memory.read + self._count(classes)
         pool = tf.concat([memory.classes, classes], axis=0)
@@ -155,9 +135,7 @@ class StreamPlan:
         # The place of a row in its group is the same one, as groups stay where they are.
         stays = inside >= tf.gather(evicted, row_group)
         gone = tf.gather(kind, tf.boolean_mask(by_kind, ~stays))
-        lost = tf.where(
-            tf.reduce_all(size > 0), tf.constant(0, tf.int64), tf.math.count_nonzero(gone)
-        )
+        lost = tf.math.count_nonzero(gone) * tf.cast(tf.reduce_any(size == 0), tf.int64)
         kept = tf.gather(order, tf.boolean_mask(by_kind, stays))
         used = tf.maximum(sizes[:, _USED] - evicted, 0)
         evicted_spare = tf.maximum(evicted - sizes[:, _USED], 0)
@@ -199,19 +177,16 @@ class StreamPlan:
         """Return how many batches follow now, and the rows still owed."""
         earned = rows * self._rate.numerator
         credit = memory.credit + earned
-        most = tf.maximum(_CATCH_UP * earned, self._per_batch)
-        most = tf.where(
-            phase == COMING,
-            most,
-            tf.where(phase == OWED, tf.constant(self._chunk, tf.int64), credit),
-        )
+        at_end = tf.where(phase == OWED, tf.constant(self._chunk, tf.int64), credit)
+        while_coming = tf.maximum(_CATCH_UP * earned, self._per_batch)
+        most = tf.where(phase == COMING, while_coming, at_end)
         # What is left at the end makes one more batch.
         left = tf.cast(phase == LAST, tf.int64) * (self._per_batch - 1)
         due = (tf.minimum(credit, most) + left) // self._per_batch
         never = tf.equal(size, 0)
         missing = tf.reduce_any(never)
         waited = (phase != COMING) | (tf.reduce_sum(read) > self._patience)
-        by_group = tf.argmax(tf.cast(never, tf.int64))
+        missing_group, groups = tf.argmax(tf.cast(never, tf.int64)), range(self._groups)
         check = tf.debugging.Assert(
             ~(missing & waited),
             [
@@ -219,7 +194,7 @@ class StreamPlan:
                 "each class",
                 read,
                 "and none of class",
-                tf.gather(self._some_class(), by_group),
+                tf.gather([self._group_of.tolist().index(g) for g in groups], missing_group),
                 f"in the whole stream or its first {self._patience} rows (max_warmup).",
                 "Shuffle the files, raise max_warmup, or give that class a share of 0.",
             ],
@@ -228,9 +203,6 @@ class StreamPlan:
         with tf.control_dependencies([check]):
             batches = tf.where(missing, tf.zeros_like(due), due)
         return batches, tf.maximum(credit - batches * self._per_batch, 0)
-
-    def _some_class(self) -> Any:
-        return np.array([int(np.argmax(self._group_of == g)) for g in range(self._groups)])
 
     def _group_counts(
         self, memory: Memory, size: Any, classes: Any, batches: Any, credit: Any
@@ -242,7 +214,7 @@ class StreamPlan:
         )
         due = end - first
         waiting = size - new - memory.used - memory.spare
-        # Of a batch that is not full yet, the part that is earned.
+        # The part that is earned of a batch that is not full yet.
         part = tf.minimum(credit, self._per_batch)
         ahead = -(-(after - end) * part // self._per_batch)
         accepted = tf.clip_by_value(due + ahead - waiting, 0, new)
@@ -257,13 +229,9 @@ class StreamPlan:
         return tf.scatter_nd(at[:, None], turn + 1, rows[None]) - 1
 
     def _count(self, ids: Any, length: int | None = None) -> Any:
-        ids = tf.boolean_mask(ids, ids >= 0)
-        return tf.math.bincount(
-            tf.cast(ids, tf.int32),
-            minlength=length or self.num_classes,
-            maxlength=length or self.num_classes,
-            dtype=tf.int64,
-        )
+        ids, size = tf.boolean_mask(ids, ids >= 0), length or self.num_classes
+        ids = tf.cast(ids, tf.int32)
+        return tf.math.bincount(ids, minlength=size, maxlength=size, dtype=tf.int64)
 
 
 def _accepted_row(group: _Group, turn: Any, offset: Any) -> Any:
@@ -280,15 +248,9 @@ def _handed_out(group: _Group, number: Any, offset: Any) -> Any:
     of_new = turn - group.waiting
     of_spare = of_new - group.accepted
     again = (group.next_row + of_spare - group.spare) % tf.maximum(group.used, 1)
-    return tf.where(
-        of_new < 0,
-        group.used + group.spare + turn,
-        tf.where(
-            of_spare < 0,
-            _accepted_row(group, of_new, offset),
-            tf.where(of_spare < group.spare, group.used + of_spare, again),
-        ),
-    )
+    row = tf.where(of_spare < group.spare, group.used + of_spare, again)
+    row = tf.where(of_spare < 0, _accepted_row(group, of_new, offset), row)
+    return tf.where(of_new < 0, group.used + group.spare + turn, row)
 
 
 def _kinds(group: _Group, inside: Any, turn: Any) -> Any:

@@ -9,15 +9,14 @@ from typing import Any
 import tensorflow as tf
 
 from tfimbalance._checks import bad_value
-from tfimbalance.data._rows.calls import plain
-from tfimbalance.data._rows.labels import check_label_spec, graph_class_ids
+from tfimbalance.data._rows.labels import RowLabels, check_dataset
 
 _ROWS_PER_CHUNK = 8_192
 _BYTES_PER_CHUNK = 2**22
 
 
 class StreamSource:
-    """The user's dataset as chunks of rows with their classes."""
+    """Chunks of rows, and the class of each row."""
 
     def __init__(
         self,
@@ -31,23 +30,11 @@ class StreamSource:
         self._of_epoch = source if of_epoch else lambda epoch: source
         self._batched, self.shuffle_size = batched, shuffle_size
         dataset = self._of_epoch(0)
-        if not isinstance(dataset, tf.data.Dataset):
-            raise bad_value(
-                "dataset",
-                expected="a tf.data.Dataset of (x, y) or (x, y, sample_weight)",
-                received=type(dataset).__name__,
-                remedy="Arrays, also on disk, go to balanced_batches(x, y).",
-            )
-        self.spec = dataset.element_spec
-        if not isinstance(self.spec, tuple) or len(self.spec) not in (2, 3):
-            raise bad_value(
-                "dataset", expected="elements (x, y) or (x, y, sample_weight)", received=self.spec
-            )
-        self._labels = label_fn or (lambda x, y, *weight: y)
-        _check_shapes(self.spec, batched)
-        if batched:
-            _check_batched(self.spec)
-        row_bytes = sum(_bytes_of(leaf, batched) for leaf in tf.nest.flatten(self.spec))
+        remedy = "Arrays, also on disk, go to balanced_batches(x, y)."
+        self.spec = check_dataset(dataset, remedy=remedy)
+        self._labels = RowLabels(label_fn)
+        _check_parts(tf.nest.flatten(self.spec), batched)
+        row_bytes = sum(_bytes_of(part, batched) for part in tf.nest.flatten(self.spec))
         fitting = _BYTES_PER_CHUNK // max(1, row_bytes)
         self.rows_per_chunk = max(batch_size, shuffle_size, min(_ROWS_PER_CHUNK, fitting))
         if shuffle_size:
@@ -57,8 +44,7 @@ class StreamSource:
         self.is_endless = rows == tf.data.INFINITE_CARDINALITY
         if not batched:
             self.spec = dataset.batch(self.rows_per_chunk).element_spec
-        labels_of = plain(lambda *element: self._labels(*element))
-        self.label_spec = check_label_spec(self.chunks(0).map(labels_of).element_spec, batched)
+        self.label_spec = self._labels.spec(self.chunks(0), of_batches=batched)
 
     def chunks(self, epoch: int | tf.Tensor) -> tf.data.Dataset:
         """Return the rows of an epoch, some thousands at a time."""
@@ -72,8 +58,8 @@ class StreamSource:
         return dataset.rebatch(self.rows_per_chunk) if self.shuffle_size else dataset
 
     def classes(self, element: Any) -> Any:
-        """Return the class of each row of a chunk; -1 for what is none."""
-        classes = graph_class_ids(self._labels(*element))
+        """Return the class of each row of a chunk; -1 where a label is no class."""
+        classes = self._labels.classes(element)
         lengths = [
             leaf.dense_shape[0]
             if isinstance(leaf, tf.SparseTensor)
@@ -88,29 +74,26 @@ class StreamSource:
             return tf.identity(classes)
 
 
-def _check_shapes(spec: Any, batched: bool) -> None:
-    for leaf in tf.nest.flatten(spec):
-        if not isinstance(leaf, tf.TensorSpec):
+def _check_parts(parts: list[Any], batched: bool) -> None:
+    for part in parts:
+        if not isinstance(part, tf.TensorSpec):
             continue
-        if leaf.shape.rank is None or None in leaf.shape.as_list()[1 if batched else 0 :]:
+        if part.shape.rank is None or None in part.shape.as_list()[1 if batched else 0 :]:
             raise bad_value(
                 "dataset",
                 expected="rows of known shape, or ragged or sparse ones",
-                received=f"{leaf.name or 'a tensor'} of shape {leaf.shape}",
-                remedy="Batches of rows take batched=True. Of rows, say the shape in a map, "
+                received=f"{part.name or 'a tensor'} of shape {part.shape}",
+                remedy="Batches of rows take batched=True. Give single rows a shape in a map, "
                 "tf.ensure_shape(x, [...]), or make rows of different lengths ragged: "
                 "tf.RaggedTensor.from_tensor(x[None]).",
             )
-
-
-def _check_batched(spec: Any) -> None:
-    shapes = [leaf.shape for leaf in tf.nest.flatten(spec)]
-    lengths = {shape[0] for shape in shapes if shape.rank}
-    if any(shape.rank == 0 for shape in shapes) or len(lengths - {None}) > 1:
+    shapes = [part.shape for part in parts if batched and part.shape.rank is not None]
+    lengths = {shape[0] for shape in shapes if shape.rank} - {None}
+    if len(lengths) > 1 or any(shape.rank == 0 for shape in shapes):
         raise bad_value(
             "dataset",
             expected="batches, with as many rows in every part, because batched=True",
-            received=f"{spec}",
+            received=f"{parts}",
             remedy="A dataset of single rows takes batched=False.",
         )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import secrets
 import warnings
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -22,13 +23,32 @@ from tfimbalance.data._stream.plan import COMING, LAST, OWED, Choice, Memory, St
 from tfimbalance.data._stream.source import StreamSource
 from tfimbalance.statistics import ClassStatistics
 
-_MEMORY = len(Memory._fields)
 # Share of the rows (or of `max_warmup`, where their number is unknown) that is worth a warning.
 _MOST_LOST = 0.05
 
 
+class _State(NamedTuple):
+    """What is kept between chunks: what the plan knows, and the tensors of rows."""
+
+    memory: Memory
+    rows: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Rows of each class that were read and handed out, and how many were lost."""
+
+    read: Any
+    drawn: Any
+    lost: int = 0
+
+    def __add__(self, other: _Seen) -> _Seen:
+        lost = self.lost + other.lost
+        return _Seen(self.read + other.read, self.drawn + other.drawn, lost)
+
+
 class Stream(Pipeline):
-    """Chunks of rows, what is kept between them, and the batches that come out."""
+    """Balanced batches of one pass after the other over the chunks of a source."""
 
     knows_classes = False  # Before it is read.
 
@@ -50,10 +70,10 @@ class Stream(Pipeline):
             for s in tf.nest.flatten(reader.spec)
         )
         self._patience = patience
-        # Rows of each class, read and handed out: by iterators that ended, and by the others.
+        # What iterators that ended have seen, and the others.
         nothing = np.zeros(plan.num_classes, np.int64)
-        self._finished: tuple[Any, ...] = (nothing, nothing, 0)
-        self._seen: dict[int, tuple[Any, ...]] = {}
+        self._finished = _Seen(nothing, nothing)
+        self._seen: dict[int, _Seen] = {}
 
     def epoch_dataset(self, epoch: tf.Tensor) -> tf.data.Dataset:
         # Each iterator has a number of its own, under which it notes what it has read.
@@ -81,9 +101,8 @@ class Stream(Pipeline):
         number = GraphOps.unsigned(tf.reshape(epoch, [1]))
         word = words(GraphOps, np.uint64(seed_word(self._seed)), number)
 
-        def step(state: Any, chunk: Any) -> Any:
-            memory, kept = Memory(*state[:_MEMORY]), state[_MEMORY:]
-            phase, classes, element = chunk
+        def step(state: _State, chunk: Any) -> Any:
+            memory, (phase, classes, element) = state.memory, chunk
             chosen = words(GraphOps, word, GraphOps.unsigned(tf.reduce_sum(memory.read)[None]))
             offset = tf.cast(GraphOps.shift(chosen[0], 11), tf.float64) * 2.0**-53
             if reader.shuffle_size:
@@ -97,18 +116,17 @@ class Stream(Pipeline):
                 # A sum, not a control dependency: that would be optimised away.
                 handed_out = choice.handed_out + tf.ensure_shape(noted, [])
                 choice = Choice(handed_out, choice.kept)
-            before = tf.nest.pack_sequence_as(spec, kept, expand_composites=True)
+            before = tf.nest.pack_sequence_as(spec, state.rows, expand_composites=True)
             pool = [
                 stacked(old, new)
                 for old, new in zip(tf.nest.flatten(before), tf.nest.flatten(element), strict=True)
             ]
             kept = tf.nest.flatten([taken(p, choice.kept) for p in pool], expand_composites=True)
             out = tf.nest.pack_sequence_as(spec, [taken(p, choice.handed_out) for p in pool])
-            return (*memory, *kept), (tf.size(choice.handed_out), out)
+            return _State(memory, tuple(kept)), (tf.size(choice.handed_out), out)
 
         empty = tf.nest.flatten(no_rows(spec), expand_composites=True)
-        scanned = chunks.scan((*plan.start(), *empty), plain(step))
-        return self._cut(scanned)
+        return self._cut(chunks.scan(_State(plan.start(), tuple(empty)), plain(step)))
 
     def _cut(self, scanned: tf.data.Dataset) -> tf.data.Dataset:
         size = self._plan.batch_size
@@ -134,35 +152,31 @@ class Stream(Pipeline):
 
     def _note(self, epoch: Any, token: Any, read: Any, drawn: Any, lost: Any, last: Any) -> Any:
         """Note what an iterator has read so far, and its end."""
-        has_begun = int(token) in self._seen and self._seen[int(token)][1].any()
-        self._seen[int(token)] = (read.copy(), drawn.copy(), int(lost))
-        if drawn.any() and not has_begun:
-            self._warn_of_lost(int(lost), int(read.sum()))
+        has_begun = int(token) in self._seen and self._seen[int(token)].drawn.any()
+        self._seen[int(token)] = _Seen(read.copy(), drawn.copy(), int(lost))
+        worth_a_warning = _MOST_LOST * (self._reader.num_rows or self._patience)
+        if drawn.any() and not has_begun and lost > worth_a_warning:
+            warnings.warn(
+                f"balanced_stream: {lost:,} of the first {read.sum():,} rows went by unused, until "
+                "every class had come. Shuffle the source, or the files that it is read from, so "
+                "that all classes come from the start; or raise buffer_size.",
+                stacklevel=2,
+            )
         if last:
-            done = self._seen.pop(int(token))
-            self._finished = tuple(a + b for a, b in zip(self._finished, done, strict=True))
+            self._finished += self._seen.pop(int(token))
             if self.steps is None:
                 self.end_epoch(epoch, np.int64(0))
         return np.int32(0)
 
     def class_sampling(self) -> ClassSampling:
         """Return what iterators have read and handed out so far."""
-        reads, draws, lost = zip(self._finished, *self._seen.values(), strict=True)
-        read, drawn = ClassStatistics(sum(reads)), ClassStatistics(sum(draws))
-        if not read.num_samples:
+        seen = sum(self._seen.values(), self._finished)
+        if not seen.read.any():
             raise bad_value(
                 "dataset",
                 expected="a stream of which batches have been read",
                 received="one that is unread",
                 remedy="Ask after fit.",
             )
-        return ClassSampling(read, drawn, lost=sum(lost))
-
-    def _warn_of_lost(self, lost: int, read: int) -> None:
-        if lost > _MOST_LOST * (self._reader.num_rows or self._patience):
-            warnings.warn(
-                f"balanced_stream: {lost:,} of the first {read:,} rows went by unused, until every "
-                "class had come. Shuffle the source, or the files that it is read from, so that "
-                "all classes come from the start; or raise buffer_size.",
-                stacklevel=2,
-            )
+        read, drawn = ClassStatistics(seen.read), ClassStatistics(seen.drawn)
+        return ClassSampling(read, drawn, lost=seen.lost)
