@@ -10,11 +10,10 @@ from keras import ops
 
 from tfimbalance._checks import bad_value
 from tfimbalance._config import config_of
+from tfimbalance._tensors import Tensor
 from tfimbalance.offsets import as_list, is_per_label, log_odds, log_priors, positive_priors
 
 __all__ = ["PriorBias"]
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable("tfimbalance")

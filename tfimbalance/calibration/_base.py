@@ -11,9 +11,7 @@ from keras import ops
 
 from tfimbalance._checks import bad_value, check_choice
 from tfimbalance._config import config_of
-from tfimbalance._tensors import as_float, compute_dtype, logits_of
-
-Tensor = Any
+from tfimbalance._tensors import Tensor, as_float, compute_dtype, logits_of
 
 
 def width_of(shape: Any) -> int | None:

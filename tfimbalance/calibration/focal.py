@@ -8,10 +8,8 @@ import keras
 from keras import ops
 
 from tfimbalance._checks import check_number
-from tfimbalance._tensors import tiny
+from tfimbalance._tensors import Tensor, tiny
 from tfimbalance.calibration._base import CalibrationLayer, calibrated, is_softmax
-
-Tensor = Any
 
 
 def focal_calibration(

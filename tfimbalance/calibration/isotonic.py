@@ -10,11 +10,9 @@ from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value
 from tfimbalance._evaluation.rows import Evaluated
-from tfimbalance._tensors import compute_dtype
+from tfimbalance._tensors import Tensor, compute_dtype
 from tfimbalance.calibration._base import is_softmax, width_of
 from tfimbalance.calibration._fit import FittedCalibration
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable("tfimbalance")

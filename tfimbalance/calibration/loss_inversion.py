@@ -10,10 +10,9 @@ import numpy as np
 from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value
-from tfimbalance._tensors import logits_of
+from tfimbalance._tensors import Tensor, logits_of
 from tfimbalance.calibration._base import CalibrationLayer
 
-Tensor = Any
 # Where a loss is tried out.
 _LOGITS = np.linspace(-12.0, 12.0, 601)
 

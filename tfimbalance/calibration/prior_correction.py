@@ -9,11 +9,10 @@ import numpy as np
 from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value
+from tfimbalance._tensors import Tensor
 from tfimbalance.calibration._base import CalibrationLayer, calibrated, check_output_count, width_of
 from tfimbalance.offsets import as_list, is_per_label, log_odds, positive_priors, prior_shift
 from tfimbalance.statistics import ClassStatistics
-
-Tensor = Any
 
 
 def prior_correction(

@@ -10,9 +10,8 @@ from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value, check_number
 from tfimbalance._evaluation.rows import Evaluated
+from tfimbalance._tensors import Tensor
 from tfimbalance.calibration._fit import FittedCalibration, is_separated, mean_nats
-
-Tensor = Any
 
 _COLDEST, _HOTTEST = 1e-3, 1e3
 

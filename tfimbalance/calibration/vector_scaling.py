@@ -10,10 +10,9 @@ from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value
 from tfimbalance._evaluation.rows import Evaluated
+from tfimbalance._tensors import Tensor
 from tfimbalance.calibration._base import check_output_count, width_of
 from tfimbalance.calibration._fit import FittedCalibration, is_separated, mean_nats
-
-Tensor = Any
 
 # A slope beyond this: the held-out rows are separated, and every larger one fits better still.
 _STEEPEST = 1e3

@@ -9,8 +9,7 @@ from keras import ops
 
 from tfimbalance._checks import bad_value
 from tfimbalance._evaluation.ending import last_activation
-
-Tensor = Any
+from tfimbalance._tensors import Tensor
 
 
 @keras.saving.register_keras_serializable("tfimbalance")

@@ -10,8 +10,7 @@ from keras import ops
 
 from tfimbalance._checks import bad_value, check_number
 from tfimbalance._config import config_of
-
-Tensor = Any
+from tfimbalance._tensors import Tensor
 
 
 @keras.saving.register_keras_serializable("tfimbalance")

@@ -10,11 +10,10 @@ from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value, check_number, per_class
 from tfimbalance._config import config_of
-from tfimbalance._tensors import as_float, compute_dtype
+from tfimbalance._tensors import Tensor, as_float, compute_dtype
 from tfimbalance.losses._kernels import only
 from tfimbalance.losses._logits import to_logits
 
-Tensor = Any
 Weights = Mapping[int, float] | Sequence[float] | Any
 
 

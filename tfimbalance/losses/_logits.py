@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 from keras import ops
 
-from tfimbalance._tensors import is_linear, logits_of, operation_of
-
-Tensor = Any
+from tfimbalance._tensors import Tensor, is_linear, logits_of, operation_of
 
 
 def to_logits(y_pred: Tensor, *, from_logits: bool, activation: str, dtype: str) -> Tensor:

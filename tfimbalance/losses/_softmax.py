@@ -8,12 +8,11 @@ import keras
 from keras import ops
 
 from tfimbalance._checks import bad_value
-from tfimbalance._tensors import is_sparse, sparse_ids
+from tfimbalance._tensors import Tensor, is_sparse, sparse_ids
 from tfimbalance.losses._base import CrossentropyLoss
 from tfimbalance.losses._targets import Targets, checked_ignore_class
 from tfimbalance.offsets import as_list, log_priors
 
-Tensor = Any
 _ONE_OUTPUT = (
     "A model of two classes with one logit takes BinaryLogitAdjustedLoss, or VectorScalingLoss of "
     "two counts. One loss for several outputs reaches each of them: pass {output: loss}."

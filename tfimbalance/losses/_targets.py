@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from tfimbalance._checks import bad_value, check_integer
-from tfimbalance._tensors import align, is_sparse, sparse_ids
+from tfimbalance._tensors import Tensor, align, is_sparse, sparse_ids
 from tfimbalance.losses._logits import mean_over_last_axis
 from tfimbalance.losses._weights import (
     as_weights,
@@ -15,8 +15,6 @@ from tfimbalance.losses._weights import (
     check_weight_count,
     negative_and_positive,
 )
-
-Tensor = Any
 
 
 def checked_ignore_class(ignore_class: Any) -> int | None:

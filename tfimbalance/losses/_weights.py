@@ -9,8 +9,7 @@ import numpy as np
 from keras import ops
 
 from tfimbalance._checks import bad_value, check_number, per_class
-
-Tensor = Any
+from tfimbalance._tensors import Tensor
 
 
 def as_weights(argument: str, weights: Any, dtype: str) -> Tensor | None:

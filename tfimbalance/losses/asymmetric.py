@@ -7,11 +7,10 @@ from typing import Any
 import keras
 
 from tfimbalance._checks import check_number
+from tfimbalance._tensors import Tensor
 from tfimbalance.losses._base import CrossentropyLoss, Weights
 from tfimbalance.losses._kernels import asymmetric
 from tfimbalance.losses._targets import Labels
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable("tfimbalance")

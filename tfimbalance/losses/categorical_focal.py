@@ -7,14 +7,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfimbalance._tensors import as_float, compute_dtype, sparse_ids
+from tfimbalance._tensors import Tensor, as_float, compute_dtype, sparse_ids
 from tfimbalance.losses._base import Weights
 from tfimbalance.losses._kernels import focal_of_nats
 from tfimbalance.losses._logits import to_logits
 from tfimbalance.losses._targets import Targets, checked_ignore_class
 from tfimbalance.losses.focal import FocalLoss
-
-Tensor = Any
 
 
 def categorical_focal_loss(

@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from tfimbalance._checks import bad_value
-from tfimbalance._tensors import align, compute_dtype, is_sparse, sparse_ids
+from tfimbalance._tensors import Tensor, align, compute_dtype, is_sparse, sparse_ids
 from tfimbalance.losses._base import ImbalanceLoss, WeighableLoss, Weights
 from tfimbalance.losses._weights import (
     as_weights,
@@ -19,8 +19,6 @@ from tfimbalance.losses._weights import (
     negative_and_positive,
 )
 from tfimbalance.losses.registry import get
-
-Tensor = Any
 
 _BINARY = (
     keras.losses.BinaryCrossentropy,

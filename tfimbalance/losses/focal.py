@@ -7,14 +7,12 @@ from typing import Any
 import keras
 
 from tfimbalance._checks import check_number
-from tfimbalance._tensors import as_float, compute_dtype
+from tfimbalance._tensors import Tensor, as_float, compute_dtype
 from tfimbalance.losses._base import CrossentropyLoss, Weights
 from tfimbalance.losses._kernels import binary_focal
 from tfimbalance.losses._logits import to_logits
 from tfimbalance.losses._targets import Labels
 from tfimbalance.losses._weights import between, checked_pos_weight, of_positives
-
-Tensor = Any
 
 
 def binary_focal_loss(

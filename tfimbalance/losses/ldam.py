@@ -7,11 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfimbalance._tensors import Tensor
 from tfimbalance.losses._base import Weights
 from tfimbalance.losses._softmax import SoftmaxLoss
 from tfimbalance.losses._targets import Targets
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable("tfimbalance")

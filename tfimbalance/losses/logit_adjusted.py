@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from tfimbalance._checks import bad_value, check_number
+from tfimbalance._tensors import Tensor
 from tfimbalance.losses._base import CrossentropyLoss, Weights
 from tfimbalance.losses._kernels import focal_of_nats
 from tfimbalance.losses._softmax import SoftmaxLoss
@@ -15,8 +16,6 @@ from tfimbalance.losses._targets import Targets
 from tfimbalance.losses.focal import binary_focal_loss
 from tfimbalance.offsets import log_odds, positive_priors
 from tfimbalance.statistics import ClassStatistics
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable("tfimbalance")

@@ -8,11 +8,9 @@ import keras
 from keras import ops
 
 from tfimbalance._checks import bad_value, check_choice, check_number
-from tfimbalance._tensors import align, compute_dtype
+from tfimbalance._tensors import Tensor, align, compute_dtype
 from tfimbalance.losses._base import ImbalanceLoss, like_rows
 from tfimbalance.losses._pairs import logistic_sums, squared_hinge_sums
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable("tfimbalance")

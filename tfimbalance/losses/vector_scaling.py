@@ -8,11 +8,10 @@ import keras
 from keras import ops
 
 from tfimbalance._checks import bad_value
+from tfimbalance._tensors import Tensor
 from tfimbalance.losses._base import Weights
 from tfimbalance.losses._softmax import SoftmaxLoss
 from tfimbalance.losses._targets import Labels, Targets
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable("tfimbalance")

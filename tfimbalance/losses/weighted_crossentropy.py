@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfimbalance._tensors import as_float, compute_dtype
+from tfimbalance._tensors import Tensor, as_float, compute_dtype
 from tfimbalance.losses._base import CrossentropyLoss, Weights
 from tfimbalance.losses._kernels import binary_focal
 from tfimbalance.losses._logits import mean_over_last_axis, to_logits
@@ -18,8 +18,6 @@ from tfimbalance.losses._weights import (
     negative_and_positive,
     of_positives,
 )
-
-Tensor = Any
 
 
 def weighted_binary_crossentropy(

@@ -11,10 +11,8 @@ from keras import ops
 
 from tfimbalance._checks import bad_value, check_integer
 from tfimbalance._config import config_of
-from tfimbalance._tensors import compute_dtype
+from tfimbalance._tensors import Tensor, compute_dtype
 from tfimbalance.metrics._rows import MetricRows, sum_dtype
-
-Tensor = Any
 
 
 class RowMetric(keras.metrics.Metric):

@@ -9,10 +9,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._base import RowMetric
 from tfimbalance.metrics._rows import concrete, sum_dtype
-
-Tensor = Any
 
 
 class RowBuffer:

@@ -8,10 +8,9 @@ from typing import Any
 from keras import ops
 
 from tfimbalance._checks import check_number
+from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._base import RowMetric, mean_where, ratio
 from tfimbalance.metrics._rows import MetricRows
-
-Tensor = Any
 
 
 class ConfusionMetric(RowMetric):

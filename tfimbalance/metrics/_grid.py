@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from keras import ops
 
-Tensor = Any
+from tfimbalance._tensors import Tensor
 
 # The grid is even in arcsinh of the log odds: even around 0, and even in their logarithm further
 # out. Beyond odds of exp(10,000) everything is of the last bin.

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
+from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._base import RowMetric, ratio
 from tfimbalance.metrics._rows import MetricRows
-
-Tensor = Any
 
 
 class ProbabilityMetric(RowMetric):

@@ -7,12 +7,11 @@ from typing import Any
 from keras import ops
 
 from tfimbalance._checks import bad_value, check_integer
+from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._base import RowMetric, check_class_id, check_has_class, mean_where
 from tfimbalance.metrics._buffer import RowBuffer, signed, starts, unsigned
 from tfimbalance.metrics._grid import sums_over
 from tfimbalance.metrics._rows import MetricRows
-
-Tensor = Any
 
 
 class RankingMetric(RowMetric):

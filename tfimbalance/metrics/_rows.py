@@ -5,16 +5,21 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from tfimbalance._checks import bad_value
-from tfimbalance._tensors import align, as_float, is_linear, is_sparse, logits_of, sparse_targets
-
-Tensor = Any
+from tfimbalance._tensors import (
+    Tensor,
+    align,
+    as_float,
+    is_linear,
+    is_sparse,
+    logits_of,
+    sparse_targets,
+)
 
 
 def sum_dtype() -> str:

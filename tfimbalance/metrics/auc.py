@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import ops
 
+from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._ranking import RankingMetric
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable("tfimbalance")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 
+from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._confusion import ConfusionMetric, mean_recall
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable("tfimbalance")

@@ -7,11 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._base import ratio
 from tfimbalance.metrics._probabilities import ProbabilityMetric
 from tfimbalance.metrics._rows import MetricRows
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable("tfimbalance")

@@ -9,11 +9,11 @@ import numpy as np
 from keras import ops
 
 from tfimbalance._checks import check_integer
+from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._base import RowMetric, mean_where, ratio
 from tfimbalance.metrics._grid import sums_over
 from tfimbalance.metrics._rows import MetricRows
 
-Tensor = Any
 _CELLS = 8192
 
 

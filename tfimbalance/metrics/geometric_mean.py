@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import ops
 
+from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._base import mean_where, ratio
 from tfimbalance.metrics._confusion import ConfusionMetric
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable("tfimbalance")

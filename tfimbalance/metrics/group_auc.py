@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from tfimbalance._checks import bad_value, check_integer
+from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._base import RowMetric, mean_where, ratio
 from tfimbalance.metrics._buffer import RowBuffer, signed, starts, unsigned
 from tfimbalance.metrics._grid import sums_over
@@ -15,7 +16,6 @@ from tfimbalance.metrics._ranking import split
 from tfimbalance.metrics._rows import MetricRows, refuse, sum_dtype, widened
 from tfimbalance.metrics.auc import pairs_ranked_right
 
-Tensor = Any
 # Largest whole number up to which a float counts without gaps.
 _EXACT_UP_TO = {"bfloat16": 2**8, "float16": 2**11, "float32": 2**24}
 

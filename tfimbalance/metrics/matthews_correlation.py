@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
 from keras import ops
 
+from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._base import ratio
 from tfimbalance.metrics._confusion import ConfusionMetric
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable("tfimbalance")

@@ -9,12 +9,11 @@ import numpy as np
 from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value
+from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._base import ratio
 from tfimbalance.metrics._probabilities import ProbabilityMetric
 from tfimbalance.metrics._rows import MetricRows
 from tfimbalance.offsets import class_priors, is_per_label, positive_priors
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable("tfimbalance")

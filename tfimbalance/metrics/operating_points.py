@@ -8,9 +8,8 @@ import keras
 from keras import ops
 
 from tfimbalance._checks import check_share
+from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._ranking import RankingMetric
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable("tfimbalance")

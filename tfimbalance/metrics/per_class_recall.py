@@ -6,11 +6,10 @@ from typing import Any
 
 import keras
 
+from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._base import check_class_id, check_has_class
 from tfimbalance.metrics._confusion import RecallMetric
 from tfimbalance.metrics._rows import MetricRows
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable("tfimbalance")

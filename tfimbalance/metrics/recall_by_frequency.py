@@ -9,12 +9,12 @@ import numpy as np
 from keras import ops
 
 from tfimbalance._checks import bad_value, check_choice, check_number, per_class
+from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._base import mean_where
 from tfimbalance.metrics._confusion import RecallMetric
 from tfimbalance.metrics._rows import MetricRows
 from tfimbalance.statistics import ClassStatistics
 
-Tensor = Any
 _NAME = "many_medium_few_recall"
 _GROUPS = ("many", "medium", "few")
 
