@@ -14,7 +14,7 @@ from tfimbalance.data._order.words import words
 from tfimbalance.data._rows.labels import check_dataset
 
 
-def smote_mixup(  # noqa: D417 - what is shared is said together
+def smote_mixup(
     dataset: tf.data.Dataset,
     *,
     classes: Sequence[int] = (1,),

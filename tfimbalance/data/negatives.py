@@ -21,7 +21,7 @@ from tfimbalance.data._rows.tensors import taken
 _POPULARITY_POWER = 0.75
 
 
-def with_negatives(  # noqa: D417 - what is shared is said together
+def with_negatives(
     positives: Any,
     *,
     num_items: int,

@@ -18,7 +18,7 @@ from tfimbalance.data._samplers.background import EpochDraws
 from tfimbalance.data._samplers.drawing import Draw, Sampling
 
 
-def resampled_batches(  # noqa: D417 - what is shared is said together
+def resampled_batches(
     x: Any,
     y: Any,
     sampler: Any,

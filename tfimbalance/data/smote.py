@@ -19,7 +19,7 @@ from tfimbalance.data._samplers.neighbors import Neighbors
 from tfimbalance.shares import check_batch_size, resolve_shares
 
 
-def smote_batches(  # noqa: D417 - what is shared is said together
+def smote_batches(
     x: Any,
     y: Any,
     *,

@@ -19,7 +19,7 @@ from tfimbalance.data._stream.stream import Stream
 from tfimbalance.shares import check_batch_size, resolve_shares
 
 
-def balanced_stream(  # noqa: D417 - what is shared is said together
+def balanced_stream(
     dataset: tf.data.Dataset | Callable[[tf.Tensor], tf.data.Dataset],
     *,
     batch_size: int = 256,

@@ -23,7 +23,7 @@ from tfimbalance.data._rows.rows import LabelledRows, Rows, in_block
 _MARGIN = 4.0
 
 
-def weighted_undersampling(  # noqa: D417 - what is shared is said together
+def weighted_undersampling(
     x: Any,
     y: Any,
     *,
