@@ -90,7 +90,7 @@ class ImbalanceLoss(keras.losses.Loss):
         """
         mask = getattr(y_pred, "_keras_mask", None)
         if mask is not None:
-            valid = ops.logical_and(valid, ops.cast(mask, "bool"))
+            valid = ops.logical_and(valid, ops.cast(like_rows(mask, valid), "bool"))
         weight = ops.cast(valid, compute_dtype(self.dtype))
         if self.reduction in ("mean", "sum_over_batch_size"):
             total = ops.cast(ops.size(weight), weight.dtype)

@@ -94,15 +94,12 @@ class PairwiseAUCLoss(ImbalanceLoss):
         """Fold the mask of the prediction into the weights: what is masked is in no pair."""
         rows = y_pred[..., 0] if len(y_pred.shape) > 1 else y_pred
         mask = getattr(y_pred, "_keras_mask", None)
-        dtype = compute_dtype(self.dtype)
         weight = None
-        if sample_weight is not None:
-            weight = ops.broadcast_to(
-                ops.cast(like_rows(sample_weight, rows), dtype), ops.shape(rows)
-            )
-        if mask is not None:
-            kept = ops.cast(mask, dtype)
-            weight = kept if weight is None else weight * kept
+        for given in (sample_weight, mask):
+            if given is not None:
+                each = ops.cast(like_rows(given, rows), compute_dtype(self.dtype))
+                each = ops.broadcast_to(each, ops.shape(rows))
+                weight = each if weight is None else weight * each
         return weight
 
     def _shares(self, y_true: Tensor, y_pred: Tensor, weight: Tensor | None) -> Tensor:
