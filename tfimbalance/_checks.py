@@ -19,6 +19,25 @@ def bad_value(argument: str, *, expected: str, received: object, remedy: str = "
     return ValueError(f"{text} {remedy}" if remedy else text)
 
 
+def bad_entry(
+    argument: str,
+    values: NDArray[Any],
+    wrong: NDArray[np.bool_],
+    *,
+    expected: str,
+    remedy: str = "",
+    where: str = "in row",
+    numbers: NDArray[Any] | None = None,
+) -> ValueError:
+    """Build the error that quotes the first wrong entry of an array and says where it stands."""
+    at = tuple(np.argwhere(wrong)[0])
+    value = f"{values[at]:g}" if values.dtype.kind == "f" else f"{values[at]}"
+    place = at[0] if numbers is None else numbers[at[0]]
+    return bad_value(
+        argument, expected=expected, received=f"{value} {where} {place}", remedy=remedy
+    )
+
+
 def check_number(
     argument: str,
     value: object,
@@ -121,13 +140,10 @@ def _as_float_vector(argument: str, values: object) -> FloatArray:
 
 
 def _check_weights(argument: str, vector: FloatArray) -> None:
-    bad = np.flatnonzero(~np.isfinite(vector) | (vector < 0))
-    if bad.size:
-        raise bad_value(
-            argument,
-            expected="finite numbers of at least 0",
-            received=f"{vector[bad[0]]} for class {bad[0]}",
-        )
+    bad = ~np.isfinite(vector) | (vector < 0)
+    if bad.any():
+        expected = "finite numbers of at least 0"
+        raise bad_entry(argument, vector, bad, expected=expected, where="for class")
 
 
 def check_same_length(argument: str, length: int, *, reference: str, expected: int) -> None:
@@ -139,6 +155,13 @@ def check_same_length(argument: str, length: int, *, reference: str, expected: i
             received=f"{length} rows",
             remedy="Every array must describe the same rows in the same order.",
         )
+
+
+def check_one_each(argument: str, found: int, size: int, what: str) -> None:
+    """Raise unless there is one of ``what`` (such as ``"names"``) for each class."""
+    if found != size:
+        expected = f"{size} {what}, one a class"
+        raise bad_value(argument, expected=expected, received=f"{found} {what}")
 
 
 def some_classes(items: ArrayLike | list[Any], limit: int = 5) -> str:

@@ -8,35 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfimbalance._checks import bad_value, check_number, per_class, some_classes
+from tfimbalance._checks import (
+    FloatArray,
+    bad_entry,
+    bad_value,
+    check_number,
+    per_class,
+    some_classes,
+)
 from tfimbalance.statistics import ClassStatistics
-
-FloatArray = NDArray[np.float64]
 
 # How far from 1 probabilities may add up to: float32 over many classes.
 _ROUNDING = 1e-3
 
 
 def class_priors(priors: Any, *, argument: str = "priors") -> FloatArray:
-    """Return the share of each class from `ClassStatistics`, counts or probabilities.
-
-    Args:
-        priors: statistics, counts, or probabilities that add up to 1; ``{class: number}`` or one
-            number a class.
-        argument: what errors call it.
-
-    Returns:
-        ``(num_classes,)`` probabilities that add up to 1, none of them 0.
-
-    Raises:
-        ValueError: for fewer than two classes, a class of prior 0 (named), probabilities that do
-            not add up to 1, or statistics of labels that do not exclude one another.
-
-    Example:
-        >>> from tfimbalance.offsets import class_priors
-        >>> class_priors([950, 50]).tolist()
-        [0.95, 0.05]
-    """
+    """Return the share of each class, none of them 0: of statistics, counts or probabilities."""
     if isinstance(priors, ClassStatistics):
         if priors.multi_label:
             raise bad_value(
@@ -71,25 +58,7 @@ def class_priors(priors: Any, *, argument: str = "priors") -> FloatArray:
 
 
 def positive_priors(priors: Any, *, argument: str = "priors") -> FloatArray:
-    """Return the probability of a positive: one number, or one a label.
-
-    Args:
-        priors: a probability, one a label, or `ClassStatistics` (of two classes, or multi-label).
-        argument: what errors call it.
-
-    Returns:
-        An array of shape ``()`` or ``(num_labels,)``, strictly between 0 and 1.
-
-    Raises:
-        ValueError: for a prior that is not strictly between 0 and 1 (its label named), or
-            statistics of more than two classes.
-
-    Example:
-        >>> import tfimbalance as tfi
-        >>> from tfimbalance.offsets import positive_priors
-        >>> float(positive_priors(tfi.ClassStatistics([950, 50])))
-        0.05
-    """
+    """Return the probability of a positive, in (0, 1): one number, or one a label."""
     if isinstance(priors, ClassStatistics):
         if not priors.multi_label and priors.num_classes != 2:
             raise bad_value(
@@ -102,36 +71,26 @@ def positive_priors(priors: Any, *, argument: str = "priors") -> FloatArray:
     if is_per_label(priors):
         return np.asarray(check_number(argument, priors, minimum=0.0, maximum=1.0, exclusive=True))
     vector = per_class(argument, priors)
-    outside = np.flatnonzero((vector <= 0) | (vector >= 1))
-    if outside.size:
-        raise bad_value(
+    outside = (vector <= 0) | (vector >= 1)
+    if outside.any():
+        raise bad_entry(
             argument,
+            vector,
+            outside,
             expected="the probability of a positive, one number or one a label, in (0, 1)",
-            received=f"{vector[outside[0]]:g} for label {outside[0]}",
+            where="for label",
             remedy="Counts go in as tfi.ClassStatistics(counts), or as tfi.class_statistics(y).",
         )
     return vector
 
 
 def log_priors(priors: Any, *, argument: str = "priors") -> FloatArray:
-    """Return ``log(pi_k)`` of each class; arguments and errors as `class_priors`.
-
-    Example:
-        >>> from tfimbalance.offsets import log_priors
-        >>> log_priors([0.5, 0.5]).round(4).tolist()
-        [-0.6931, -0.6931]
-    """
+    """Return ``log(pi_k)`` of each class; arguments and errors as `class_priors`."""
     return np.asarray(np.log(class_priors(priors, argument=argument)))
 
 
 def log_odds(priors: Any, *, argument: str = "priors") -> FloatArray:
-    """Return ``log(pi / (1 - pi))``; arguments and errors as `positive_priors`.
-
-    Example:
-        >>> from tfimbalance.offsets import log_odds
-        >>> float(log_odds(0.5))
-        0.0
-    """
+    """Return ``log(pi / (1 - pi))``; arguments and errors as `positive_priors`."""
     pi = positive_priors(priors, argument=argument)
     return np.asarray(np.log(pi) - np.log1p(-pi))
 
@@ -254,13 +213,7 @@ def _warn_of_probabilities(logits: NDArray[Any]) -> None:
 
 
 def is_per_label(priors: Any) -> bool:
-    """Tell a prior of labels (one number, or multi-label statistics) from priors of classes.
-
-    Example:
-        >>> from tfimbalance.offsets import is_per_label
-        >>> is_per_label(0.05), is_per_label([0.95, 0.05])
-        (True, False)
-    """
+    """Tell a prior of labels (one number, or multi-label statistics) from priors of classes."""
     if isinstance(priors, ClassStatistics):
         return priors.multi_label
     return np.ndim(priors) == 0 and not hasattr(priors, "items")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value, check_integer, per_class
-from tfimbalance._labels import as_array, class_ids, zero_one
+from tfimbalance._labels import as_array, check_dataset, class_ids, is_dataset, zero_one
 
 _ROWS_PER_READ = 65_536
 
@@ -174,7 +174,7 @@ def class_statistics(
     """
     if num_classes is not None:
         check_integer("num_classes", num_classes, minimum=1)
-    if hasattr(labels, "element_spec") and hasattr(labels, "as_numpy_iterator"):
+    if is_dataset(labels):
         counts, rows = _count_dataset(labels, num_classes, multi_label)
     else:
         counts, rows = _count(as_array(labels), num_classes, multi_label)
@@ -193,13 +193,7 @@ def class_statistics(
 
 
 def as_statistics(labels: Any, *, argument: str = "labels") -> ClassStatistics:
-    """Return the statistics of labels, of a dataset, of ``{class: rows}``, or as they are.
-
-    Example:
-        >>> from tfimbalance.statistics import as_statistics
-        >>> as_statistics({0: 95, 1: 5}) == as_statistics([0] * 95 + [1] * 5)
-        True
-    """
+    """Return the statistics of labels, of a dataset, of ``{class: rows}``, or as they are."""
     if isinstance(labels, ClassStatistics):
         return labels
     # A pandas series has items, too, but is one of labels.
@@ -236,24 +230,8 @@ def _count(
 def _count_dataset(
     dataset: Any, num_classes: int | None, multi_label: bool
 ) -> tuple[NDArray[np.int64], int]:
-    if int(dataset.cardinality()) == -1:
-        raise bad_value(
-            "labels",
-            expected="a dataset that ends",
-            received="an infinite one",
-            remedy="Count it before .repeat(), or bound it with .take(n).",
-        )
-    spec = dataset.element_spec
-    is_tuple = isinstance(spec, tuple)
-    target = spec[1] if is_tuple and len(spec) > 1 else spec
-    if not hasattr(target, "shape"):
-        raise bad_value(
-            "labels",
-            expected="one label tensor a row",
-            received=f"y of structure {type(target).__name__}",
-            remedy='Choose one output: dataset.map(lambda x, y: (x, y["click"])).',
-        )
-    only_y = dataset.map(lambda *element: element[1]) if is_tuple and len(spec) > 1 else dataset
+    target, spec = check_dataset(dataset, argument="labels"), dataset.element_spec
+    only_y = dataset if target is spec else dataset.map(lambda *element: element[1])
     if _is_one_row(target, spec, multi_label):
         only_y = only_y.batch(_ROWS_PER_READ)
     counts, rows = np.zeros(0, np.int64), 0

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from tfimbalance._checks import FloatArray
-from tfimbalance._evaluation.predictions import is_dataset
+from tfimbalance._labels import is_dataset
 from tfimbalance.data import class_sampling
 from tfimbalance.offsets import class_priors, is_per_label, positive_priors
 from tfimbalance.statistics import ClassStatistics, class_statistics

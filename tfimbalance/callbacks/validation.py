@@ -10,8 +10,9 @@ import numpy as np
 
 from tfimbalance._checks import bad_value, check_integer
 from tfimbalance._evaluation.ending import check_from_logits
-from tfimbalance._evaluation.predictions import Predictor, check_rows, head, is_dataset, of_output
+from tfimbalance._evaluation.predictions import Predictor, check_rows, head, of_output
 from tfimbalance._evaluation.rows import Evaluated
+from tfimbalance._labels import is_dataset
 from tfimbalance.calibration import calibrated_model
 from tfimbalance.callbacks.natural_rate import NaturalRate, resampled
 from tfimbalance.data import class_sampling

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tfimbalance._checks import bad_value, check_integer
-from tfimbalance._evaluation.rows import Evaluated, OneClass
+from tfimbalance._evaluation.one_class import OneClass
+from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance.plots._style import axes_for, is_first, use_log
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfimbalance._checks import FloatArray, check_choice, check_integer, check_number
-from tfimbalance._evaluation.rows import OneClass
+from tfimbalance._evaluation.one_class import OneClass
 from tfimbalance.plots._bins import Bins, equal_mass_bins
 from tfimbalance.plots._one_class import begin
 from tfimbalance.plots._style import (

@@ -9,8 +9,9 @@ import keras
 
 from tfimbalance._checks import bad_value
 from tfimbalance._evaluation.ending import check_from_logits, last_activation
-from tfimbalance._evaluation.predictions import check_rows, is_dataset, predict
+from tfimbalance._evaluation.predictions import check_rows, predict
 from tfimbalance._evaluation.rows import Evaluated
+from tfimbalance._labels import is_dataset
 from tfimbalance.plots._page import SIZE, Options, draw
 from tfimbalance.plots._style import pyplot
 
