@@ -90,6 +90,11 @@ class Points(NamedTuple):
         """Where F1 is highest."""
         return int(np.argmax(self.f1))
 
+    @property
+    def best_text(self) -> str:
+        """What a legend says of the best F1."""
+        return f"best F1 {self.f1[self.best]:.3f} from {self.threshold[self.best]:.3g} on"
+
     def at_flagged(self, share: float) -> int:
         """Where a share of the rows is flagged, or the next more, as ties allow."""
         # Cumulative sums of weights round.

@@ -8,8 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from tfimbalance._checks import FloatArray, bad_value, check_integer, check_number
+from tfimbalance._checks import (
+    FloatArray,
+    bad_value,
+    check_integer,
+    check_number,
+    check_one_each,
+)
 from tfimbalance._evaluation.rows import Evaluated
+from tfimbalance._tables import table
 from tfimbalance.callbacks.validation import ValidationCallback
 
 
@@ -69,12 +76,9 @@ class ClassReport(ValidationCallback):
     ) -> None:
         super().__init__(validation_data)
         self.class_names = None if class_names is None else [str(name) for name in class_names]
-        self.threshold = np.array(
-            [
-                check_number("threshold", value, minimum=0.0, maximum=1.0)
-                for value in np.atleast_1d(np.asarray(threshold))
-            ]
-        )
+        given = np.atleast_1d(np.asarray(threshold))
+        numbers = [check_number("threshold", value, minimum=0.0, maximum=1.0) for value in given]
+        self.threshold = np.array(numbers)
         self.every = check_integer("every", every, minimum=0)
         self.max_logged = check_integer("max_logged", max_logged, minimum=0)
         self.rows: list[dict[str, Any]] = []
@@ -102,12 +106,7 @@ class ClassReport(ValidationCallback):
 
     def __str__(self) -> str:
         names = ("class", "rows", "recall", "precision")
-        table = [names, *(tuple(_shown(name, row[name]) for name in names) for row in self.rows)]
-        widths = [max(len(line[i]) for line in table) for i in range(len(names))]
-        return "\n".join(
-            "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-            for line in table
-        )
+        return table([names, *([_shown(name, row[name]) for name in names] for row in self.rows)])
 
     def _counted(self, rows: Evaluated) -> FloatArray:
         """Return the weight of the rows of each class, of those said to be, and of the hits."""
@@ -126,38 +125,22 @@ class ClassReport(ValidationCallback):
             ids, decided = rows.labels, p.argmax(axis=1)
         else:
             ids, decided = (part[:, 0].astype(int) for part in (rows.labels, p >= self.threshold))
-        weights = {"true": rows.weight, "hit": rows.weight * (ids == decided)}
-        return np.stack(
-            [
-                np.bincount(k, weights=w, minlength=max(width, 2))
-                for k, w in (
-                    (ids, weights["true"]),
-                    (decided, weights["true"]),
-                    (ids, weights["hit"]),
-                )
-            ]
-        )
+        found = ((ids, rows.weight), (decided, rows.weight), (ids, rows.weight * (ids == decided)))
+        return np.stack([np.bincount(k, weights=w, minlength=max(width, 2)) for k, w in found])
 
     def _report(self, counts: FloatArray) -> None:
         names = self._names(counts.shape[1])
         with np.errstate(invalid="ignore"):
             recall, precision = counts[2] / counts[0], counts[2] / counts[1]
+        columns = {"rows": counts[0], "recall": recall, "precision": precision}
         self.rows = [
-            {
-                "class": names[k],
-                "rows": float(counts[0, k]),
-                "recall": float(recall[k]),
-                "precision": float(precision[k]),
-            }
+            {"class": names[k], **{name: float(column[k]) for name, column in columns.items()}}
             for k in np.argsort(-counts[0], kind="stable")
         ]
 
     def _names(self, size: int) -> list[str]:
         names = self.class_names or [str(k) for k in range(size)]
-        if len(names) != size:
-            raise bad_value(
-                "class_names", expected=f"{size} names, one a class", received=f"{len(names)}"
-            )
+        check_one_each("class_names", len(names), size, "names")
         return names
 
     def _values(self) -> dict[str, float]:

@@ -22,7 +22,14 @@ from tfimbalance.callbacks._objectives import (
 from tfimbalance.callbacks.validation import ValidationCallback
 from tfimbalance.layers import Threshold
 
-OBJECTIVES = ("f1", "fbeta", "cost", "recall_at_precision", "recall_at_flagged")
+# What a threshold is chosen for, and the argument of it.
+OBJECTIVES = {
+    "f1": None,
+    "fbeta": "beta",
+    "cost": "costs",
+    "recall_at_precision": "precision",
+    "recall_at_flagged": "share",
+}
 
 
 class ThresholdTuner(ValidationCallback):
@@ -106,7 +113,6 @@ class ThresholdTuner(ValidationCallback):
         self._objective = _objective(objective, given)
         self.threshold: Any = None
         self.value: Any = None
-        self._taken: list[Evaluated] = []
 
     def check(self, rows: Evaluated) -> None:
         """Refuse a softmax of several classes."""
@@ -119,19 +125,9 @@ class ThresholdTuner(ValidationCallback):
                 "the largest probability.",
             )
 
-    def starts(self, epoch: int) -> bool:
-        """Begin to gather."""
-        self._taken = []
-        return True
-
-    def take(self, rows: Evaluated) -> None:
-        """Gather."""
-        self._taken.append(rows)
-
     def finish(self, epoch: int, logs: dict[str, Any] | None) -> None:
         """Find the threshold for the model as it is now."""
-        self._tune(self._taken)
-        self._taken = []
+        self._tune(self.gathered())
         values = {f"tuned_{self._objective.name}": float(np.mean(self.value))}
         if np.ndim(self.threshold) == 0:
             values["threshold"] = self.threshold
@@ -144,8 +140,7 @@ class ThresholdTuner(ValidationCallback):
         """Find the threshold of a trained model, corrected as in training; return it."""
         return self._tune(self.validation.read(self.validation.served(model)))
 
-    def _tune(self, batches: list[Evaluated]) -> Any:
-        rows = Evaluated.together(batches)
+    def _tune(self, rows: Evaluated) -> Any:
         self.check(rows)
         found = [
             self._chosen(hit, p, rows.weight, k)
@@ -158,13 +153,11 @@ class ThresholdTuner(ValidationCallback):
         return self.threshold
 
     def wrap(self, model: keras.Model) -> keras.Model:
-        """Return the model with its threshold behind it: it returns 0 and 1, int32.
+        """Return the model with its correction and threshold behind it: it returns 0 and 1, int32.
 
         The threshold is found once more, for the model as it is: `EarlyStopping` may have restored
-        the weights of an earlier epoch.
-
-        It saves, loads (after ``import tfimbalance``) and exports as any Keras model, and shares
-        the weights of ``model``. With ``correct``, the correction is in it.
+        the weights of an earlier epoch. The result shares the weights of ``model``, and saves,
+        loads (after ``import tfimbalance``) and exports as any Keras model.
         """
         served = self.validation.served(model)
         self._tune(self.validation.read(served))
@@ -185,14 +178,8 @@ class ThresholdTuner(ValidationCallback):
 
 
 def _objective(name: str, given: dict[str, Any]) -> Objective:
-    check_choice("objective", name, OBJECTIVES)
-    uses = {
-        "f1": None,
-        "fbeta": "beta",
-        "cost": "costs",
-        "recall_at_precision": "precision",
-        "recall_at_flagged": "share",
-    }[name]
+    check_choice("objective", name, tuple(OBJECTIVES))
+    uses = OBJECTIVES[name]
     for argument, value in given.items():
         if (value is None) == (argument == uses):
             raise bad_value(

@@ -75,11 +75,9 @@ class Validation:
         self.output = output
         self.from_logits = from_logits
         self.multi_label = bool(multi_label)
-        self.ignore_class = (
-            None
-            if ignore_class is None
-            else check_integer("ignore_class", ignore_class, minimum=-(2**31))
-        )
+        if ignore_class is not None:
+            check_integer("ignore_class", ignore_class, minimum=-(2**31))
+        self.ignore_class = ignore_class
         self.batch_size = check_integer("batch_size", batch_size, minimum=1)
         self._natural = None if priors is None else NaturalRate(priors)
         self._readers: list[ValidationCallback] = []
@@ -130,11 +128,11 @@ class Validation:
         self._readers, self._predictor, self._model = [], None, None
         self._epoch, self._has_looked = None, False
 
-    def read(self, served: keras.Model) -> list[Evaluated]:
+    def read(self, served: keras.Model) -> Evaluated:
         """Return all rows, predicted by a model that returns probabilities."""
         batches = list(self._rows(Predictor(served), self.data))
         self._look([rows.labels for rows in batches])
-        return batches
+        return Evaluated.together(batches)
 
     def served(self, model: keras.Model) -> keras.Model:
         """Return the corrected model, or the model itself made to end in probabilities."""
@@ -205,11 +203,15 @@ class Validation:
 
 
 class ValidationCallback(keras.callbacks.Callback):
-    """Base of the callbacks that read validation rows: they take them as they pass, then log."""
+    """Base of the callbacks that read validation rows: they take them as they pass, then log.
+
+    By itself it gathers them; `gathered` hands them out.
+    """
 
     def __init__(self, validation_data: Any) -> None:
         super().__init__()
         self.validation = Validation.of(validation_data)
+        self._taken: list[Evaluated] = []
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Correct the model (the result follows its weights), and check model and rows."""
@@ -229,11 +231,17 @@ class ValidationCallback(keras.callbacks.Callback):
 
     def starts(self, epoch: int) -> bool:
         """Begin a pass, and say whether rows are wanted."""
-        raise NotImplementedError
+        self._taken = []
+        return True
 
     def take(self, rows: Evaluated) -> None:
         """Take the rows of a batch."""
-        raise NotImplementedError
+        self._taken.append(rows)
+
+    def gathered(self) -> Evaluated:
+        """Return the rows of the pass, and hold them no longer."""
+        batches, self._taken = self._taken, []
+        return Evaluated.together(batches)
 
     def finish(self, epoch: int, logs: dict[str, Any] | None) -> None:
         """Report on the rows that were taken."""

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfimbalance._checks import FloatArray
 from tfimbalance._evaluation.rows import Evaluated
-from tfimbalance.plots._style import axes_for, curve, percent, percent_axis, reference
+from tfimbalance.plots._style import (
+    axes_for,
+    class_axis,
+    curve,
+    percent,
+    percent_axis,
+    reference,
+    write_beside,
+)
 from tfimbalance.plots.balance import MOST_BARS
 from tfimbalance.statistics import ClassStatistics
 
@@ -33,15 +41,10 @@ def recall_by_class(rows: Evaluated, threshold: float) -> FloatArray:
     from sklearn.metrics import recall_score
 
     p = rows.probability
+    decided = p.argmax(axis=1) if rows.is_softmax else p >= threshold
+    each: dict[str, Any] = {"labels": np.arange(p.shape[1]), "average": None}
     return np.asarray(
-        recall_score(
-            rows.labels,
-            p.argmax(axis=1) if rows.is_softmax else p >= threshold,
-            labels=np.arange(p.shape[1]),
-            average=None,
-            sample_weight=rows.weight,
-            zero_division=np.nan,
-        )
+        recall_score(rows.labels, decided, sample_weight=rows.weight, zero_division=np.nan, **each)
     )
 
 
@@ -60,23 +63,15 @@ def draw_recall(ax: Axes, stats: ClassStatistics, recall: FloatArray, names: Seq
         ax.set(xlim=(0.5, size + 0.5), ylim=(-0.02, 1.03))
         return ax
     axes_for(ax, title=title, xlabel="recall", ylabel=what)
-    ax.grid(visible=False, axis="y")
+    class_axis(ax, names)
     ax.barh(np.arange(size), np.nan_to_num(recall), 0.74)
     for at, value in enumerate(recall):
         # Within the bar where it has room, so that the line of the mean crosses no numbers.
         inside = value > _ROOM
-        ax.annotate(
-            "no rows" if np.isnan(value) else percent(float(value)),
-            (0.0 if inside or np.isnan(value) else float(value), at),
-            xytext=(3, 0),
-            textcoords="offset points",
-            color="white" if inside else "black",
-            va="center",
-            fontsize=8 if size <= 12 else 7,
-        )
+        text = "no rows" if np.isnan(value) else percent(float(value))
+        x = 0.0 if inside or np.isnan(value) else float(value)
+        write_beside(ax, text, x, at, of=size, color="white" if inside else "black")
     reference(ax, "mean", [mean, mean], [-0.6, size - 0.4], zorder=3)
     percent_axis(ax, "x", log=False)
     ax.set_xlim(0.0, 1.03)
-    ax.set_yticks(np.arange(size), names, fontsize=9 if size <= 10 else 7)
-    ax.set_ylim(size - 0.4, -0.6)
     return ax

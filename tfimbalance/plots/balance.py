@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfimbalance._checks import FloatArray, bad_value
-from tfimbalance.plots._style import axes_for, curve, decade_below, legend, percent, percent_axis
+from tfimbalance._checks import FloatArray, bad_value, check_one_each, per_class
+from tfimbalance.plots._style import (
+    axes_for,
+    class_axis,
+    curve,
+    decade_below,
+    legend,
+    percent,
+    percent_axis,
+    write_beside,
+)
+from tfimbalance.statistics import ClassStatistics, as_statistics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-from tfimbalance._checks import per_class
-from tfimbalance.statistics import ClassStatistics, as_statistics
 
 # More classes than this are a long tail, drawn as a line.
 MOST_BARS = 20
@@ -72,12 +79,8 @@ def class_balance(
     sets = {"before": stats.priors}
     if after is not None:
         sets["after"] = shares_after(after, like=stats)
-    if class_names is not None and len(class_names) != stats.num_classes:
-        raise bad_value(
-            "class_names",
-            expected=f"{stats.num_classes} names, one a class",
-            received=f"{len(class_names)}",
-        )
+    names = [str(k) for k in (range(stats.num_classes) if class_names is None else class_names)]
+    check_one_each("class_names", len(names), stats.num_classes, "names")
     what = "label" if stats.multi_label else "class"
     positive = np.concatenate([shares[shares > 0] for shares in sets.values()])
     if not positive.size:
@@ -87,9 +90,6 @@ def class_balance(
     is_log = bool(positive.max() > _MOST_LINEAR * positive.min())
     if stats.num_classes > MOST_BARS:
         return _draw_tail(ax, sets, what, is_log)
-    names = [
-        str(name) for name in (range(stats.num_classes) if class_names is None else class_names)
-    ]
     return _draw_bars(ax, sets, what, is_log, names, float(positive.min()))
 
 
@@ -103,7 +103,7 @@ def _draw_bars(
 ) -> Axes:
     # On the left: the legend stands on the right, above the bars.
     ax = axes_for(ax, title="Class balance", xlabel="share of rows", ylabel=what, loc="left")
-    ax.grid(visible=False, axis="y")
+    class_axis(ax, names)
     low = decade_below(smallest / 2) if is_log else 0.0
     height = 0.8 / len(sets)
     place = np.arange(len(names))
@@ -114,22 +114,14 @@ def _draw_bars(
         if not written:
             continue
         for bar, share in zip(bars, shares):
-            ax.annotate(
-                percent(share),
-                (max(float(share), low), bar.get_y() + bar.get_height() / 2),
-                xytext=(3, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=8 if len(names) * len(sets) <= 12 else 7,
-            )
+            y = bar.get_y() + bar.get_height() / 2
+            write_beside(ax, percent(share), max(float(share), low), y, of=len(names) * len(sets))
     percent_axis(ax, "x", log=is_log)
     top = max(float(shares.max()) for shares in sets.values())
     # Room for the values beside the bars.
     ax.set_xlim(low, top * (top / low) ** 0.18 if is_log else top * 1.16)
     if is_log:
         ax.set_xticks([tick for tick in 10.0 ** np.arange(-9, 1) if low <= tick <= 1.0])
-    ax.set_yticks(place, names, fontsize=9 if len(names) <= 10 else 7)
-    ax.set_ylim(len(names) - 0.4, -0.6)  # The first class on top.
     if len(sets) > 1:
         legend(ax, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.1)
     return ax

@@ -14,6 +14,7 @@ from tfimbalance.plots._style import (
     decade_below,
     legend,
     name_of,
+    number_axis,
     percent,
     percent_axis,
     reference,
@@ -57,8 +58,7 @@ def cumulative_gain(
         The axes.
 
     Raises:
-        ValueError: as for `precision_recall`.
-        ImportError: without Matplotlib.
+        ValueError, ImportError: as `precision_recall`.
 
     Example:
         >>> from tfimbalance import plots
@@ -69,40 +69,24 @@ def cumulative_gain(
     picture = begin(
         ax,
         ("Cumulative gain", "rows flagged", "positives found (recall)"),
-        (y_true, y_pred, sample_weight),
+        (y_true, y_pred, sample_weight, from_logits, class_id),
         log=log,
-        from_logits=from_logits,
-        class_id=class_id,
     )
     ax, is_log, rate = picture.ax, picture.is_log, picture.scores.base_rate
     points = Points.of(picture.scores)
     at = points.at_flagged(rate)
     text = f"recall {points.recall[at]:.3f} at {percent(points.flagged[at])} flagged"
     _draw(picture, points, points.recall, 0.0, name_of(label, text))
-    flat = np.array([0.0, rate, 1.0])
     # A straight line in shares is none on a log axis.
     grid = np.geomspace(1e-9, 1.0, 400) if is_log else np.array([0.0, 1.0])
-    perfect = np.unique(np.concatenate([grid, flat])) if is_log else flat
-    reference(
-        ax,
-        "perfect",
-        perfect,
-        np.minimum(perfect / rate, 1.0),
-        linestyle=":",
-        text={"text": "perfect", "xy": (0.8 * rate, 0.8), "ha": "right", "xytext": (-4, 0)}
-        if is_log
-        else {"text": "perfect", "xy": (rate, 1.0), "ha": "left", "va": "bottom"},
-    )
-    place = (0.3, 0.3) if is_log else (0.5, 0.5)
-    reference(
-        ax,
-        "random",
-        grid,
-        grid,
-        text={"text": "random", "xy": place, "ha": "right", "va": "top", "xytext": (-4, 0)}
-        if is_log
-        else {"text": "random", "xy": place, "ha": "left", "va": "top", "xytext": (4, 0)},
-    )
+    perfect = np.union1d(grid, [0.0, rate, 1.0])
+    left: dict[str, Any] = {"ha": "right", "xytext": (-4, 0)}
+    right: dict[str, Any] = {"ha": "left", "xytext": (4, 0)}
+    found = np.minimum(perfect / rate, 1.0)
+    text_of = {"xy": (0.8 * rate, 0.8), **left} if is_log else {"xy": (rate, 1.0), "va": "bottom"}
+    reference(ax, "perfect", perfect, found, linestyle=":", text={"text": "perfect", **text_of})
+    text_of = {"xy": (0.3, 0.3), **left} if is_log else {"xy": (0.5, 0.5), **right}
+    reference(ax, "random", grid, grid, text={"text": "random", "va": "top", **text_of})
     # On a log axis the curve runs from corner to corner: the legend gets room of its own above.
     lines = len(ax.get_legend_handles_labels()[0])
     ax.set_ylim(-0.02, 1.05 + 0.085 * lines if is_log else 1.1)
@@ -141,8 +125,7 @@ def lift(
         The axes.
 
     Raises:
-        ValueError: as for `precision_recall`.
-        ImportError: without Matplotlib.
+        ValueError, ImportError: as `precision_recall`.
 
     Example:
         >>> from tfimbalance import plots
@@ -153,10 +136,8 @@ def lift(
     picture = begin(
         ax,
         ("Lift", "rows flagged", "lift (times the base rate)"),
-        (y_true, y_pred, sample_weight),
+        (y_true, y_pred, sample_weight, from_logits, class_id),
         log=log,
-        from_logits=from_logits,
-        class_id=class_id,
     )
     ax, is_log, rate = picture.ax, picture.is_log, picture.scores.base_rate
     points = Points.of(picture.scores)
@@ -164,23 +145,13 @@ def lift(
     text = f"lift {times[at]:.3g} at {percent(points.flagged[at])} flagged"
     _draw(picture, points, times, times[0], name_of(label, text), log_values=is_log)
     low = 1e-9 if is_log else 0.0
-    perfect = np.unique(np.concatenate([[low], np.geomspace(rate, 1.0, 200)]))
-    reference(
-        ax,
-        "perfect",
-        perfect,
-        1.0 / np.maximum(perfect, rate),
-        linestyle=":",
-        text={"text": "perfect", "xy": (rate, 1.0 / rate), "xytext": (3, 1)},
-    )
+    perfect = np.union1d(low, np.geomspace(rate, 1.0, 200))
+    corner = {"text": "perfect", "xy": (rate, 1.0 / rate), "xytext": (3, 1)}
+    reference(ax, "perfect", perfect, 1.0 / np.maximum(perfect, rate), linestyle=":", text=corner)
     left = {"xy": (0.0, 1.0), "xycoords": ("axes fraction", "data"), "xytext": (4, 3)}
     reference(ax, "random", [low, 1.0], [1.0, 1.0], text={"text": "random", **left})
     if is_log:
-        from matplotlib.ticker import FuncFormatter, NullFormatter
-
-        ax.set_yscale("log")
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.yaxis.set_minor_formatter(NullFormatter())
+        number_axis(ax, "y", "{:g}".format, log=True)
         widen(ax, "y", 0.7, 1.8 / rate, first=picture.first)
     else:
         widen(ax, "y", 0.0, 1.12 / rate, first=picture.first)

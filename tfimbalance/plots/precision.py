@@ -11,6 +11,7 @@ from tfimbalance.plots._one_class import begin
 from tfimbalance.plots._style import (
     curve,
     legend,
+    mark,
     name_of,
     percent,
     reference,
@@ -86,9 +87,7 @@ def precision_recall(
     ax, scores, *_ = begin(
         ax,
         ("Precision and recall", "recall", "precision"),
-        (y_true, y_pred, sample_weight),
-        from_logits=from_logits,
-        class_id=class_id,
+        (y_true, y_pred, sample_weight, from_logits, class_id),
     )
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
@@ -101,21 +100,12 @@ def precision_recall(
     precision[-1] = precision[-2]
     kept = thinned(recall, precision)
     points = Points.of(scores)
-    best = points.best
-    text = f"AP {average:.3f}\nbest F1 {points.f1[best]:.3f} from {points.threshold[best]:.3g} on"
+    text = f"AP {average:.3f}\n{points.best_text}"
     # From right to left, each precision holds down to the recall of the next threshold.
     line = curve(
         ax, recall[kept], precision[kept], drawstyle="steps-post", label=name_of(label, text)
     )
-    ax.plot(
-        points.recall[best],
-        points.precision[best],
-        "o",
-        color=line.get_color(),
-        markeredgecolor="white",
-        markersize=7,
-        zorder=4,
-    )
+    mark(ax, points.recall[points.best], points.precision[points.best], line.get_color())
     rate = scores.base_rate
     reference(ax, "base rate", [0, 1], [rate, rate], label=f"base rate {percent(rate)}")
     ax.set_xlim(-0.02, 1.02)

@@ -73,8 +73,7 @@ def reliability(
         The axes.
 
     Raises:
-        ValueError: as for `precision_recall`, and for a number of bins below 1.
-        ImportError: without Matplotlib.
+        ValueError, ImportError: as `precision_recall`; and for a number of bins below 1.
 
     Example:
         >>> import numpy as np
@@ -95,10 +94,8 @@ def reliability(
     ax, scores, first, is_log = begin(
         ax,
         ("Reliability", "predicted probability", "observed rate"),
-        (y_true, y_pred, sample_weight),
+        (y_true, y_pred, sample_weight, from_logits, class_id),
         log=log,
-        from_logits=from_logits,
-        class_id=class_id,
     )
     if is_log:
         for axis in ("x", "y"):

@@ -136,7 +136,6 @@ class TensorBoardReport(ValidationCallback):
         self.title = title
         self._options = Options(before, after, class_id, threshold, class_names, title or "")
         self._writer: Any = None
-        self._taken: list[Evaluated] = []
 
     def check(self, rows: Evaluated) -> None:
         """Refuse options that do not go with the model."""
@@ -144,25 +143,22 @@ class TensorBoardReport(ValidationCallback):
 
     def starts(self, epoch: int) -> bool:
         """Gather rows in each ``every``-th epoch."""
-        self._taken = []
-        return bool(self.every and epoch % self.every == 0)
-
-    def take(self, rows: Evaluated) -> None:
-        """Gather."""
-        self._taken.append(rows)
+        return super().starts(epoch) and self._is_due(epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Draw and write the page, in every ``every``-th epoch."""
-        if self.every and epoch % self.every == 0:
+        if self._is_due(epoch):
             super().on_epoch_end(epoch, logs)
+
+    def _is_due(self, epoch: int) -> bool:
+        return bool(self.every) and epoch % self.every == 0
 
     def finish(self, epoch: int, logs: dict[str, Any] | None) -> None:
         """Draw and write the page."""
         import tensorflow as tf
         from matplotlib.figure import Figure
 
-        rows = Evaluated.together(self._taken)
-        self._taken = []
+        rows = self.gathered()
         if self._writer is None:
             self._writer = tf.summary.create_file_writer(self.log_dir)
         # Not pyplot's: no window opens, and nothing keeps the figure alive afterwards.

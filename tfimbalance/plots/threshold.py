@@ -12,6 +12,9 @@ from tfimbalance.plots._one_class import begin
 from tfimbalance.plots._style import (
     curve,
     legend_below,
+    mark,
+    name_of,
+    number_axis,
     percent,
     reference,
     thinned,
@@ -66,8 +69,7 @@ def threshold_curves(
         The axes.
 
     Raises:
-        ValueError: as for `precision_recall`, and for a threshold outside of ``[0, 1]``.
-        ImportError: without Matplotlib.
+        ValueError, ImportError: as `precision_recall`; and for a threshold outside of ``[0, 1]``.
 
     Example:
         >>> from tfimbalance import plots
@@ -82,29 +84,18 @@ def threshold_curves(
     ax, scores, first, is_logit = begin(
         ax,
         ("Thresholds", "threshold", "share"),
-        (y_true, y_pred, sample_weight),
+        (y_true, y_pred, sample_weight, from_logits, class_id),
         log=log,
         scale="logit",
-        from_logits=from_logits,
-        class_id=class_id,
     )
     points = Points.of(scores)
     _threshold_axis(ax, points, is_logit=is_logit, first=first)
     color = _draw_curves(ax, points, is_logit, label, first=first)
-    best = points.best
-    text = f"best F1 {points.f1[best]:.3f} from {points.threshold[best]:.3g} on"
+    best, text = points.best, points.best_text
     given = "" if threshold is None else _describe(points, threshold)
     text = f"{text}\n{given}" if given and (label is not None or not first) else text
-    ax.plot(
-        _inside(points.threshold[best], is_logit),
-        points.f1[best],
-        "o",
-        color=color,
-        markeredgecolor="white",
-        markersize=7,
-        zorder=4,
-        label=text if label is None else f"{label}: {text}",
-    )
+    best_threshold = _inside(points.threshold[best], is_logit)
+    mark(ax, best_threshold, points.f1[best], color, name_of(label, text))
     if threshold is not None:
         at = float(_inside(np.asarray(float(threshold)), is_logit))
         name = given if label is None and first else None
@@ -118,12 +109,7 @@ def _draw_curves(
     ax: Axes, points: Points, is_logit: bool, label: str | None, *, first: bool
 ) -> ColorType:
     """Draw the four curves and return the colour of F1, or of the model."""
-    shown = {
-        "precision": points.precision,
-        "recall": points.recall,
-        "F1": points.f1,
-        "rows flagged": points.flagged,
-    }
+    shown = dict(zip(_STYLES, (points.precision, points.recall, points.f1, points.flagged)))
     x = _inside(points.threshold, is_logit)
     kept = thinned(np.log(x / (1 - x)) if is_logit else x, *shown.values())
     colors: dict[str, ColorType] = {}
@@ -154,9 +140,10 @@ def _threshold_axis(ax: Axes, points: Points, *, is_logit: bool, first: bool) ->
     if not is_logit:
         ax.set_xlim(-0.02, 1.02)
         return
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+    from matplotlib.ticker import FixedLocator, NullLocator
 
     ax.set_xscale("logit")
+    number_axis(ax, "x", _as_power, log=False)
     # Lower down, nearly everything is flagged, and nothing moves any more.
     low = float(_inside(points.threshold[points.at_flagged(0.95)], is_logit))
     high = float(_inside(points.threshold[0], is_logit))
@@ -165,7 +152,6 @@ def _threshold_axis(ax: Axes, points: Points, *, is_logit: bool, first: bool) ->
     span = np.log(right / (1 - right)) - np.log(left / (1 - left))
     ax.xaxis.set_major_locator(FixedLocator(_TICKS if span < _WIDE else _FEW_TICKS))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _as_power(value)))
 
 
 def _as_power(probability: float) -> str:
@@ -178,8 +164,5 @@ def _describe(points: Points, threshold: float) -> str:
     at = points.at_threshold(threshold)
     if at is None:
         return f"at {threshold:g}: nothing flagged"
-    return (
-        f"at {threshold:g}: precision {percent(points.precision[at])}, "
-        f"recall {percent(points.recall[at])}, "
-        f"flagged {percent(points.flagged[at])}"
-    )
+    precision, recall, flagged = (percent(of[at]) for of in points[1:4])
+    return f"at {threshold:g}: precision {precision}, recall {recall}, flagged {flagged}"

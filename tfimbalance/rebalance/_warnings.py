@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfimbalance.rebalance.audit import decimal
+from tfimbalance._tables import decimal
 
 if TYPE_CHECKING:
     from tfimbalance.rebalance.plan import Rebalance

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfimbalance._checks import FloatArray
+from tfimbalance._tables import decimal, table
 from tfimbalance.rebalance.strategies import Strategy
 
 _MOST_ROWS = 20
@@ -48,15 +49,9 @@ class Audit:
             for strategy, factor in found.items()
             if factor is not None
         }
-        product = np.ones_like(priors)
-        for factor in factors.values():
-            product = product * factor
-        columns: dict[str, FloatArray] = {
-            "prior": priors,
-            **factors,
-            "product": product,
-            "effective prior": effective_priors,
-        }
+        product = np.prod([np.ones_like(priors), *factors.values()], axis=0)
+        columns = {"prior": priors, **factors, "product": product}
+        columns["effective prior"] = effective_priors
         self._unit = "label" if multi_label else "class"
         self.rows: list[dict[str, Any]] = [
             {self._unit: k, **{name: float(values[k]) for name, values in columns.items()}}
@@ -65,12 +60,8 @@ class Audit:
 
     def __str__(self) -> str:
         names = list(self.rows[0])
-        table = [names, *([self._shown(name, row[name]) for name in names] for row in self._some())]
-        widths = [max(len(line[i]) for line in table) for i in range(len(names))]
-        lines = [
-            "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-            for line in table
-        ]
+        shown = ([self._shown(name, row[name]) for name in names] for row in self._some())
+        lines = [table([names, *shown])]
         if len(self.rows) > _MOST_ROWS:
             lines.append(f"({len(self.rows)} of them; the most and the least frequent are shown)")
         lines += [
@@ -93,11 +84,3 @@ class Audit:
         if name in ("prior", "effective prior"):
             return decimal(value, 4)
         return f"x {value:,.1f}" if 0.95 <= value < 1e6 else f"x {value:.2g}"
-
-
-def decimal(value: float, places: int | None = None) -> str:
-    """Write a probability as tables do: ``.05``."""
-    if places is None:
-        return f"{value:.2g}".removeprefix("0")
-    rounded = f"{value:.{places}f}"
-    return f"{value:.1e}" if float(rounded) == 0 and value else rounded.removeprefix("0")

@@ -12,6 +12,7 @@ from tfimbalance._checks import (
     bad_value,
     check_choice,
     check_number,
+    check_one_each,
     per_class,
     some_classes,
 )
@@ -131,12 +132,7 @@ class ClassWeights(Strategy):
             self.class_weight = class_weights(statistics, scheme=class_weight)
             return
         weights = per_class("class_weight", class_weight)
-        if len(weights) != statistics.num_classes:
-            raise bad_value(
-                "class_weight",
-                expected=f"{statistics.num_classes} weights, one a class",
-                received=f"{len(weights)}",
-            )
+        check_one_each("class_weight", len(weights), statistics.num_classes, "weights")
         _refuse(
             "class_weight",
             weights == 0,
