@@ -26,16 +26,10 @@ _MOST = 5.0
 def rate_z(
     stats: ClassStatistics, priors: FloatArray, num_samples: int | None = None
 ) -> FloatArray:
-    """Return by how many standard errors the rate of each class differs from its prior.
-
-    In square roots of counts, whose spread is 1/2 however few they are: the binomial's own standard
-    error calls one row of a class chance gave .01 a wonder, which in a long tail happens always.
-
-    Args:
-        stats: of the rows in question.
-        priors: of the natural rate.
-        num_samples: how many rows the priors are of; None takes them as exact.
-    """
+    """Return by how many standard errors each rate differs from a prior of ``num_samples`` rows."""
+    # In square roots of counts, whose spread is 1/2 however few they are: the binomial's own
+    # standard error calls one row of a class that chance gave .01 a wonder, which a long tail has
+    # always.
     rows = stats.num_samples
     # Of a frequent class, the rows of the others: both have the same error.
     flipped = priors > 0.5
@@ -45,27 +39,6 @@ def rate_z(
     # The prior's own count is as uncertain: 3/8 makes its root as steady (Anscombe).
     found, wanted = np.sqrt(counts + 0.375), np.sqrt(expected + 0.375 * max(ratio, 1.0))
     return np.asarray(2.0 * np.abs(found - wanted) / np.sqrt(1.0 + ratio))
-
-
-def warn_of_rates(
-    stats: ClassStatistics,
-    priors: FloatArray,
-    num_samples: int | None,
-    *,
-    where: str,
-    advice: str,
-) -> float:
-    """Warn if the classes are not as frequent as the priors say; return the distance."""
-    z = rate_z(stats, priors, num_samples)
-    # Of two classes with the same distance, the rarer.
-    off = int(np.lexsort((priors, -z.round(6)))[0])
-    if z[off] > _MOST:
-        warnings.warn(
-            f"{where}: class {off} is {stats.priors[off]:.3g} of the rows, and {priors[off]:.3g} "
-            f"of the data that the priors are of, {z[off]:.0f} standard errors apart. {advice}",
-            stacklevel=3,
-        )
-    return float(z[off])
 
 
 def resampled(data: Any) -> ClassStatistics | None:
@@ -130,7 +103,17 @@ class NaturalRate(keras.callbacks.Callback):
             found = class_statistics(
                 labels, num_classes=len(self.priors), multi_label=self.multi_label
             )
-        return warn_of_rates(found, self.priors, self.num_samples, where=where, advice=advice)
+        z = rate_z(found, self.priors, self.num_samples)
+        # Of two classes with the same distance, the rarer.
+        off = int(np.lexsort((self.priors, -z.round(6)))[0])
+        if z[off] > _MOST:
+            warnings.warn(
+                f"{where}: class {off} is {found.priors[off]:.3g} of the rows, and "
+                f"{self.priors[off]:.3g} of the data that the priors are of, {z[off]:.0f} standard "
+                f"errors apart. {advice}",
+                stacklevel=2,
+            )
+        return float(z[off])
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Look again in another fit."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfimbalance._checks import FloatArray
 from tfimbalance._tables import decimal, table
-from tfimbalance.rebalance.strategies import Strategy
+
+if TYPE_CHECKING:
+    from tfimbalance.rebalance.plan import Rebalance
 
 _MOST_ROWS = 20
 
@@ -17,10 +18,7 @@ class Audit:
     """The table of a plan's odds factors; ``print`` it, or take its ``rows``.
 
     Args:
-        priors: of the classes, or of the labels' positives.
-        strategies: in the order in which they act.
-        effective_priors: what comes of them.
-        multi_label: whether factors are of the odds of a label's positives.
+        plan: a `Rebalance`.
 
     Attributes:
         rows: one dictionary a class: ``class``, ``prior``, a factor for each strategy, ``product``
@@ -33,16 +31,10 @@ class Audit:
         99.0
     """
 
-    def __init__(
-        self,
-        priors: FloatArray,
-        strategies: list[Strategy],
-        effective_priors: FloatArray,
-        *,
-        multi_label: bool = False,
-    ) -> None:
+    def __init__(self, plan: Rebalance) -> None:
+        priors, multi_label = plan.priors, plan.statistics.multi_label
         top = int(np.argmax(priors))
-        found = {strategy: strategy.factor() for strategy in strategies}
+        found = {strategy: strategy.factor() for strategy in plan.strategies}
         self._bends = [str(strategy) for strategy, factor in found.items() if factor is None]
         factors = {
             strategy.name: factor if multi_label else factor / factor[top]
@@ -51,7 +43,7 @@ class Audit:
         }
         product = np.prod([np.ones_like(priors), *factors.values()], axis=0)
         columns = {"prior": priors, **factors, "product": product}
-        columns["effective prior"] = effective_priors
+        columns["effective prior"] = plan.effective_priors
         self._unit = "label" if multi_label else "class"
         self.rows: list[dict[str, Any]] = [
             {self._unit: k, **{name: float(values[k]) for name, values in columns.items()}}
@@ -64,10 +56,8 @@ class Audit:
         lines = [table([names, *shown])]
         if len(self.rows) > _MOST_ROWS:
             lines.append(f"({len(self.rows)} of them; the most and the least frequent are shown)")
-        lines += [
-            f"{bend.capitalize()} is no factor: it is inverted first." for bend in self._bends
-        ]
-        return "\n".join(lines)
+        bends = (f"{bend.capitalize()} is no factor: it is inverted first." for bend in self._bends)
+        return "\n".join([*lines, *bends])
 
     def __repr__(self) -> str:
         return str(self)

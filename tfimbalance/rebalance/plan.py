@@ -118,9 +118,9 @@ class Rebalance:
     @property
     def effective_priors(self) -> FloatArray:
         """The prior that the loss sees, after all strategies."""
-        factors = [strategy.factor() for strategy in self.strategies]
         total = self.odds.log(self.priors)
-        for factor in factors:
+        for strategy in self.strategies:
+            factor = strategy.factor()
             total = total if factor is None else total + np.log(factor)
         return self.odds.priors(total)
 
@@ -170,11 +170,8 @@ class Rebalance:
         """Return validation rows beside the corrected model, for all callbacks that read them.
 
         Args:
-            data: rows at the natural rate, as `tfimbalance.callbacks.Validation` takes them.
-            output: which of several named outputs is judged.
-            from_logits: as `corrected`.
-            ignore_class: class id of labels that do not count.
-            batch_size: rows of arrays that are predicted at once.
+            data, ignore_class, batch_size: as `tfimbalance.callbacks.Validation`.
+            output, from_logits: as `corrected`.
         """
         return Validation(
             data,
@@ -201,14 +198,12 @@ class Rebalance:
             validation_data: what `validation` returns, or rows as it takes them; None: the
                 callbacks only watch that what ``fit`` validates on is not re-sampled.
             metrics: as `CorrectedValidation`.
-            output: which of several named outputs the plan is of.
-            from_logits: as `corrected`.
+            output, from_logits: as `corrected`.
 
         Returns:
-            `NaturalRate`, one that warns if the compiled loss is not that of the plan, and with
+            `NaturalRate`; one that warns if the compiled loss is not that of the plan; and with
             ``validation_data`` `CorrectedValidation`, which logs
-            ``val_corrected_normalized_entropy`` for `keras.callbacks.EarlyStopping`
-            (``mode="min"``).
+            ``val_corrected_normalized_entropy`` for ``EarlyStopping(mode="min")``.
         """
         watch: list[keras.callbacks.Callback] = [NaturalRate(self.statistics)]
         if isinstance(validation_data, Validation):
@@ -232,9 +227,7 @@ class Rebalance:
             target_priors: the prior where the model is used; None: that of the data.
             prefix: of the names of the layers.
         """
-        return correction_layers(
-            self, from_logits=from_logits, target_priors=target_priors, prefix=prefix
-        )
+        return correction_layers(self, from_logits, target_priors, prefix)
 
     def corrected(
         self,
@@ -260,9 +253,7 @@ class Rebalance:
             ValueError: for a model of another number of outputs than the plan, one whose end does
                 not show whether it gives logits, or one that is corrected already.
         """
-        return corrected_model(
-            self, model, target_priors=target_priors, output=output, from_logits=from_logits
-        )
+        return corrected_model(self, model, target_priors, output, from_logits)
 
     def audit(self) -> Audit:
         """Return a table of what each strategy does to the odds of each class.
@@ -270,12 +261,7 @@ class Rebalance:
         Factors are relative to the most frequent class (of labels, to their negatives). ``print``
         shows it, ``rows`` holds the numbers: ``pandas.DataFrame(plan.audit().rows)``.
         """
-        return Audit(
-            self.priors,
-            self.strategies,
-            self.effective_priors,
-            multi_label=self.statistics.multi_label,
-        )
+        return Audit(self)
 
     def __repr__(self) -> str:
         names = ", ".join(strategy.name for strategy in self.strategies)

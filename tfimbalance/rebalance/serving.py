@@ -21,19 +21,16 @@ _UNDO = "undo_"
 
 
 def correction_layers(
-    plan: Rebalance, *, from_logits: bool, target_priors: Any = None, prefix: str = ""
+    plan: Rebalance, from_logits: bool, target_priors: Any, prefix: str
 ) -> list[keras.layers.Layer]:
-    """Return what undoes each strategy, the last one first; see `Rebalance.layers`.
-
-    Offsets that follow one another are one layer, from the prior that holds before them to the one
-    that holds after.
-    """
+    """Return what undoes each strategy, the last one first; see `Rebalance.layers`."""
     kind: dict[str, Any] = {"from_logits": from_logits, "activation": plan.activation}
     layers: list[keras.layers.Layer] = []
     before = now = plan.odds.log(plan.effective_priors)
     names: list[str] = []
 
     def flush(after: FloatArray) -> None:
+        # Offsets that follow one another are one layer, from the prior before them to that after.
         trained, wanted = (plan.odds.priors(log_odds) for log_odds in (before, after))
         if np.abs(np.log(trained / wanted)).max() >= 1e-9:
             if plan.activation == "sigmoid" and not plan.statistics.multi_label:
@@ -60,10 +57,9 @@ def correction_layers(
 def corrected_model(
     plan: Rebalance,
     model: keras.Model,
-    *,
-    target_priors: Any = None,
-    output: str | None = None,
-    from_logits: bool | None = None,
+    target_priors: Any,
+    output: str | None,
+    from_logits: bool | None,
 ) -> keras.Model:
     """Return the model to serve; see `Rebalance.corrected`."""
     names = output_names(model)
@@ -73,7 +69,7 @@ def corrected_model(
     _check_outputs(plan, model, output)
     prefix = "" if output is None else f"{output}_"
     _check_not_corrected(model, prefix)
-    layers = correction_layers(plan, from_logits=logits, target_priors=target_priors, prefix=prefix)
+    layers = correction_layers(plan, logits, target_priors, prefix)
     return calibrated_model(
         model, layers, output=output, from_logits=logits, activation=plan.activation
     )
