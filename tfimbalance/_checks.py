@@ -140,10 +140,10 @@ def _as_float_vector(argument: str, values: object) -> FloatArray:
 
 
 def _check_weights(argument: str, vector: FloatArray) -> None:
-    bad = ~np.isfinite(vector) | (vector < 0)
-    if bad.any():
-        expected = "finite numbers of at least 0"
-        raise bad_entry(argument, vector, bad, expected=expected, where="for class")
+    bad = np.flatnonzero(~np.isfinite(vector) | (vector < 0))
+    if bad.size:
+        received = f"{vector[bad[0]]} for class {bad[0]}"
+        raise bad_value(argument, expected="finite numbers of at least 0", received=received)
 
 
 def check_same_length(argument: str, length: int, *, reference: str, expected: int) -> None:

@@ -45,14 +45,19 @@ def class_priors(priors: Any, *, argument: str = "priors") -> FloatArray:
             remedy="log(0) has no finite value: number the classes without gaps, or leave a class "
             "that was never seen out. If these are labels: tfi.class_statistics(labels).",
         )
+    return add_up(argument, vector, what="probabilities")
+
+
+def add_up(argument: str, vector: FloatArray, *, what: str) -> FloatArray:
+    """Return counts as shares, and shares that add up to 1 (in float32) as they are."""
     total = vector.sum()
-    are_counts = bool((vector == np.floor(vector)).all())
+    are_counts = total > 0 and bool((vector == np.floor(vector)).all())
     if not are_counts and abs(total - 1.0) > _ROUNDING:
         raise bad_value(
             argument,
-            expected="counts, or probabilities that add up to 1",
+            expected=f"counts, or {what} that add up to 1",
             received=f"numbers up to {vector.max():g} that add up to {total:g}",
-            remedy="Weights are no priors; weighted counts are, divided by their sum.",
+            remedy=f"Weights are no {what}; weighted counts are, divided by their sum.",
         )
     return np.asarray(vector / total)
 
@@ -109,8 +114,8 @@ def prior_shift(train_priors: Any, target_priors: Any) -> FloatArray:
         target_priors: the prior where the model is used, likewise.
 
     Returns:
-        ``(num_classes,)`` float64 nats, for a softmax. For one logit the difference of its two,
-        which two numbers give at once.
+        Float64 nats, ``(num_classes,)`` for a softmax. For one logit, take the difference of its
+        two, or pass two numbers.
 
     Raises:
         ValueError: for a class of prior 0 (named), or two different numbers of classes.
@@ -147,19 +152,17 @@ def adjust_logits(logits: Any, priors: Any, *, tau: float = 1.0) -> Any:
     """Adjust the logits of a trained model, so that its largest one is fair to rare classes.
 
     Use it on a model that was trained with plain cross-entropy: nothing is trained again, and
-    ``tau`` may be chosen on validation data. The logits must be calibrated for the data's own
-    classes; on those of a re-balanced model it would adjust twice. The result ranks classes; it is
-    not a probability at the natural rate.
+    ``tau`` may be chosen on validation data. Logits of a re-balanced model would be adjusted twice.
+    The result ranks classes; it is not a probability at the natural rate.
 
         z_k - tau * log(pi_k)                                                   [1, eq. 9]
 
     Args:
-        logits: of a softmax, ``(..., num_classes)``, or the logarithm of its probabilities; or one
-            logit a row or label, ``(..., 1)`` or ``(..., num_labels)``, beside a binary prior. An
-            array, or a tensor of any backend.
-        priors: `ClassStatistics`, counts or probabilities, one a class; two classes beside a last
-            axis of 1 give the log odds of class 1. One number is the prior of the positives of
-            every label, and multi-label statistics give one a label.
+        logits: of a softmax (or log probabilities), ``(..., num_classes)``; or one logit a row or
+            label, ``(..., 1)`` or ``(..., num_labels)``. An array, or a tensor of any backend.
+        priors: `ClassStatistics`, counts or probabilities, one a class; of two classes beside a
+            last axis of 1, the log odds of class 1 are taken. Of labels, one number (the prior of
+            the positives of each) or multi-label statistics.
         tau: strength; 1 targets the balanced error, 0 changes nothing.
 
     Returns:

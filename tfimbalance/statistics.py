@@ -24,8 +24,7 @@ class ClassStatistics:
 
     Args:
         counts: rows of each class, ``(num_classes,)`` non-negative integers or ``{class: rows}``
-            (a pandas ``value_counts()`` too). With
-            ``multi_label=True``: rows that carry each label.
+            (a pandas ``value_counts()`` too); with ``multi_label=True``, of each label.
         num_samples: rows counted. Defaults to the sum of ``counts``; needed for multi-label data,
             where a row counts for none, one or many labels.
         multi_label: whether ``counts`` are of labels that do not exclude one another.
@@ -52,12 +51,8 @@ class ClassStatistics:
         by_class = hasattr(counts_of, "items")
         given: NDArray[Any] = np.asarray(per_class("counts", counts_of) if by_class else counts_of)
         whole = given.dtype.kind in "iuf" and bool(np.all(np.floor(given) == given))
-        if (
-            given.ndim != 1
-            or given.size == 0
-            or not whole
-            or not ((given >= 0) & (given < 2**62)).all()
-        ):
+        is_list = given.ndim == 1 and given.size > 0
+        if not (is_list and whole and ((given >= 0) & (given < 2**62)).all()):
             raise bad_value(
                 "counts",
                 expected="one whole number of rows a class, at least 0",
@@ -157,9 +152,6 @@ def class_statistics(
         num_classes: how many classes there are. By default one more than the largest id; give it
             when a class may be missing from these rows (a shard, a small sample).
         multi_label: whether a row may carry several labels.
-
-    Returns:
-        `ClassStatistics`.
 
     Raises:
         ValueError: for no rows, labels of one class, NaN, negative or fractional ids, ids that are

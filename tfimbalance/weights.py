@@ -22,29 +22,25 @@ def class_weights(
 ) -> dict[int, float]:
     """Weigh the classes so that rare ones count for more.
 
-    The result goes into ``fit(class_weight=...)``, into the ``class_weight`` of any loss here, or
-    into `ClassWeighted` around any other. Trained probabilities then lean towards the rare classes:
-    the odds of class k are multiplied by its weight.
+    The result, ``{class: weight}``, goes into ``fit(class_weight=...)``, any loss here, or
+    `ClassWeighted` around any other. Trained probabilities then lean towards the rare classes: the
+    odds of class k are multiplied by its weight.
 
         balanced:          w_k = N / (K n_k)
         inverse_sqrt:      w_k ~ n_k**-0.5
         effective_number:  w_k ~ (1 - beta) / (1 - beta**n_k)     [1]
 
-    Weights are scaled so that the mean weight over the rows is 1, which keeps the learning rate
-    what it was. For multi-label statistics the weight is that of a label's positives for a weight
-    of 1 of its negatives: the same scheme applied to the two, and divided. That is what
-    ``WeightedBinaryCrossentropy(pos_weight=...)`` takes.
+    The mean weight over the rows is 1, which keeps the learning rate what it was. For multi-label
+    statistics, the scheme is applied to a label's positives and negatives, and the two weights are
+    divided: the result is what ``WeightedBinaryCrossentropy(pos_weight=...)`` takes.
 
     Args:
         labels: labels, `ClassStatistics`, counts as ``{class: rows}``, or a dataset.
         scheme: ``"balanced"``, ``"inverse_sqrt"`` or ``"effective_number"``.
         beta: of the effective number only, in ``[0, 1)``; .999 by default. 0 gives equal weights,
             and towards 1 it becomes ``"balanced"``.
-        empty_classes: ``"raise"``, or ``"zero"`` to give the weight 0 to a class without rows (or
-            to a label that no row, or every row, carries).
-
-    Returns:
-        ``{class: weight}`` with Python numbers.
+        empty_classes: ``"raise"``, or ``"zero"``: classes without rows weigh 0, as do labels that
+            no row, or every row, carries.
 
     Raises:
         ValueError: for an empty class (named), an unknown scheme, or ``beta`` with a scheme that

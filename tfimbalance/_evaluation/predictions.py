@@ -75,21 +75,22 @@ class Predictor(keras.Model):
         return keras.tree.map_structure(_with_mask, y_pred)
 
     def batches(
-        self, data: Any, *, output: str | None = None, batch_size: int = 1024
+        self, data: Any, *, argument: str, output: str | None = None, batch_size: int = 1024
     ) -> Iterator[Predicted]:
-        """Yield what the model says of the rows: batch by batch of a dataset, arrays at once.
-
-        Labels and predictions of a dataset come from one pass: in a second one, a dataset that
-        shuffles has another order.
-        """
+        """Yield what the model says of the rows: batch by batch of a dataset, arrays at once."""
         if not is_dataset(data):
             x, y, weight = (*data, None)[:3]
             y_pred = self.predict(x, batch_size=batch_size, verbose=0)
             yield self._one_output(y, y_pred, weight, output)
             return
+        batch = None
+        # Labels and predictions from one pass: in a second one, a shuffled dataset has another
+        # order.
         for batch in data:
             x, y, weight = (*batch, None)[:3]
             yield self._one_output(y, self.predict_on_batch(x), weight, output)
+        if batch is None:
+            raise bad_value(argument, expected="at least one batch", received="an empty dataset")
 
     def _one_output(self, y: Any, y_pred: Any, weight: Any, output: str | None) -> Predicted:
         if isinstance(y_pred, dict) or any(isinstance(part, tuple) for part in y_pred):
@@ -121,13 +122,9 @@ def predict(
 ) -> Predicted:
     """Return what the model says of all rows."""
     check_rows(data, argument=argument, output=output)
-    batches = list(Predictor(model).batches(data, output=output, batch_size=batch_size))
-    if not batches:
-        raise bad_value(argument, expected="at least one batch", received="an empty dataset")
-    y_true, y_pred, weight, mask = (
-        None if parts[0] is None else np.concatenate(parts) for parts in zip(*batches)
-    )
-    return Predicted(y_true, y_pred, weight, mask)
+    rows = Predictor(model).batches(data, argument=argument, output=output, batch_size=batch_size)
+    parts = zip(*rows)
+    return Predicted(*(None if part[0] is None else np.concatenate(part) for part in parts))
 
 
 def _with_mask(y_pred: Any) -> tuple[Any, ...]:

@@ -8,13 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tfimbalance._checks import (
-    FloatArray,
-    bad_value,
-    check_integer,
-    check_number,
-    check_one_each,
-)
+from tfimbalance._checks import FloatArray, bad_value, check_integer, check_number, check_one_each
 from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance._tables import table
 from tfimbalance.callbacks.validation import ValidationCallback
@@ -28,11 +22,10 @@ class ClassReport(ValidationCallback):
     stands before it, to `keras.callbacks.TensorBoard`.
 
     Args:
-        validation_data: a `Validation`, or rows as it takes them. Nothing of them is held but
-            counts.
+        validation_data: a `Validation`, or rows as it takes them. Only counts of them are held.
         class_names: one a class; by default their ids.
-        threshold: from which probability on one output (or a label) counts as positive: a number,
-            or one a label. Classes of a softmax are decided by the largest.
+        threshold: probability from which one output (or a label) counts as positive: a number, or
+            one a label. In a softmax the largest decides.
         every: epochs from one printed table to the next, the first epoch's first; 0 prints none.
         max_logged: classes that go to the logs, the rarest first.
 
@@ -42,8 +35,8 @@ class ClassReport(ValidationCallback):
 
     Logs:
         ``val_recall_<class>``, ``val_precision_<class>``, and over all classes
-        ``val_balanced_accuracy`` and ``val_worst_recall``; of an output ``val_<output>_...``. Where
-        a metric has such a key already, this one is ``val_class_report_<name>``.
+        ``val_balanced_accuracy`` and ``val_worst_recall``; of an output ``val_<output>_...``. If a
+        metric has such a key, ``val_class_report_<name>``.
 
     Raises:
         ValueError: for validation data without labels, of single rows or without end, or another

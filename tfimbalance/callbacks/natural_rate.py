@@ -56,10 +56,9 @@ class NaturalRate(keras.callbacks.Callback):
     """Warn if the validation data of ``fit`` is not at its natural rate.
 
     Use it beside balanced batches, class weights and everything else after which probabilities have
-    to be corrected: validated on re-sampled rows, every one of them looks fine. It looks at the
-    labels of arrays, and at what datasets of this package say of themselves, once, before the
-    first validation; of any other dataset it cannot know (`Validation`, which reads its rows,
-    does). `check` looks at labels at once.
+    to be corrected: on re-sampled rows, they all look fine. Before the first validation it looks at
+    the labels of arrays, and at what datasets of this package say of themselves. Other datasets it
+    cannot judge; `Validation`, which reads their rows, can. `check` looks at labels at once.
 
     Args:
         priors: `ClassStatistics` of the data at its natural rate (those of multi-label data too),
@@ -87,15 +86,12 @@ class NaturalRate(keras.callbacks.Callback):
         self._has_looked = False
 
     def check(self, labels: Any, *, where: str = "validation_data", advice: str = _ADVICE) -> float:
-        """Warn if rows to validate on are not at the natural rate.
+        """Warn if rows are not at the natural rate; return the most standard errors of a class.
 
         Args:
             labels: labels, ``(x, y)``, or a dataset, as `class_statistics` takes them.
             where: what the warning calls the rows.
             advice: what the warning says to do.
-
-        Returns:
-            By how many standard errors the rate of a class differs from its prior, at most.
         """
         found = labels if isinstance(labels, ClassStatistics) else resampled(labels)
         if found is None:

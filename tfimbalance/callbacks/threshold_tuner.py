@@ -45,30 +45,29 @@ class ThresholdTuner(ValidationCallback):
                              reaches it, nothing is flagged
         recall_at_flagged    most recall with at most ``share`` of the rows flagged (alert budget)
 
-    For F and for costs the best threshold of *calibrated* probabilities is known [1, 2]; it is
-    taken unless it is worse than the best one of these rows by three standard errors, because that
-    best one wanders from sample to sample.
+    For F and costs, the best threshold of *calibrated* probabilities is known [1, 2]. It is taken
+    unless the best one of these rows, which wanders from sample to sample, is better by three
+    standard errors.
 
     Args:
         validation_data: a `Validation`, or rows as it takes them. Predictions are held, 40 bytes a
-            row; several outputs that stand for themselves have a threshold each.
+            row. Several outputs that stand for themselves have a threshold each.
         objective: one of the above.
         beta: of ``"fbeta"``.
-        costs: of ``"cost"``: ``[[c00, c01], [c10, c11]]``, row: what is said, column: the truth.
-            ``[[0, 10], [1, 0]]``: a miss costs ten false alarms.
-        precision: of ``"recall_at_precision"``, in (0, 1].
-        share: of ``"recall_at_flagged"``, in (0, 1].
+        costs: of ``"cost"``: a row for what is said, a column for the truth. If a miss costs ten
+            false alarms, ``[[0, 10], [1, 0]]``.
+        precision, share: of ``"recall_at_precision"`` and ``"recall_at_flagged"``, in (0, 1].
 
     Attributes:
-        threshold: of the last epoch, or of the last model that was tuned or wrapped: a
-            probability, or one a label; None before.
+        threshold: a probability, or one a label: of the last epoch, or of the last model that was
+            tuned or wrapped; None before.
         value: of the objective there.
 
     Logs:
-        ``val_threshold`` (of labels ``val_threshold_<k>``, up to ten; of a second tuner
-        ``val_<objective>_threshold``) and ``val_tuned_<objective>`` (of labels their mean), such as
-        ``val_tuned_recall_at_flagged_0.02``, which `keras.callbacks.EarlyStopping` behind it can
-        monitor (``mode="max"``; ``"min"`` for the cost). Of an output: ``val_<output>_...``.
+        ``val_threshold`` (of the first ten labels ``val_threshold_<k>``; of a second tuner
+        ``val_<objective>_threshold``) and ``val_tuned_<objective>`` (the mean over labels), such as
+        ``val_tuned_recall_at_flagged_0.02``. `keras.callbacks.EarlyStopping` behind it can monitor
+        that (``mode="max"``; ``"min"`` for the cost). Of an output: ``val_<output>_...``.
 
     Raises:
         ValueError: for an unknown objective, arguments that it does not use or that it lacks,
@@ -132,8 +131,8 @@ class ThresholdTuner(ValidationCallback):
         if np.ndim(self.threshold) == 0:
             values["threshold"] = self.threshold
         else:
-            for k, threshold in enumerate(self.threshold[: self._MOST_LOGGED]):
-                values[f"threshold_{k}"] = float(threshold)
+            first = self.threshold[: self._MOST_LOGGED].tolist()
+            values |= {f"threshold_{k}": threshold for k, threshold in enumerate(first)}
         self.validation.log(logs, self._objective.name, values)
 
     def tune(self, model: keras.Model) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfimbalance._checks import FloatArray, bad_value, check_one_each, per_class
+from tfimbalance.offsets import add_up
 from tfimbalance.plots._style import (
     axes_for,
     class_axis,
@@ -40,11 +41,10 @@ def class_balance(
 ) -> Axes:
     """Draw the share of each class, before and after re-balancing.
 
-    How to read it: one bar a class, and a second for what a strategy makes of it. Where the
-    largest class has more than 20 times the rows of the smallest, the axis is logarithmic: equal
-    steps are equal factors, and lengths do not compare, so read the values. More than 20
-    classes are drawn as a line from the most frequent to the rarest. Multi-label statistics show
-    the rate of each label; those do not add up to 1.
+    How to read it: one bar a class, and a second for what a strategy makes of it. If the largest
+    class has more than 20 times the rows of the smallest, the axis is logarithmic: read the values,
+    as lengths do not compare. More than 20 classes are drawn as a line from the most frequent to
+    the rarest. Multi-label statistics show the rate of each label; those do not add up to 1.
 
     Use it before training, to see what there is and what a plan makes of it
     (``after=plan.effective_priors``).
@@ -52,16 +52,10 @@ def class_balance(
     Args:
         labels: labels that `class_statistics` takes, `ClassStatistics`, or counts as
             ``{class: rows}``. (A bare list of numbers is taken for labels.)
-        after: `ClassStatistics`, or counts or shares, one a class; for multi-label statistics the
-            rate of each label.
+        after: `ClassStatistics`, or counts or shares, ``(num_classes,)``; for multi-label
+            statistics the rate of each label.
         class_names: a name a class; ids by default. Not written in a long tail.
-        ax: axes to draw on; None makes one.
-
-    Shapes:
-        labels: as for `class_statistics`. after, class_names: ``(num_classes,)``.
-
-    Returns:
-        The axes.
+        ax: axes to draw on, which are returned; None makes one.
 
     Raises:
         ValueError: for labels that cannot be counted, numbers that are no shares, or another
@@ -165,13 +159,8 @@ def _draw_tail(ax: Axes | None, sets: dict[str, FloatArray], what: str, is_log: 
     return ax
 
 
-# How far from 1 shares may add up to: float32 over many classes.
-_ROUNDING = 1e-3
-
-
 def shares_after(after: Any, *, like: ClassStatistics) -> FloatArray:
     """Return the shares after re-balancing, of the classes (or labels) of ``like``."""
-    expected = f"shares or counts of the {like.num_classes} classes of `labels`"
     if isinstance(after, ClassStatistics):
         if after.multi_label != like.multi_label:
             raise bad_value(
@@ -185,7 +174,7 @@ def shares_after(after: Any, *, like: ClassStatistics) -> FloatArray:
     if shares.size != like.num_classes:
         raise bad_value(
             "after",
-            expected=expected,
+            expected=f"shares or counts of the {like.num_classes} classes of `labels`",
             received=f"{shares.size} numbers",
             remedy="Labels are counted first: tfi.class_statistics(labels).",
         )
@@ -199,13 +188,4 @@ def shares_after(after: Any, *, like: ClassStatistics) -> FloatArray:
                 "num_samples, multi_label=True).",
             )
         return shares
-    total = float(shares.sum())
-    are_counts = bool((shares == np.floor(shares)).all())
-    if total == 0 or not (are_counts or abs(total - 1.0) <= _ROUNDING):
-        raise bad_value(
-            "after",
-            expected="counts, or shares that add up to 1",
-            received=f"numbers that add up to {total:g}",
-            remedy="Weights are no shares; counts times weights, divided by their sum, are.",
-        )
-    return np.asarray(shares / total)
+    return add_up("after", shares, what="shares")

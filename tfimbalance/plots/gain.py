@@ -43,22 +43,18 @@ def cumulative_gain(
     """Draw how many of the positives are found by flagging the top of the ranking.
 
     How to read it: "the top 2% of the rows hold 60% of the positives". The dashed line is flagging
-    at random, the dotted one a perfect ranking, which has them all when it has flagged the base
-    rate. The legend gives the recall at just that share, where recall and precision are equal.
+    at random, the dotted one a perfect ranking. The legend gives the recall where the base rate is
+    flagged, at which recall and precision are equal.
 
     Use it when a budget decides (cases that can be looked into, slots that can be filled). For the
     cost of false alarms, see `precision_recall`.
 
     Args:
-        log: whether the share of flagged rows is on a log scale. None decides by the base rate,
-            below 10% it is; on axes that already have a curve, it keeps their scale.
+        log: whether the share of flagged rows is on a log scale. None: below a base rate of 10%,
+            or as the axes are that already have a curve.
         y_true, y_pred, sample_weight, from_logits, class_id, label, ax: as `precision_recall`.
 
-    Returns:
-        The axes.
-
-    Raises:
-        ValueError, ImportError: as `precision_recall`.
+    Shapes, the axes returned and errors are those of `precision_recall`.
 
     Example:
         >>> from tfimbalance import plots
@@ -109,23 +105,17 @@ def lift(
     """Draw how many times more positives are among the flagged rows than among all.
 
     How to read it: a lift of 20 at 1% means that the top 1% of the rows has 20 times the base rate
-    of positives. The dashed line at 1 is flagging at random; the dotted one is a perfect ranking,
-    no lift can lie above it. The legend gives the lift where as many rows are flagged as there are
-    positives. The far left is that of a handful of rows.
+    of positives. The dashed line is flagging at random, the dotted one a perfect ranking. The
+    legend gives the lift where the base rate is flagged. The far left is that of a handful of rows.
 
     Use it to say what a ranking is worth in front of an audience that knows the base rate. Not
     across data sets: the best possible lift is one over the base rate.
 
     Args:
-        log: whether both axes are logarithmic. None decides by the base rate, below 10% they are;
-            on axes that already have a curve, it keeps their scales.
+        log: whether both axes are logarithmic. None: as `cumulative_gain`.
         y_true, y_pred, sample_weight, from_logits, class_id, label, ax: as `precision_recall`.
 
-    Returns:
-        The axes.
-
-    Raises:
-        ValueError, ImportError: as `precision_recall`.
+    Shapes, the axes returned and errors are those of `precision_recall`.
 
     Example:
         >>> from tfimbalance import plots

@@ -50,30 +50,25 @@ def reliability(
     How to read it: on the dashed diagonal, predictions are right. Below it they are too high, as
     after training on balanced batches or with class weights; above it, too low. Each point is a
     bin with Wilson's confidence interval [1]; with weights, that of as many equal rows as tell as
-    much. On log axes a bin without positives has no point: a triangle hangs at the upper end of its
-    interval, and the rate is somewhere below. The legend gives the calibration ratio, mean
-    prediction over observed rate (1 is right). At the foot stands a histogram of the predictions.
+    much. On log axes, a triangle marks the upper end of the interval of a bin without positives.
+    The legend gives the calibration ratio, mean prediction over observed rate (1 is right). At the
+    foot stands a histogram of the predictions.
 
-    Bins hold as many rows each (of equal width, all but one would be empty at a rate of 1%), or as
-    many *predicted positives* each: of rows in equal numbers, the last of 15 holds nearly all
-    positives of a good model of rare events, and says nothing about where decisions are made.
+    Bins hold equal numbers of rows, or of *predicted positives*. With equal numbers of rows, the
+    last bin holds nearly all positives of a good model of rare events, and says nothing about where
+    decisions are made. (With equal widths, all bins but one would be empty at a rate of 1%.)
 
     Use it before a probability is served, and again after a correction. Not to compare rankings.
 
     Args:
-        num_bins: bins of equal mass; equal predictions stay in one bin.
+        num_bins: bins of equal mass, at least 1; equal predictions stay in one bin.
         bins: what the mass is of, ``"rows"`` or ``"positives"`` (predicted ones). None decides by
             the base rate: rows from 10% on.
         confidence: of the intervals, within ``(0, 1)``.
-        log: whether both axes are logarithmic. None decides by the base rate, below 10% they
-            are; on axes that already have a curve, it keeps their scales.
+        log: whether both axes are logarithmic. None: as `cumulative_gain`.
         y_true, y_pred, sample_weight, from_logits, class_id, label, ax: as `precision_recall`.
 
-    Returns:
-        The axes.
-
-    Raises:
-        ValueError, ImportError: as `precision_recall`; and for a number of bins below 1.
+    Shapes, the axes returned and errors are those of `precision_recall`.
 
     Example:
         >>> import numpy as np

@@ -88,19 +88,16 @@ def _write(writer: Any, figure: Figure, name: str, step: int) -> None:
 class TensorBoardReport(ValidationCallback):
     """Write the page of `report` to TensorBoard while training.
 
-    Use it to watch calibration and ranking move from epoch to epoch; the slider in the *Images* tab
-    goes through them.
+    Use it to watch calibration and ranking move; the *Images* tab has a slider for the epochs.
 
     Args:
         validation_data: a `tfimbalance.callbacks.Validation`, or rows as it takes them. The page is
             of probabilities, those of the corrected model if it has a correction.
-        log_dir: directory of the run. That of ``keras.callbacks.TensorBoard`` will do, which writes
-            into folders of its own below it.
+        log_dir: directory of the run; that of ``keras.callbacks.TensorBoard`` will do.
         every: epochs from one page to the next, the first epoch's first; 0 writes none.
         name: tag of the pictures.
-        before, after, threshold, class_names: as for `report`.
-        class_id: as for `report`. Name one to see the same class after a change of the data.
-        title: as for `report`; the epoch is added.
+        before, after, threshold, class_names, class_id: as `report`.
+        title: as `report`; the epoch is added.
 
     Raises:
         ValueError: as `tfimbalance.callbacks.Validation`, and, before the first step, for names, a

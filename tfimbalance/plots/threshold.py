@@ -50,26 +50,21 @@ def threshold_curves(
 
     How to read it: rows predicted at least the threshold are flagged. To the right, fewer are, with
     higher precision and lower recall. The dot is the best F1. A calibrated model of rare events
-    has it far below 1/2; with re-balanced training it only moves, since the ranking decides.
+    has it far below 1/2; re-balanced training only moves it, since the ranking decides.
 
-    Use it to choose a threshold, on rows that neither trained the model nor measure it. Where the
-    costs are known, a calibrated model needs no curve: cost of a false alarm / (that + cost of a
-    miss).
+    Use it to choose a threshold, on rows that neither trained the model nor measure it. With known
+    costs, that of a calibrated model is cost of a false alarm / (that + cost of a miss).
 
     Args:
-        threshold: a threshold to draw, a probability even where ``y_pred`` are logits; the legend
+        threshold: a threshold to draw, in ``[0, 1]`` even where ``y_pred`` are logits; the legend
             says what it gives.
-        log: whether thresholds are on a logit scale, logarithmic at both ends. None decides by the
-            base rate, below 10% they are; on axes that already have a curve, it keeps their scale.
+        log: whether thresholds are on a logit scale, logarithmic at both ends. None: as
+            `cumulative_gain`.
         label: name of the model in the legend. With it a model has one colour, without it each
-            curve has its own; the kind of line tells the curves apart in both.
+            curve has its own.
         y_true, y_pred, sample_weight, from_logits, class_id, ax: as `precision_recall`.
 
-    Returns:
-        The axes.
-
-    Raises:
-        ValueError, ImportError: as `precision_recall`; and for a threshold outside of ``[0, 1]``.
+    Shapes, the axes returned and errors are those of `precision_recall`.
 
     Example:
         >>> from tfimbalance import plots

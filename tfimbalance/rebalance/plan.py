@@ -31,14 +31,14 @@ class Rebalance:
     """A plan: which strategies against imbalance are combined, and what that does to the odds.
 
     Use it whenever more than one strategy is at work, or probabilities are served. Sampling,
-    weights and logit adjustment each multiply the odds of a class, and the factors multiply each
-    other; focal loss bends what is left. The plan makes the dataset, the loss and the callbacks
-    that fit together, and the model that undoes all of it, exactly:
+    weights and logit adjustment each multiply the odds of a class; focal loss bends what is left.
+    The plan makes the dataset, the loss and the callbacks that fit together, and the model that
+    undoes all of it, exactly:
 
         effective_k ~ prior_k * sampling_k * weight_k * adjustment_k
 
     Weights and adjustment refer to what is *sampled*: ``class_weight="balanced"`` beside balanced
-    batches weighs every class 1. To ask for both at full strength warns, with the numbers.
+    batches weighs every class 1. Two strategies at full strength warn, with the numbers.
 
     Args:
         labels: of the training data at its natural rate: labels, `ClassStatistics`, counts as
@@ -125,19 +125,16 @@ class Rebalance:
         return self.odds.priors(total)
 
     def dataset(self, x: Any, y: Any = None, batch_size: int = 256, **kwargs: Any) -> Any:
-        """Make the batches of the plan.
+        """Make the batches of the plan, a `tf.data.Dataset` for ``fit``.
 
         Args:
             x: rows as `balanced_batches` takes them, or a `tf.data.Dataset` of ``(x, y)`` rows,
                 which goes to `balanced_stream`.
             y: labels; None beside a dataset.
             batch_size: rows a batch.
-            **kwargs: to those two: ``seed``, ``sample_weight``, ``labels`` and so on. Sample
-                weights that differ between classes are class weights of which the plan knows
-                nothing. Rates of streams, and of ``in_graph=True``, are not compared with the plan.
-
-        Returns:
-            A `tf.data.Dataset` for ``fit``.
+            **kwargs: to those two: ``seed``, ``sample_weight`` and so on. Sample weights that
+                differ between classes are class weights of which the plan knows nothing. Rates of
+                streams, and of ``in_graph=True``, are not compared with the plan.
 
         Raises:
             ValueError: as those two, and for multi-label statistics.
@@ -239,8 +236,8 @@ class Rebalance:
     ) -> keras.Model:
         """Return the model to serve: the trained one, and what undoes the plan, as layers.
 
-        It predicts probabilities at the natural rate, shares the weights of ``model``, and saves,
-        loads (after ``import tfimbalance``) and exports (without it) as any Keras model.
+        It predicts at the natural rate, shares the weights of ``model``, and saves, loads (after
+        ``import tfimbalance``) and exports (without it) as any Keras model.
 
         Args:
             model: trained on `dataset` with `loss`.
