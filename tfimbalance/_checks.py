@@ -157,11 +157,22 @@ def check_same_length(argument: str, length: int, *, reference: str, expected: i
         )
 
 
-def check_one_each(argument: str, found: int, size: int, what: str) -> None:
-    """Raise unless there is one of ``what`` (such as ``"names"``) for each class."""
+def check_count(
+    argument: str, found: int, size: int, what: str, *, why: str = "one a class"
+) -> None:
+    """Raise unless there are as many of ``what`` (such as ``"names"``) as there have to be."""
     if found != size:
-        expected = f"{size} {what}, one a class"
+        expected = f"{size} {what}, {why}"
         raise bad_value(argument, expected=expected, received=f"{found} {what}")
+
+
+def refuse_classes(
+    argument: str, wrong: NDArray[np.bool_], *, expected: str, found: str = "0", remedy: str = ""
+) -> None:
+    """Raise if something is wrong with a class, naming all of them."""
+    if wrong.any():
+        received = f"{found} for {some_classes(np.flatnonzero(wrong))}"
+        raise bad_value(argument, expected=expected, received=received, remedy=remedy)
 
 
 def some_classes(items: ArrayLike | list[Any], limit: int = 5) -> str:

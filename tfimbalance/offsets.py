@@ -12,9 +12,10 @@ from tfimbalance._checks import (
     FloatArray,
     bad_entry,
     bad_value,
+    check_count,
     check_number,
     per_class,
-    some_classes,
+    refuse_classes,
 )
 from tfimbalance.statistics import ClassStatistics
 
@@ -36,15 +37,13 @@ def class_priors(priors: Any, *, argument: str = "priors") -> FloatArray:
     vector = per_class(argument, priors)
     if vector.size < 2:
         raise bad_value(argument, expected="at least two classes", received=f"{priors!r}")
-    empty = np.flatnonzero(vector == 0)
-    if empty.size:
-        raise bad_value(
-            argument,
-            expected="a count or probability above 0 for every class",
-            received=f"0 for {some_classes(empty)}",
-            remedy="log(0) has no finite value: number the classes without gaps, or leave a class "
-            "that was never seen out. If these are labels: tfi.class_statistics(labels).",
-        )
+    refuse_classes(
+        argument,
+        vector == 0,
+        expected="a count or probability above 0 for every class",
+        remedy="log(0) has no finite value: number the classes without gaps, or leave a class "
+        "that was never seen out. If these are labels: tfi.class_statistics(labels).",
+    )
     return add_up(argument, vector, what="probabilities")
 
 
@@ -139,12 +138,8 @@ def prior_shift(train_priors: Any, target_priors: Any) -> FloatArray:
         return np.asarray(log_odds(target_priors, argument="target_priors") - train)
     train = log_priors(train_priors, argument="train_priors")
     target = log_priors(target_priors, argument="target_priors")
-    if train.size != target.size:
-        raise bad_value(
-            "target_priors",
-            expected=f"{train.size} classes, as many as `train_priors`",
-            received=f"{target.size} classes",
-        )
+    why = "as many as `train_priors`"
+    check_count("target_priors", target.size, train.size, "classes", why=why)
     return np.asarray(target - train)
 
 
@@ -238,12 +233,8 @@ def _log_priors_or_odds(priors: Any, width: int | None) -> FloatArray:
         offset = log_priors(priors)
         if width == 1 and offset.size == 2:
             offset = offset[1:] - offset[:1]
-    if offset.ndim and width not in (None, offset.size):
-        raise bad_value(
-            "priors",
-            expected=f"{width} classes, the last axis of the logits",
-            received=f"{offset.size} classes",
-        )
+    if offset.ndim and width is not None:
+        check_count("priors", offset.size, width, "classes", why="the last axis of the logits")
     return offset
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfimbalance._checks import bad_value, check_choice, check_number, some_classes
+from tfimbalance._checks import bad_value, check_choice, check_number, refuse_classes
 from tfimbalance.statistics import as_statistics
 
 SCHEMES = ("balanced", "inverse_sqrt", "effective_number")
@@ -70,12 +70,12 @@ def class_weights(
     counts = stats.counts.astype(np.float64)
     others = stats.num_samples - counts
     empty = (counts == 0) | (stats.multi_label & (others == 0))
-    if empty.any() and empty_classes == "raise":
-        raise bad_value(
+    if empty_classes == "raise":
+        refuse_classes(
             "labels",
+            empty,
             expected="rows of every class" + (", with and without each label" * stats.multi_label),
-            received=f"{stats.num_classes} classes, but no rows for "
-            f"{some_classes(np.flatnonzero(empty))}",
+            found=f"{stats.num_classes} classes, but no rows",
             remedy='Number the classes without gaps, or pass empty_classes="zero". If these are '
             "counts: tfi.ClassStatistics(counts).",
         )

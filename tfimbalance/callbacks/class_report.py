@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tfimbalance._checks import FloatArray, bad_value, check_integer, check_number, check_one_each
+from tfimbalance._checks import FloatArray, check_count, check_integer, check_number
 from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance._tables import table
 from tfimbalance.callbacks.validation import ValidationCallback
@@ -104,12 +104,8 @@ class ClassReport(ValidationCallback):
     def _counted(self, rows: Evaluated) -> FloatArray:
         """Return the weight of the rows of each class, of those said to be, and of the hits."""
         p, width = rows.probability, rows.given.shape[1]
-        if len(self.threshold) not in (1, width):
-            raise bad_value(
-                "threshold",
-                expected=f"a number, or one for each of {width} labels",
-                received=f"{len(self.threshold)} numbers",
-            )
+        if len(self.threshold) != 1:
+            check_count("threshold", len(self.threshold), width, "numbers", why="one a label")
         if width > 1 and not rows.is_softmax:
             said = p >= self.threshold
             parts = (rows.targets, said, rows.targets & said)
@@ -133,7 +129,7 @@ class ClassReport(ValidationCallback):
 
     def _names(self, size: int) -> list[str]:
         names = self.class_names or [str(k) for k in range(size)]
-        check_one_each("class_names", len(names), size, "names")
+        check_count("class_names", len(names), size, "names")
         return names
 
     def _values(self) -> dict[str, float]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import keras
 import numpy as np
 
-from tfimbalance._checks import bad_value, check_choice, check_number, check_share
+from tfimbalance._checks import FloatArray, bad_value, check_choice, check_number, check_share
 from tfimbalance._evaluation.cuts import Cuts
 from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance.calibration import calibrated_model
@@ -197,12 +198,11 @@ def _objective(name: str, given: dict[str, Any]) -> Objective:
 
 def _checked_costs(costs: Any) -> Any:
     expected = "[[c00, c01], [c10, c11]] in which mistakes cost more than being right"
-    try:
+    array: FloatArray = np.zeros(())
+    with contextlib.suppress(TypeError, ValueError):
         array = np.asarray(costs, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise bad_value("costs", expected=expected, received=repr(costs)) from None
-    right = array.shape == (2, 2) and np.isfinite(array).all()
-    if not right or array[1, 0] <= array[0, 0] or array[0, 1] <= array[1, 1]:
+    is_square = array.shape == (2, 2) and np.isfinite(array).all()
+    if not is_square or array[1, 0] <= array[0, 0] or array[0, 1] <= array[1, 1]:
         raise bad_value(
             "costs",
             expected=expected,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfimbalance._checks import bad_value, check_number, check_one_each
+from tfimbalance._checks import bad_value, check_count, check_number
 from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance.plots._one_class import chosen_class
 from tfimbalance.plots._recall import draw_recall, rarest_class, recall_by_class
@@ -42,7 +42,7 @@ class Options:
         """Refuse, before training, what does not go with the outputs of a model."""
         width = rows.given.shape[1]
         if self.class_names is not None:
-            check_one_each("class_names", len(self.class_names), max(width, 2), "names")
+            check_count("class_names", len(self.class_names), max(width, 2), "names")
         if self.class_id is not None and width > 1:
             chosen_class(self.class_id, width)
         if self.threshold is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfimbalance._checks import FloatArray, bad_value, check_one_each, per_class
+from tfimbalance._checks import FloatArray, bad_value, check_count, per_class
 from tfimbalance.offsets import add_up
 from tfimbalance.plots._style import (
     axes_for,
@@ -74,7 +74,7 @@ def class_balance(
     if after is not None:
         sets["after"] = shares_after(after, like=stats)
     names = [str(k) for k in (range(stats.num_classes) if class_names is None else class_names)]
-    check_one_each("class_names", len(names), stats.num_classes, "names")
+    check_count("class_names", len(names), stats.num_classes, "names")
     what = "label" if stats.multi_label else "class"
     positive = np.concatenate([shares[shares > 0] for shares in sets.values()])
     if not positive.size:
@@ -84,21 +84,17 @@ def class_balance(
     is_log = bool(positive.max() > _MOST_LINEAR * positive.min())
     if stats.num_classes > MOST_BARS:
         return _draw_tail(ax, sets, what, is_log)
-    return _draw_bars(ax, sets, what, is_log, names, float(positive.min()))
+    low = decade_below(float(positive.min()) / 2) if is_log else 0.0
+    return _draw_bars(ax, sets, what, names, low)
 
 
 def _draw_bars(
-    ax: Axes | None,
-    sets: dict[str, FloatArray],
-    what: str,
-    is_log: bool,
-    names: list[str],
-    smallest: float,
+    ax: Axes | None, sets: dict[str, FloatArray], what: str, names: list[str], low: float
 ) -> Axes:
+    """Draw bars from ``low`` on; above 0, on a log scale."""
     # On the left: the legend stands on the right, above the bars.
     ax = axes_for(ax, title="Class balance", xlabel="share of rows", ylabel=what, loc="left")
     class_axis(ax, names)
-    low = decade_below(smallest / 2) if is_log else 0.0
     height = 0.8 / len(sets)
     place = np.arange(len(names))
     written = len(names) * len(sets) <= _MOST_VALUES
@@ -110,11 +106,11 @@ def _draw_bars(
         for bar, share in zip(bars, shares):
             y = bar.get_y() + bar.get_height() / 2
             write_beside(ax, percent(share), max(float(share), low), y, of=len(names) * len(sets))
-    percent_axis(ax, "x", log=is_log)
+    percent_axis(ax, "x", log=low > 0)
     top = max(float(shares.max()) for shares in sets.values())
     # Room for the values beside the bars.
-    ax.set_xlim(low, top * (top / low) ** 0.18 if is_log else top * 1.16)
-    if is_log:
+    ax.set_xlim(low, top * (top / low) ** 0.18 if low > 0 else top * 1.16)
+    if low > 0:
         ax.set_xticks([tick for tick in 10.0 ** np.arange(-9, 1) if low <= tick <= 1.0])
     if len(sets) > 1:
         legend(ax, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.1)

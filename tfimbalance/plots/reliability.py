@@ -9,7 +9,7 @@ import numpy as np
 from tfimbalance._checks import FloatArray, check_choice, check_integer, check_number
 from tfimbalance._evaluation.one_class import OneClass
 from tfimbalance.plots._bins import Bins, equal_mass_bins
-from tfimbalance.plots._one_class import begin
+from tfimbalance.plots._one_class import Picture, begin
 from tfimbalance.plots._style import (
     RARE,
     curve,
@@ -86,12 +86,13 @@ def reliability(
         check_choice("bins", bins, ("rows", "positives"))
     check_integer("num_bins", num_bins, minimum=1)
     check_number("confidence", confidence, minimum=0.0, maximum=1.0, exclusive=True)
-    ax, scores, first, is_log = begin(
+    picture = begin(
         ax,
         ("Reliability", "predicted probability", "observed rate"),
         (y_true, y_pred, sample_weight, from_logits, class_id),
         log=log,
     )
+    ax, scores, _, is_log = picture
     if is_log:
         for axis in ("x", "y"):
             percent_axis(ax, axis, log=True)
@@ -103,9 +104,9 @@ def reliability(
     )
     lowest = _LOWEST * scores.base_rate if is_log else 0.0
     # First the limits: Matplotlib's own, of bins that all lie at the edge, would be none.
-    _limit(ax, found, lowest, is_log=is_log, first=first)
-    color = _draw_bins(ax, found, lowest, is_log, name_of(label, _ratio_text(scores)))
-    _draw_histogram(ax, scores, lowest, color, is_log=is_log)
+    _limit(picture, found, lowest)
+    color = _draw_bins(picture, found, lowest, name_of(label, _ratio_text(scores)))
+    _draw_histogram(picture, lowest, color)
     if is_log:
         label_steps(ax, "x")
         label_steps(ax, "y")
@@ -121,7 +122,8 @@ def _ratio_text(scores: OneClass) -> str:
     return f"mean p / rate = {ratio:.2f}" if 0.1 <= ratio < 10 else f"mean p / rate = {ratio:.2g}"
 
 
-def _draw_bins(ax: Axes, bins: Bins, lowest: float, is_log: bool, label: str) -> ColorType:
+def _draw_bins(picture: Picture, bins: Bins, lowest: float, label: str) -> ColorType:
+    ax, _, _, is_log = picture
     # 0 has no place on a log axis: such bins stand at its edge.
     x = np.maximum(bins.predicted, lowest)
     seen = bins.observed > 0 if is_log else np.ones(len(x), bool)
@@ -148,7 +150,8 @@ def _draw_bins(ax: Axes, bins: Bins, lowest: float, is_log: bool, label: str) ->
     return color
 
 
-def _limit(ax: Axes, bins: Bins, lowest: float, *, is_log: bool, first: bool) -> None:
+def _limit(picture: Picture, bins: Bins, lowest: float) -> None:
+    ax, _, first, is_log = picture
     if not is_log:
         # Both axes alike, as far as there is something to see.
         top = min(1.03, 1.1 * float(max(bins.predicted.max(), bins.high.max())))
@@ -165,9 +168,8 @@ def _limit(ax: Axes, bins: Bins, lowest: float, *, is_log: bool, first: bool) ->
     widen(ax, "y", 0.3 * float(ends.min()), high, first=first)
 
 
-def _draw_histogram(
-    ax: Axes, scores: OneClass, lowest: float, color: ColorType, *, is_log: bool
-) -> None:
+def _draw_histogram(picture: Picture, lowest: float, color: ColorType) -> None:
+    ax, scores, _, is_log = picture
     p = scores.probability
     edges: FloatArray
     if is_log:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tfimbalance._checks import FloatArray, check_number
 from tfimbalance._evaluation.cuts import Points
-from tfimbalance.plots._one_class import begin
+from tfimbalance.plots._one_class import Picture, begin
 from tfimbalance.plots._style import (
     curve,
     legend_below,
@@ -76,16 +76,17 @@ def threshold_curves(
     """
     if threshold is not None:
         check_number("threshold", threshold, minimum=0.0, maximum=1.0)
-    ax, scores, first, is_logit = begin(
+    picture = begin(
         ax,
         ("Thresholds", "threshold", "share"),
         (y_true, y_pred, sample_weight, from_logits, class_id),
         log=log,
         scale="logit",
     )
+    ax, scores, first, is_logit = picture
     points = Points.of(scores)
-    _threshold_axis(ax, points, is_logit=is_logit, first=first)
-    color = _draw_curves(ax, points, is_logit, label, first=first)
+    _threshold_axis(picture, points)
+    color = _draw_curves(picture, points, label)
     best, text = points.best, points.best_text
     given = "" if threshold is None else _describe(points, threshold)
     text = f"{text}\n{given}" if given and (label is not None or not first) else text
@@ -100,10 +101,9 @@ def threshold_curves(
     return ax
 
 
-def _draw_curves(
-    ax: Axes, points: Points, is_logit: bool, label: str | None, *, first: bool
-) -> ColorType:
+def _draw_curves(picture: Picture, points: Points, label: str | None) -> ColorType:
     """Draw the four curves and return the colour of F1, or of the model."""
+    ax, _, first, is_logit = picture
     shown = dict(zip(_STYLES, (points.precision, points.recall, points.f1, points.flagged)))
     x = _inside(points.threshold, is_logit)
     kept = thinned(np.log(x / (1 - x)) if is_logit else x, *shown.values())
@@ -131,7 +131,8 @@ def _inside(threshold: FloatArray, is_logit: bool) -> FloatArray:
     return np.asarray(np.clip(threshold, _EDGE, 1 - _EDGE) if is_logit else threshold)
 
 
-def _threshold_axis(ax: Axes, points: Points, *, is_logit: bool, first: bool) -> None:
+def _threshold_axis(picture: Picture, points: Points) -> None:
+    ax, _, first, is_logit = picture
     if not is_logit:
         ax.set_xlim(-0.02, 1.02)
         return

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfimbalance._checks import FloatArray, bad_value, check_choice, check_number, some_classes
+from tfimbalance._checks import FloatArray, bad_value, check_choice, check_number, refuse_classes
 from tfimbalance.callbacks import CorrectedValidation, NaturalRate, Validation
 from tfimbalance.rebalance._warnings import warn_of_double_correction
 from tfimbalance.rebalance.audit import Audit
@@ -98,7 +98,14 @@ class Rebalance:
         self.focal_gamma = check_number("focal_gamma", focal_gamma, minimum=0.0)
         self.activation = _checked_activation(activation, self.statistics)
         self.odds = Odds(multi_label=self.statistics.multi_label)
-        self.priors = _checked_priors(self.statistics)
+        self.priors = self.statistics.priors
+        refuse_classes(
+            "labels",
+            (self.priors <= 0) | (self.priors >= 1),
+            expected="rows with and without every class",
+            found="none",
+            remedy="Number the classes without gaps.",
+        )
         self.sampled_priors, self.class_weight = self.priors, None
         self.strategies: list[Strategy] = []
         if class_shares is not None:
@@ -202,17 +209,12 @@ class Rebalance:
             ``validation_data`` `CorrectedValidation`, which logs
             ``val_corrected_normalized_entropy`` for ``EarlyStopping(mode="min")``.
         """
-        watch: list[keras.callbacks.Callback] = [NaturalRate(self.statistics)]
-        if isinstance(validation_data, Validation):
-            output = output or validation_data.output
-        elif validation_data is not None:
-            validation_data = self.validation(
-                validation_data, output=output, from_logits=from_logits
-            )
-        watch.append(PlanLoss(self.loss(), output=output))
-        if validation_data is None:
-            return watch
-        return [*watch, CorrectedValidation(validation_data, metrics=metrics)]
+        rows = validation_data
+        if rows is not None and not isinstance(rows, Validation):
+            rows = self.validation(rows, output=output, from_logits=from_logits)
+        output = output or getattr(rows, "output", None)
+        watch = [NaturalRate(self.statistics), PlanLoss(self.loss(), output=output)]
+        return watch if rows is None else [*watch, CorrectedValidation(rows, metrics=metrics)]
 
     def layers(
         self, *, from_logits: bool = False, target_priors: Any = None, prefix: str = ""
@@ -263,19 +265,6 @@ class Rebalance:
     def __repr__(self) -> str:
         names = ", ".join(strategy.name for strategy in self.strategies)
         return f"<Rebalance of {self.statistics.num_classes} classes: {names or 'none'}>"
-
-
-def _checked_priors(statistics: ClassStatistics) -> FloatArray:
-    priors = statistics.priors
-    wrong = np.flatnonzero((priors <= 0) | (priors >= 1))
-    if wrong.size:
-        raise bad_value(
-            "labels",
-            expected="rows with and without every class",
-            received=f"none for {some_classes(wrong)}",
-            remedy="Number the classes without gaps.",
-        )
-    return priors
 
 
 def _checked_activation(activation: str | None, statistics: ClassStatistics) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from tfimbalance._checks import FloatArray, bad_value, check_number, check_one_each
+from tfimbalance._checks import FloatArray, bad_value, check_count, check_number
 from tfimbalance._evaluation.ending import check_from_logits, output_names
 from tfimbalance.calibration import FocalCalibration, PriorCorrection, calibrated_model
 from tfimbalance.offsets import class_priors, is_per_label, positive_priors
@@ -91,7 +91,7 @@ def _target(plan: Rebalance, target_priors: Any) -> FloatArray:
         target_priors = [1.0 - rate, rate]
     read = positive_priors if several else class_priors
     target = read(target_priors, argument="target_priors")
-    check_one_each("target_priors", len(target), size, "priors")
+    check_count("target_priors", len(target), size, "priors")
     return target
 
 

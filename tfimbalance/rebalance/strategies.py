@@ -11,9 +11,9 @@ from tfimbalance._checks import (
     FloatArray,
     bad_value,
     check_choice,
-    check_one_each,
+    check_count,
     per_class,
-    some_classes,
+    refuse_classes,
 )
 from tfimbalance.calibration import FocalCalibration
 from tfimbalance.shares import resolve_shares
@@ -85,7 +85,7 @@ class Sampling(Strategy):
         shares = resolve_shares(class_shares, statistics.counts)
         self.shares = np.array([float(share) for share in shares])
         self._priors = statistics.priors
-        _refuse(
+        refuse_classes(
             "class_shares",
             self.shares == 0,
             expected="a share above 0 for every class of the plan",
@@ -116,8 +116,8 @@ class ClassWeights(Strategy):
             self.class_weight = class_weights(statistics, scheme=class_weight)
             return
         weights = per_class("class_weight", class_weight)
-        check_one_each("class_weight", len(weights), statistics.num_classes, "weights")
-        _refuse(
+        check_count("class_weight", len(weights), statistics.num_classes, "weights")
+        refuse_classes(
             "class_weight",
             weights == 0,
             expected="a weight above 0 for every class of the plan",
@@ -170,9 +170,3 @@ class LogitAdjustment(Strategy):
     def loss_arguments(self) -> dict[str, Any]:
         """Return the strength."""
         return {"tau": self.tau}
-
-
-def _refuse(argument: str, wrong: Any, *, expected: str, remedy: str) -> None:
-    if wrong.any():
-        offenders = some_classes(np.flatnonzero(wrong))
-        raise bad_value(argument, expected=expected, received=f"0 for {offenders}", remedy=remedy)
