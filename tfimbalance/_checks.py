@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -54,9 +54,8 @@ def check_number(
         expected += f" {'above' if exclusive else 'of at least'} {minimum:g}"
     if hasattr(value, "dtype") and getattr(value, "shape", None) == ():
         value = np.asarray(value).item()  # What a Keras schedule returns, or NumPy's reductions.
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise bad_value(argument, expected=expected, received=repr(value))
-    number = float(value)
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    number = float(value) if is_real else math.nan  # type: ignore[arg-type]
     inside = minimum < number < maximum if exclusive else minimum <= number <= maximum
     if not (math.isfinite(number) and inside):
         raise bad_value(argument, expected=expected, received=repr(value))
@@ -164,6 +163,13 @@ def check_count(
     if found != size:
         expected = f"{size} {what}, {why}"
         raise bad_value(argument, expected=expected, received=f"{found} {what}")
+
+
+def named_classes(names: Iterable[Any] | None, size: int) -> list[str]:
+    """Return a name for each class, by default its number."""
+    named = [str(name) for name in (range(size) if names is None else names)]
+    check_count("class_names", len(named), size, "names")
+    return named
 
 
 def refuse_classes(

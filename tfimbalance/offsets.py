@@ -61,6 +61,14 @@ def add_up(argument: str, vector: FloatArray, *, what: str) -> FloatArray:
     return np.asarray(vector / total)
 
 
+def natural_priors(priors: Any, *, argument: str = "priors") -> FloatArray:
+    """Return the share of each class; one number is that of the positives of two classes."""
+    if isinstance(priors, ClassStatistics) or not is_per_label(priors):
+        return class_priors(priors, argument=argument)
+    rate = float(positive_priors(priors, argument=argument))
+    return np.array([1.0 - rate, rate])
+
+
 def positive_priors(priors: Any, *, argument: str = "priors") -> FloatArray:
     """Return the probability of a positive, in (0, 1): one number, or one a label."""
     if isinstance(priors, ClassStatistics):

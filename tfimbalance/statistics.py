@@ -126,11 +126,8 @@ class ClassStatistics:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ClassStatistics):
             return NotImplemented
-        return (
-            np.array_equal(self.counts, other.counts)
-            and self.num_samples == other.num_samples
-            and self.multi_label == other.multi_label
-        )
+        same = (self.num_samples, self.multi_label) == (other.num_samples, other.multi_label)
+        return same and np.array_equal(self.counts, other.counts)
 
 
 def class_statistics(

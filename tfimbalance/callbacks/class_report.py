@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tfimbalance._checks import FloatArray, check_count, check_integer, check_number
+from tfimbalance._checks import FloatArray, check_count, check_integer, check_number, named_classes
 from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance._tables import table
 from tfimbalance.callbacks.validation import ValidationCallback
@@ -68,7 +68,7 @@ class ClassReport(ValidationCallback):
         max_logged: int = 20,
     ) -> None:
         super().__init__(validation_data)
-        self.class_names = None if class_names is None else [str(name) for name in class_names]
+        self.class_names = class_names
         given = np.atleast_1d(np.asarray(threshold))
         numbers = [check_number("threshold", value, minimum=0.0, maximum=1.0) for value in given]
         self.threshold = np.array(numbers)
@@ -79,7 +79,7 @@ class ClassReport(ValidationCallback):
 
     def check(self, rows: Evaluated) -> None:
         """Refuse names or thresholds of another number of classes."""
-        self._names(self._counted(rows).shape[1])
+        named_classes(self.class_names, self._counted(rows).shape[1])
 
     def starts(self, epoch: int) -> bool:
         """Begin to count."""
@@ -118,7 +118,7 @@ class ClassReport(ValidationCallback):
         return np.stack([np.bincount(k, weights=w, minlength=max(width, 2)) for k, w in found])
 
     def _report(self, counts: FloatArray) -> None:
-        names = self._names(counts.shape[1])
+        names = named_classes(self.class_names, counts.shape[1])
         with np.errstate(invalid="ignore"):
             recall, precision = counts[2] / counts[0], counts[2] / counts[1]
         columns = {"rows": counts[0], "recall": recall, "precision": precision}
@@ -126,11 +126,6 @@ class ClassReport(ValidationCallback):
             {"class": names[k], **{name: float(column[k]) for name, column in columns.items()}}
             for k in np.argsort(-counts[0], kind="stable")
         ]
-
-    def _names(self, size: int) -> list[str]:
-        names = self.class_names or [str(k) for k in range(size)]
-        check_count("class_names", len(names), size, "names")
-        return names
 
     def _values(self) -> dict[str, float]:
         recalls = np.array([row["recall"] for row in self.rows])

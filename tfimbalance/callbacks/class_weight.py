@@ -15,12 +15,11 @@ from tfimbalance.weights import class_weights
 class ClassWeight(DrivingCallback):
     """Compute class weights from labels, and set them on the compiled losses while training.
 
-    Use it in one of two ways. ``fit(class_weight=callback.class_weight)`` needs no other loss, but
-    weighs one output and the training loss alone. ``fit(callbacks=[callback])`` sets the weights of
-    the losses that take them (every loss of `tfimbalance.losses` but the pairwise one), validation
-    included, on one output or all, from ``start_epoch`` on: deferred re-weighting [1], for which a
-    loss that learns its features unweighted first is often better on long tails. Do not use both at
-    once: weights would count twice.
+    Use it in one of two ways, not both: weights would count twice.
+    ``fit(class_weight=callback.class_weight)`` works with any loss, but weighs one output and the
+    training loss alone. ``fit(callbacks=[callback])`` sets the weights of the losses that take them
+    (all of `tfimbalance.losses` but the pairwise one), validation included, from ``start_epoch``
+    on. Such deferred re-weighting [1] learns features unweighted, often better on long tails.
 
     Args:
         labels, scheme, beta, empty_classes: as `tfimbalance.class_weights`.

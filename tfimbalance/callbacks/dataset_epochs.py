@@ -75,5 +75,5 @@ class DatasetEpochs(keras.callbacks.Callback):
         self._has_begun = True
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Let another ``fit`` start where it likes."""
+        """Let another ``fit`` start at any epoch."""
         self._has_begun = False

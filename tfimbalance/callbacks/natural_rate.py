@@ -12,7 +12,7 @@ import numpy as np
 from tfimbalance._checks import FloatArray
 from tfimbalance._labels import is_dataset
 from tfimbalance.data import class_sampling
-from tfimbalance.offsets import class_priors, is_per_label, positive_priors
+from tfimbalance.offsets import natural_priors
 from tfimbalance.statistics import ClassStatistics, class_statistics
 
 _ADVICE = (
@@ -78,10 +78,7 @@ class NaturalRate(keras.callbacks.Callback):
         super().__init__()
         is_stats = isinstance(priors, ClassStatistics)
         self.multi_label = is_stats and priors.multi_label
-        if not is_stats and is_per_label(priors):
-            rate = float(positive_priors(priors))
-            priors = [1.0 - rate, rate]
-        self.priors = priors.priors if self.multi_label else class_priors(priors)
+        self.priors = priors.priors if self.multi_label else natural_priors(priors)
         self.num_samples = priors.num_samples if is_stats else None
         self._has_looked = False
 

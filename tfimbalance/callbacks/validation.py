@@ -123,7 +123,7 @@ class Validation:
         self._epoch = epoch
 
     def end(self) -> None:
-        """Forget a model and its readers; they are as new for another fit."""
+        """Forget a model and its readers, so that another fit starts afresh."""
         self._readers, self._predictor, self._model = [], None, None
         self._epoch, self._has_looked = None, False
 
@@ -213,7 +213,7 @@ class ValidationCallback(keras.callbacks.Callback):
         self.finish(epoch, logs)
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Be as new for another fit."""
+        """Forget the model: another fit starts afresh."""
         self.validation.end()
 
     def check(self, rows: Evaluated) -> None:

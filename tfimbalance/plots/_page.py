@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfimbalance._checks import bad_value, check_count, check_number
+from tfimbalance._checks import bad_value, check_number, named_classes
 from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance.plots._one_class import chosen_class
 from tfimbalance.plots._recall import draw_recall, rarest_class, recall_by_class
@@ -41,8 +41,7 @@ class Options:
     def check(self, rows: Evaluated) -> None:
         """Refuse, before training, what does not go with the outputs of a model."""
         width = rows.given.shape[1]
-        if self.class_names is not None:
-            check_count("class_names", len(self.class_names), max(width, 2), "names")
+        named_classes(self.class_names, max(width, 2))
         if self.class_id is not None and width > 1:
             chosen_class(self.class_id, width)
         if self.threshold is not None:
@@ -74,8 +73,7 @@ def draw(figure: Figure, rows: Evaluated, options: Options) -> Figure:
     what = f"{percent(stats.priors[1])} positive" if width == 1 else ""
     if width > 1:
         k = rarest_class(stats) if options.class_id is None else options.class_id
-        given = options.class_names
-        names = [str(name) for name in (range(width) if given is None else given)]
+        names = named_classes(options.class_names, width)
         threshold = 0.5 if options.threshold is None else options.threshold
         draw_recall(axes[5], stats, recall_by_class(rows, threshold), names)
         what = _name_class(stats, k, names)

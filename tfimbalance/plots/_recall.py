@@ -11,6 +11,7 @@ from tfimbalance._checks import FloatArray
 from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance.plots._style import (
     axes_for,
+    by_frequency,
     class_axis,
     curve,
     percent,
@@ -54,13 +55,11 @@ def draw_recall(ax: Axes, stats: ClassStatistics, recall: FloatArray, names: Seq
     mean, size = float(np.nanmean(recall)), len(recall)
     title = f"Recall of each {what} (mean {mean:.3f})"
     if size > MOST_BARS:
-        xlabel = f"{plural}, from the most frequent to the rarest"
-        axes_for(ax, title=title, xlabel=xlabel, ylabel="recall")
-        rank = np.arange(1.0, size + 1)
-        order = np.argsort(-stats.counts, kind="stable")
+        tail = by_frequency(ax, stats.counts, title=title, plural=plural, ylabel="recall")
+        ax, rank, order = tail
         curve(ax, rank, recall[order], marker=".", linestyle="none", alpha=0.5)
         reference(ax, "mean", [0.5, size + 0.5], [mean, mean])
-        ax.set(xlim=(0.5, size + 0.5), ylim=(-0.02, 1.03))
+        ax.set_ylim(-0.02, 1.03)
         return ax
     axes_for(ax, title=title, xlabel="recall", ylabel=what)
     class_axis(ax, names)

@@ -69,6 +69,16 @@ def axes_for(
     return ax
 
 
+def by_frequency(
+    ax: Axes | None, frequency: NDArray[Any], *, title: str, plural: str, ylabel: str
+) -> tuple[Axes, FloatArray, NDArray[np.intp]]:
+    """Return axes of a long tail, the ranks on its x axis, and the classes that have them."""
+    xlabel = f"{plural}, from the most frequent to the rarest"
+    ax = axes_for(ax, title=title, xlabel=xlabel, ylabel=ylabel)
+    ax.set_xlim(0.5, len(frequency) + 0.5)
+    return ax, np.arange(1.0, len(frequency) + 1), np.argsort(-frequency, kind="stable")
+
+
 def set_colors(ax: Axes) -> None:
     """Give axes colours that do not depend on colour vision."""
     ax.set_prop_cycle(color=list(COLORS))

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfimbalance._checks import FloatArray, bad_value, check_count, per_class
+from tfimbalance._checks import FloatArray, bad_value, named_classes, per_class
 from tfimbalance.offsets import add_up
 from tfimbalance.plots._style import (
     axes_for,
+    by_frequency,
     class_axis,
     curve,
     decade_below,
@@ -24,6 +25,7 @@ from tfimbalance.statistics import ClassStatistics, as_statistics
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_TITLE = "Class balance"
 # More classes than this are a long tail, drawn as a line.
 MOST_BARS = 20
 # Up to this many bars have their value beside them.
@@ -73,8 +75,7 @@ def class_balance(
     sets = {"before": stats.priors}
     if after is not None:
         sets["after"] = shares_after(after, like=stats)
-    names = [str(k) for k in (range(stats.num_classes) if class_names is None else class_names)]
-    check_count("class_names", len(names), stats.num_classes, "names")
+    names = named_classes(class_names, stats.num_classes)
     what = "label" if stats.multi_label else "class"
     positive = np.concatenate([shares[shares > 0] for shares in sets.values()])
     if not positive.size:
@@ -93,7 +94,7 @@ def _draw_bars(
 ) -> Axes:
     """Draw bars from ``low`` on; above 0, on a log scale."""
     # On the left: the legend stands on the right, above the bars.
-    ax = axes_for(ax, title="Class balance", xlabel="share of rows", ylabel=what, loc="left")
+    ax = axes_for(ax, title=_TITLE, xlabel="share of rows", ylabel=what, loc="left")
     class_axis(ax, names)
     height = 0.8 / len(sets)
     place = np.arange(len(names))
@@ -120,15 +121,9 @@ def _draw_bars(
 def _draw_tail(ax: Axes | None, sets: dict[str, FloatArray], what: str, is_log: bool) -> Axes:
     first = next(iter(sets.values()))
     plural = "classes" if what == "class" else "labels"
-    ax = axes_for(
-        ax,
-        title="Class balance",
-        xlabel=f"{plural}, from the most frequent to the rarest",
-        ylabel=f"share of rows, each {what}",
-    )
     # Both lines in the order of the first, so that a place is the same class.
-    order = np.argsort(-first, kind="stable")
-    rank = np.arange(1.0, len(first) + 1)
+    ylabel = f"share of rows, each {what}"
+    ax, rank, order = by_frequency(ax, first, title=_TITLE, plural=plural, ylabel=ylabel)
     for name, shares in sets.items():
         empty = int((shares == 0).sum())
         note = f" ({empty:,} without rows)" if empty else ""
@@ -139,7 +134,6 @@ def _draw_tail(ax: Axes | None, sets: dict[str, FloatArray], what: str, is_log: 
     percent_axis(ax, "y", log=is_log)
     if not is_log:
         ax.set_ylim(0.0, None)
-    ax.set_xlim(0.5, len(first) + 0.5)
     counted = first[first > 0]
     ax.annotate(
         f"{len(first):,} {plural}; the most frequent {percent(float(counted.max()))},\n"

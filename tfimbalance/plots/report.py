@@ -93,12 +93,8 @@ def report(
     if multi_label is None:
         multi_label = last_activation(model) == "sigmoid"
     found = predict(model, data, argument="x", batch_size=batch_size)
-    rows = Evaluated.read(
-        *found[:3],
-        mask=found.mask,
-        from_logits=logits,
-        activation="sigmoid" if multi_label else None,
-    )
+    activation = "sigmoid" if multi_label else None
+    rows = Evaluated.read(*found[:3], mask=found.mask, from_logits=logits, activation=activation)
     options = Options(before, after, class_id, threshold, class_names, title or model.name)
     figure: Figure = plt.figure(figsize=SIZE, layout="constrained")
     try:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from tfimbalance._checks import FloatArray, bad_value, check_count, check_number
+from tfimbalance._checks import FloatArray, bad_value, check_count
 from tfimbalance._evaluation.ending import check_from_logits, output_names
 from tfimbalance.calibration import FocalCalibration, PriorCorrection, calibrated_model
-from tfimbalance.offsets import class_priors, is_per_label, positive_priors
-from tfimbalance.statistics import ClassStatistics
+from tfimbalance.offsets import natural_priors, positive_priors
 
 if TYPE_CHECKING:
     from tfimbalance.rebalance.plan import Rebalance
@@ -79,18 +78,11 @@ def _target(plan: Rebalance, target_priors: Any) -> FloatArray:
     """Return deployment priors as one for each class or label."""
     if target_priors is None:
         return plan.priors
-    several, size = plan.statistics.multi_label, plan.statistics.num_classes
-    if isinstance(target_priors, ClassStatistics):
-        target_priors = target_priors.priors
-    if is_per_label(target_priors):
-        rate = check_number(
-            "target_priors", target_priors, minimum=0.0, maximum=1.0, exclusive=True
-        )
-        if several:
-            return np.full(size, rate)
-        target_priors = [1.0 - rate, rate]
-    read = positive_priors if several else class_priors
+    size = plan.statistics.num_classes
+    read = positive_priors if plan.statistics.multi_label else natural_priors
     target = read(target_priors, argument="target_priors")
+    if target.ndim == 0:
+        return np.full(size, target)  # One number for all labels.
     check_count("target_priors", len(target), size, "priors")
     return target
 
