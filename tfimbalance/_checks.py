@@ -94,13 +94,16 @@ def per_class(argument: str, values: object) -> FloatArray:
     default.
     """
     if hasattr(values, "items"):  # A mapping or a pandas series: by class, not by position.
-        return _from_mapping(argument, dict(values.items()))
+        values = _in_order(argument, dict(values.items()))
     vector = _as_float_vector(argument, values)
-    _check_weights(argument, vector)
+    bad = np.flatnonzero(~np.isfinite(vector) | (vector < 0))
+    if bad.size:
+        received = f"{vector[bad[0]]} for class {bad[0]}"
+        raise bad_value(argument, expected="finite numbers of at least 0", received=received)
     return vector
 
 
-def _from_mapping(argument: str, values: Mapping[Any, Any]) -> FloatArray:
+def _in_order(argument: str, values: Mapping[Any, Any]) -> list[Any]:
     for key in values:
         if isinstance(key, bool) or not isinstance(key, numbers.Integral) or key < 0:
             raise bad_value(
@@ -120,9 +123,7 @@ def _from_mapping(argument: str, values: Mapping[Any, Any]) -> FloatArray:
             remedy="Give each class its number. As a weight, 1.0 leaves a class as it is, and 0.0 "
             "leaves it out.",
         )
-    vector = _as_float_vector(argument, [values[key] for key in sorted(values)])
-    _check_weights(argument, vector)
-    return vector
+    return [values[key] for key in sorted(values)]
 
 
 def _as_float_vector(argument: str, values: object) -> FloatArray:
@@ -136,13 +137,6 @@ def _as_float_vector(argument: str, values: object) -> FloatArray:
     if vector.ndim != 1 or vector.size == 0:
         raise bad_value(argument, expected=expected, received=f"{values!r} of shape {vector.shape}")
     return vector
-
-
-def _check_weights(argument: str, vector: FloatArray) -> None:
-    bad = np.flatnonzero(~np.isfinite(vector) | (vector < 0))
-    if bad.size:
-        received = f"{vector[bad[0]]} for class {bad[0]}"
-        raise bad_value(argument, expected="finite numbers of at least 0", received=received)
 
 
 def check_same_length(argument: str, length: int, *, reference: str, expected: int) -> None:

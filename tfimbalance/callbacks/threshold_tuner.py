@@ -197,7 +197,6 @@ def _objective(name: str, given: dict[str, Any]) -> Objective:
 
 
 def _checked_costs(costs: Any) -> Any:
-    expected = "[[c00, c01], [c10, c11]] in which mistakes cost more than being right"
     array: FloatArray = np.zeros(())
     with contextlib.suppress(TypeError, ValueError):
         array = np.asarray(costs, dtype=np.float64)
@@ -205,7 +204,7 @@ def _checked_costs(costs: Any) -> Any:
     if not is_square or array[1, 0] <= array[0, 0] or array[0, 1] <= array[1, 1]:
         raise bad_value(
             "costs",
-            expected=expected,
+            expected="[[c00, c01], [c10, c11]] in which mistakes cost more than being right",
             received=repr(costs),
             remedy="Row: what is said. Column: what is true. A miss is costs[0][1].",
         )

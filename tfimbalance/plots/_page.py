@@ -42,7 +42,7 @@ class Options:
         """Refuse, before training, what does not go with the outputs of a model."""
         width = rows.given.shape[1]
         named_classes(self.class_names, max(width, 2))
-        if self.class_id is not None and width > 1:
+        if self.class_id is not None:
             chosen_class(self.class_id, width)
         if self.threshold is not None:
             check_number("threshold", self.threshold, minimum=0.0, maximum=1.0)
@@ -63,8 +63,6 @@ def draw(figure: Figure, rows: Evaluated, options: Options) -> Figure:
     for ax in axes:
         set_colors(ax)
     width, k = rows.given.shape[1], 0
-    if width == 1 and options.class_id is not None:
-        chosen_class(options.class_id, width)
     if rows.labels.ndim == 2 and width > 1:
         stats = ClassStatistics(rows.labels.sum(axis=0), len(rows.labels), multi_label=True)
     else:
