@@ -181,7 +181,7 @@ def class_statistics(
     return stats
 
 
-def as_statistics(labels: Any, *, argument: str = "labels") -> ClassStatistics:
+def as_statistics(labels: Any) -> ClassStatistics:
     """Return the statistics of labels, of a dataset, of ``{class: rows}``, or as they are."""
     if isinstance(labels, ClassStatistics):
         return labels
@@ -192,8 +192,7 @@ def as_statistics(labels: Any, *, argument: str = "labels") -> ClassStatistics:
         return class_statistics(labels)
     except ValueError as error:
         hint = "Labels that do not exclude one another: tfi.class_statistics(y, multi_label=True)."
-        text = str(error).replace("`labels`", f"`{argument}`", 1)
-        raise ValueError(f"{text} {hint}") from error
+        raise ValueError(f"{error} {hint}") from error
 
 
 def _count(
