@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,25 @@ def bad_value(argument: str, *, expected: str, received: object, remedy: str = "
     """Build the error that quotes what was expected, what was received and the next step."""
     text = f"`{argument}`: expected {expected}. Received: {received}."
     return ValueError(f"{text} {remedy}" if remedy else text)
+
+
+def bad_entry(
+    argument: str,
+    values: NDArray[Any],
+    wrong: NDArray[np.bool_],
+    *,
+    expected: str,
+    remedy: str = "",
+    where: str = "in row",
+    numbers: NDArray[Any] | None = None,
+) -> ValueError:
+    """Build the error that quotes the first wrong entry of an array and says where it stands."""
+    at = tuple(np.argwhere(wrong)[0])
+    value = f"{values[at]:g}" if values.dtype.kind == "f" else f"{values[at]}"
+    place = at[0] if numbers is None else numbers[at[0]]
+    return bad_value(
+        argument, expected=expected, received=f"{value} {where} {place}", remedy=remedy
+    )
 
 
 def check_number(
@@ -35,9 +54,8 @@ def check_number(
         expected += f" {'above' if exclusive else 'of at least'} {minimum:g}"
     if hasattr(value, "dtype") and getattr(value, "shape", None) == ():
         value = np.asarray(value).item()  # What a Keras schedule returns, or NumPy's reductions.
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise bad_value(argument, expected=expected, received=repr(value))
-    number = float(value)
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    number = float(value) if is_real else math.nan  # type: ignore[arg-type]
     inside = minimum < number < maximum if exclusive else minimum <= number <= maximum
     if not (math.isfinite(number) and inside):
         raise bad_value(argument, expected=expected, received=repr(value))
@@ -76,13 +94,16 @@ def per_class(argument: str, values: object) -> FloatArray:
     default.
     """
     if hasattr(values, "items"):  # A mapping or a pandas series: by class, not by position.
-        return _from_mapping(argument, dict(values.items()))
+        values = _in_order(argument, dict(values.items()))
     vector = _as_float_vector(argument, values)
-    _check_weights(argument, vector)
+    bad = np.flatnonzero(~np.isfinite(vector) | (vector < 0))
+    if bad.size:
+        received = f"{vector[bad[0]]} for class {bad[0]}"
+        raise bad_value(argument, expected="finite numbers of at least 0", received=received)
     return vector
 
 
-def _from_mapping(argument: str, values: Mapping[Any, Any]) -> FloatArray:
+def _in_order(argument: str, values: Mapping[Any, Any]) -> list[Any]:
     for key in values:
         if isinstance(key, bool) or not isinstance(key, numbers.Integral) or key < 0:
             raise bad_value(
@@ -102,9 +123,7 @@ def _from_mapping(argument: str, values: Mapping[Any, Any]) -> FloatArray:
             remedy="Give each class its number. As a weight, 1.0 leaves a class as it is, and 0.0 "
             "leaves it out.",
         )
-    vector = _as_float_vector(argument, [values[key] for key in sorted(values)])
-    _check_weights(argument, vector)
-    return vector
+    return [values[key] for key in sorted(values)]
 
 
 def _as_float_vector(argument: str, values: object) -> FloatArray:
@@ -120,16 +139,6 @@ def _as_float_vector(argument: str, values: object) -> FloatArray:
     return vector
 
 
-def _check_weights(argument: str, vector: FloatArray) -> None:
-    bad = np.flatnonzero(~np.isfinite(vector) | (vector < 0))
-    if bad.size:
-        raise bad_value(
-            argument,
-            expected="finite numbers of at least 0",
-            received=f"{vector[bad[0]]} for class {bad[0]}",
-        )
-
-
 def check_same_length(argument: str, length: int, *, reference: str, expected: int) -> None:
     """Raise unless two arrays that belong together have as many rows."""
     if length != expected:
@@ -139,6 +148,31 @@ def check_same_length(argument: str, length: int, *, reference: str, expected: i
             received=f"{length} rows",
             remedy="Every array must describe the same rows in the same order.",
         )
+
+
+def check_count(
+    argument: str, found: int, size: int, what: str, *, why: str = "one a class"
+) -> None:
+    """Raise unless there are as many of ``what`` (such as ``"names"``) as there have to be."""
+    if found != size:
+        expected = f"{size} {what}, {why}"
+        raise bad_value(argument, expected=expected, received=f"{found} {what}")
+
+
+def named_classes(names: Iterable[Any] | None, size: int) -> list[str]:
+    """Return a name for each class, by default its number."""
+    named = [str(name) for name in (range(size) if names is None else names)]
+    check_count("class_names", len(named), size, "names")
+    return named
+
+
+def refuse_classes(
+    argument: str, wrong: NDArray[np.bool_], *, expected: str, found: str = "0", remedy: str = ""
+) -> None:
+    """Raise if something is wrong with a class, naming all of them."""
+    if wrong.any():
+        received = f"{found} for {some_classes(np.flatnonzero(wrong))}"
+        raise bad_value(argument, expected=expected, received=received, remedy=remedy)
 
 
 def some_classes(items: ArrayLike | list[Any], limit: int = 5) -> str:

@@ -8,10 +8,44 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tfimbalance._checks import bad_value
+from tfimbalance._checks import bad_entry, bad_value
 
 # More classes than this, and than ten a row, are taken for ids that were never numbered.
 _MOST_CLASSES_INFERRED = 1_000_000
+
+_NO_GAPS: dict[str, Any] = {
+    "expected": "a class id in every row",
+    "remedy": "Drop or fill those rows first.",
+}
+_FLAT = "Ids of masks or sequences are counted flat: labels.ravel()."
+
+
+def is_dataset(data: Any) -> bool:
+    """Tell a tf.data.Dataset without importing TensorFlow."""
+    return hasattr(data, "element_spec") and hasattr(data, "as_numpy_iterator")
+
+
+def check_dataset(dataset: Any, *, argument: str, output: str | None = None) -> Any:
+    """Return the spec of a dataset's labels; raise if it has no end, or labels of a structure."""
+    if int(dataset.cardinality()) == -1:
+        raise bad_value(
+            argument,
+            expected="a dataset that ends",
+            received="an infinite one",
+            remedy="Leave out .repeat(), or bound it with .take(n).",
+        )
+    spec = dataset.element_spec
+    target = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else spec
+    if output is not None and isinstance(target, dict):
+        target = target[output]
+    if not hasattr(target, "shape"):
+        raise bad_value(
+            argument,
+            expected="one tensor of labels",
+            received=f"labels of structure {type(target).__name__}",
+            remedy='Choose one output: dataset.map(lambda x, y: (x, y["click"])).',
+        )
+    return target
 
 
 def class_ids(
@@ -29,19 +63,13 @@ def class_ids(
         return ids.astype(np.int64), num_classes or 0
     lowest, highest = int(ids.min()), int(ids.max())
     if lowest < 0:
-        raise bad_value(
-            argument,
-            expected="class ids of at least 0",
-            received=f"{lowest} in row {first_row(ids < 0)}",
-            remedy="Map labels such as -1/+1 to 0/1 first: (labels > 0).astype(int).",
-        )
+        remedy = "Map labels such as -1/+1 to 0/1 first: (labels > 0).astype(int)."
+        expected = "class ids of at least 0"
+        raise bad_entry(argument, ids, ids < 0, expected=expected, remedy=remedy)
     least = max(highest + 1, 2 if array.dtype.kind == "b" else 1)
     if num_classes is not None and highest >= num_classes:
-        raise bad_value(
-            argument,
-            expected=f"class ids below num_classes={num_classes}",
-            received=f"{highest} in row {first_row(ids == highest)}",
-        )
+        expected = f"class ids below num_classes={num_classes}"
+        raise bad_entry(argument, ids, ids == highest, expected=expected)
     if num_classes is None and least > max(_MOST_CLASSES_INFERRED, 10 * ids.size):
         raise bad_value(
             argument,
@@ -54,23 +82,15 @@ def class_ids(
 
 def as_array(labels: Any, *, argument: str = "labels") -> NDArray[Any]:
     """View anything array-like as NumPy, refusing what has no numeric meaning."""
-    if isinstance(labels, np.ma.MaskedArray) and np.ma.getmaskarray(labels).any():
-        raise bad_value(
-            argument,
-            expected="a class id in every row",
-            received=f"a masked value in row {first_row(np.ma.getmaskarray(labels))}",
-            remedy="Drop or fill those rows first.",
-        )
+    if isinstance(labels, np.ma.MaskedArray) and (masked := np.ma.getmaskarray(labels)).any():
+        found = f"a masked value in row {first_row(masked)}"
+        raise bad_value(argument, received=found, **_NO_GAPS)
     array = np.asarray(labels)
     if array.dtype.kind == "O" and hasattr(labels, "isna"):
         missing = np.asarray(labels.isna())
         if missing.any():
-            raise bad_value(
-                argument,
-                expected="a class id in every row",
-                received=f"a missing value in row {first_row(missing)}",
-                remedy="Drop or fill those rows first.",
-            )
+            found = f"a missing value in row {first_row(missing)}"
+            raise bad_value(argument, received=found, **_NO_GAPS)
     if array.dtype.kind == "O" and array.size:
         # Numbers kept as objects, such as pandas' nullable integers, say their own type.
         with contextlib.suppress(ValueError):
@@ -97,23 +117,16 @@ def _whole_numbers(array: NDArray[Any], argument: str) -> NDArray[Any]:
         return array
     broken = ~np.isfinite(array)
     if broken.any():
-        row = first_row(broken)
-        raise bad_value(
-            argument,
-            expected="a class id in every row",
-            received=f"{array.reshape(len(array), -1)[row][broken.reshape(len(array), -1)[row]][0]}"
-            f" in row {row}",
-            remedy="Drop or fill those rows first.",
-        )
+        raise bad_entry(argument, array, broken, **_NO_GAPS)
     with np.errstate(invalid="ignore"):
         ids = array.astype(np.int64)
     fractional = ids != array
     if fractional.any():
-        row = first_row(fractional)
-        raise bad_value(
+        raise bad_entry(
             argument,
+            array,
+            fractional,
             expected="whole class ids",
-            received=f"{array.reshape(len(array), -1)[row]} in row {row}",
             remedy="Soft labels and scores have no class: use (labels > 0.5).astype(int), "
             "or labels.argmax(axis=-1).",
         )
@@ -147,14 +160,13 @@ def _ids_from_one_hot(
             "num_classes",
             expected=f"{width}, the width of the one-hot rows",
             received=num_classes,
-            remedy="Ids of masks or sequences are counted flat: labels.ravel().",
+            remedy=_FLAT,
         )
     hit = zero_one(
         array,
         kind="one-hot",
         argument=argument,
-        remedy="Soft labels have no class: take labels.argmax(axis=-1). Ids of masks or sequences "
-        "are counted flat: labels.ravel().",
+        remedy=f"Soft labels have no class: take labels.argmax(axis=-1). {_FLAT}",
     )
     per_row = hit.sum(axis=-1)
     if (per_row != 1).any():
@@ -163,12 +175,12 @@ def _ids_from_one_hot(
             argument,
             expected="one-hot rows with a single 1",
             received=f"{int(per_row[row])} ones in row {row}",
-            remedy="If a row may carry several labels, pass multi_label=True. "
-            "Ids of masks or sequences are counted flat: labels.ravel().",
+            remedy=f"If a row may carry several labels, pass multi_label=True. {_FLAT}",
         )
     return hit.argmax(axis=-1).reshape(array.shape[:-1]), width
 
 
 def first_row(where: ArrayLike) -> int:
+    """Return the number of the first row in which something holds."""
     flat = np.asarray(where)
     return int(np.flatnonzero(flat.reshape(len(flat), -1).any(axis=1))[0])

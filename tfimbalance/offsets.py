@@ -8,35 +8,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfimbalance._checks import bad_value, check_number, per_class, some_classes
+from tfimbalance._checks import (
+    FloatArray,
+    bad_entry,
+    bad_value,
+    check_count,
+    check_number,
+    per_class,
+    refuse_classes,
+)
 from tfimbalance.statistics import ClassStatistics
-
-FloatArray = NDArray[np.float64]
 
 # How far from 1 probabilities may add up to: float32 over many classes.
 _ROUNDING = 1e-3
 
 
 def class_priors(priors: Any, *, argument: str = "priors") -> FloatArray:
-    """Return the share of each class from `ClassStatistics`, counts or probabilities.
-
-    Args:
-        priors: statistics, counts, or probabilities that add up to 1; ``{class: number}`` or one
-            number a class.
-        argument: what errors call it.
-
-    Returns:
-        ``(num_classes,)`` probabilities that add up to 1, none of them 0.
-
-    Raises:
-        ValueError: for fewer than two classes, a class of prior 0 (named), probabilities that do
-            not add up to 1, or statistics of labels that do not exclude one another.
-
-    Example:
-        >>> from tfimbalance.offsets import class_priors
-        >>> class_priors([950, 50]).tolist()
-        [0.95, 0.05]
-    """
+    """Return the share of each class, none of them 0: of statistics, counts or probabilities."""
     if isinstance(priors, ClassStatistics):
         if priors.multi_label:
             raise bad_value(
@@ -49,47 +37,40 @@ def class_priors(priors: Any, *, argument: str = "priors") -> FloatArray:
     vector = per_class(argument, priors)
     if vector.size < 2:
         raise bad_value(argument, expected="at least two classes", received=f"{priors!r}")
-    empty = np.flatnonzero(vector == 0)
-    if empty.size:
-        raise bad_value(
-            argument,
-            expected="a count or probability above 0 for every class",
-            received=f"0 for {some_classes(empty)}",
-            remedy="log(0) has no finite value: number the classes without gaps, or leave a class "
-            "that was never seen out. If these are labels: tfi.class_statistics(labels).",
-        )
+    refuse_classes(
+        argument,
+        vector == 0,
+        expected="a count or probability above 0 for every class",
+        remedy="log(0) has no finite value: number the classes without gaps, or leave a class "
+        "that was never seen out. If these are labels: tfi.class_statistics(labels).",
+    )
+    return add_up(argument, vector, what="probabilities")
+
+
+def add_up(argument: str, vector: FloatArray, *, what: str) -> FloatArray:
+    """Return counts as shares, and shares that add up to 1 (in float32) as they are."""
     total = vector.sum()
-    are_counts = bool((vector == np.floor(vector)).all())
+    are_counts = total > 0 and bool((vector == np.floor(vector)).all())
     if not are_counts and abs(total - 1.0) > _ROUNDING:
         raise bad_value(
             argument,
-            expected="counts, or probabilities that add up to 1",
+            expected=f"counts, or {what} that add up to 1",
             received=f"numbers up to {vector.max():g} that add up to {total:g}",
-            remedy="Weights are no priors; weighted counts are, divided by their sum.",
+            remedy=f"Weights are no {what}; weighted counts are, divided by their sum.",
         )
     return np.asarray(vector / total)
 
 
+def natural_priors(priors: Any, *, argument: str = "priors") -> FloatArray:
+    """Return the share of each class; one number is that of the positives of two classes."""
+    if isinstance(priors, ClassStatistics) or not is_per_label(priors):
+        return class_priors(priors, argument=argument)
+    rate = float(positive_priors(priors, argument=argument))
+    return np.array([1.0 - rate, rate])
+
+
 def positive_priors(priors: Any, *, argument: str = "priors") -> FloatArray:
-    """Return the probability of a positive: one number, or one a label.
-
-    Args:
-        priors: a probability, one a label, or `ClassStatistics` (of two classes, or multi-label).
-        argument: what errors call it.
-
-    Returns:
-        An array of shape ``()`` or ``(num_labels,)``, strictly between 0 and 1.
-
-    Raises:
-        ValueError: for a prior that is not strictly between 0 and 1 (its label named), or
-            statistics of more than two classes.
-
-    Example:
-        >>> import tfimbalance as tfi
-        >>> from tfimbalance.offsets import positive_priors
-        >>> float(positive_priors(tfi.ClassStatistics([950, 50])))
-        0.05
-    """
+    """Return the probability of a positive, in (0, 1): one number, or one a label."""
     if isinstance(priors, ClassStatistics):
         if not priors.multi_label and priors.num_classes != 2:
             raise bad_value(
@@ -102,36 +83,26 @@ def positive_priors(priors: Any, *, argument: str = "priors") -> FloatArray:
     if is_per_label(priors):
         return np.asarray(check_number(argument, priors, minimum=0.0, maximum=1.0, exclusive=True))
     vector = per_class(argument, priors)
-    outside = np.flatnonzero((vector <= 0) | (vector >= 1))
-    if outside.size:
-        raise bad_value(
+    outside = (vector <= 0) | (vector >= 1)
+    if outside.any():
+        raise bad_entry(
             argument,
+            vector,
+            outside,
             expected="the probability of a positive, one number or one a label, in (0, 1)",
-            received=f"{vector[outside[0]]:g} for label {outside[0]}",
+            where="for label",
             remedy="Counts go in as tfi.ClassStatistics(counts), or as tfi.class_statistics(y).",
         )
     return vector
 
 
 def log_priors(priors: Any, *, argument: str = "priors") -> FloatArray:
-    """Return ``log(pi_k)`` of each class; arguments and errors as `class_priors`.
-
-    Example:
-        >>> from tfimbalance.offsets import log_priors
-        >>> log_priors([0.5, 0.5]).round(4).tolist()
-        [-0.6931, -0.6931]
-    """
+    """Return ``log(pi_k)`` of each class; arguments and errors as `class_priors`."""
     return np.asarray(np.log(class_priors(priors, argument=argument)))
 
 
 def log_odds(priors: Any, *, argument: str = "priors") -> FloatArray:
-    """Return ``log(pi / (1 - pi))``; arguments and errors as `positive_priors`.
-
-    Example:
-        >>> from tfimbalance.offsets import log_odds
-        >>> float(log_odds(0.5))
-        0.0
-    """
+    """Return ``log(pi / (1 - pi))``; arguments and errors as `positive_priors`."""
     pi = positive_priors(priors, argument=argument)
     return np.asarray(np.log(pi) - np.log1p(-pi))
 
@@ -150,8 +121,8 @@ def prior_shift(train_priors: Any, target_priors: Any) -> FloatArray:
         target_priors: the prior where the model is used, likewise.
 
     Returns:
-        ``(num_classes,)`` float64 nats, for a softmax. For one logit the difference of its two,
-        which two numbers give at once.
+        Float64 nats, ``(num_classes,)`` for a softmax. For one logit, take the difference of its
+        two, or pass two numbers.
 
     Raises:
         ValueError: for a class of prior 0 (named), or two different numbers of classes.
@@ -175,12 +146,8 @@ def prior_shift(train_priors: Any, target_priors: Any) -> FloatArray:
         return np.asarray(log_odds(target_priors, argument="target_priors") - train)
     train = log_priors(train_priors, argument="train_priors")
     target = log_priors(target_priors, argument="target_priors")
-    if train.size != target.size:
-        raise bad_value(
-            "target_priors",
-            expected=f"{train.size} classes, as many as `train_priors`",
-            received=f"{target.size} classes",
-        )
+    why = "as many as `train_priors`"
+    check_count("target_priors", target.size, train.size, "classes", why=why)
     return np.asarray(target - train)
 
 
@@ -188,19 +155,17 @@ def adjust_logits(logits: Any, priors: Any, *, tau: float = 1.0) -> Any:
     """Adjust the logits of a trained model, so that its largest one is fair to rare classes.
 
     Use it on a model that was trained with plain cross-entropy: nothing is trained again, and
-    ``tau`` may be chosen on validation data. The logits must be calibrated for the data's own
-    classes; on those of a re-balanced model it would adjust twice. The result ranks classes; it is
-    not a probability at the natural rate.
+    ``tau`` may be chosen on validation data. Logits of a re-balanced model would be adjusted twice.
+    The result ranks classes; it is not a probability at the natural rate.
 
         z_k - tau * log(pi_k)                                                   [1, eq. 9]
 
     Args:
-        logits: of a softmax, ``(..., num_classes)``, or the logarithm of its probabilities; or one
-            logit a row or label, ``(..., 1)`` or ``(..., num_labels)``, beside a binary prior. An
-            array, or a tensor of any backend.
-        priors: `ClassStatistics`, counts or probabilities, one a class; two classes beside a last
-            axis of 1 give the log odds of class 1. One number is the prior of the positives of
-            every label, and multi-label statistics give one a label.
+        logits: of a softmax (or log probabilities), ``(..., num_classes)``; or one logit a row or
+            label, ``(..., 1)`` or ``(..., num_labels)``. An array, or a tensor of any backend.
+        priors: `ClassStatistics`, counts or probabilities, one a class; of two classes beside a
+            last axis of 1, the log odds of class 1 are taken. Of labels, one number (the prior of
+            the positives of each) or multi-label statistics.
         tau: strength; 1 targets the balanced error, 0 changes nothing.
 
     Returns:
@@ -254,13 +219,7 @@ def _warn_of_probabilities(logits: NDArray[Any]) -> None:
 
 
 def is_per_label(priors: Any) -> bool:
-    """Tell a prior of labels (one number, or multi-label statistics) from priors of classes.
-
-    Example:
-        >>> from tfimbalance.offsets import is_per_label
-        >>> is_per_label(0.05), is_per_label([0.95, 0.05])
-        (True, False)
-    """
+    """Tell a prior of labels (one number, or multi-label statistics) from priors of classes."""
     if isinstance(priors, ClassStatistics):
         return priors.multi_label
     return np.ndim(priors) == 0 and not hasattr(priors, "items")
@@ -282,12 +241,8 @@ def _log_priors_or_odds(priors: Any, width: int | None) -> FloatArray:
         offset = log_priors(priors)
         if width == 1 and offset.size == 2:
             offset = offset[1:] - offset[:1]
-    if offset.ndim and width not in (None, offset.size):
-        raise bad_value(
-            "priors",
-            expected=f"{width} classes, the last axis of the logits",
-            received=f"{offset.size} classes",
-        )
+    if offset.ndim and width is not None:
+        check_count("priors", offset.size, width, "classes", why="the last axis of the logits")
     return offset
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfimbalance._checks import bad_value, some_classes
+from tfimbalance._checks import bad_value, check_count, some_classes
 
 IntArray = NDArray[np.int64]
 # How far from 1 a sum of shares may be, for the sake of thirds.
@@ -25,12 +25,7 @@ def resolve_shares(class_shares: Any, counts: IntArray) -> list[Fraction]:
     if hasattr(class_shares, "items"):  # A mapping or a pandas series: by class, not by position.
         return _shares_of_mapping(class_shares, counts)
     values = np.asarray(class_shares, dtype=object).ravel().tolist()
-    if len(values) != len(counts):
-        raise bad_value(
-            "class_shares",
-            expected=f"{len(counts)} shares, one a class",
-            received=f"{len(values)} shares",
-        )
+    check_count("class_shares", len(values), len(counts), "shares")
     shares = [_share(k, value) for k, value in enumerate(values)]
     _check_rows(dict(enumerate(shares)), counts)
     return _normalised(shares)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value, check_integer, per_class
-from tfimbalance._labels import as_array, class_ids, zero_one
+from tfimbalance._labels import as_array, check_dataset, class_ids, is_dataset, zero_one
 
 _ROWS_PER_READ = 65_536
 
@@ -24,8 +24,7 @@ class ClassStatistics:
 
     Args:
         counts: rows of each class, ``(num_classes,)`` non-negative integers or ``{class: rows}``
-            (a pandas ``value_counts()`` too). With
-            ``multi_label=True``: rows that carry each label.
+            (a pandas ``value_counts()`` too); with ``multi_label=True``, of each label.
         num_samples: rows counted. Defaults to the sum of ``counts``; needed for multi-label data,
             where a row counts for none, one or many labels.
         multi_label: whether ``counts`` are of labels that do not exclude one another.
@@ -52,12 +51,8 @@ class ClassStatistics:
         by_class = hasattr(counts_of, "items")
         given: NDArray[Any] = np.asarray(per_class("counts", counts_of) if by_class else counts_of)
         whole = given.dtype.kind in "iuf" and bool(np.all(np.floor(given) == given))
-        if (
-            given.ndim != 1
-            or given.size == 0
-            or not whole
-            or not ((given >= 0) & (given < 2**62)).all()
-        ):
+        is_list = given.ndim == 1 and given.size > 0
+        if not (is_list and whole and ((given >= 0) & (given < 2**62)).all()):
             raise bad_value(
                 "counts",
                 expected="one whole number of rows a class, at least 0",
@@ -131,11 +126,8 @@ class ClassStatistics:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ClassStatistics):
             return NotImplemented
-        return (
-            np.array_equal(self.counts, other.counts)
-            and self.num_samples == other.num_samples
-            and self.multi_label == other.multi_label
-        )
+        same = (self.num_samples, self.multi_label) == (other.num_samples, other.multi_label)
+        return same and np.array_equal(self.counts, other.counts)
 
 
 def class_statistics(
@@ -158,9 +150,6 @@ def class_statistics(
             when a class may be missing from these rows (a shard, a small sample).
         multi_label: whether a row may carry several labels.
 
-    Returns:
-        `ClassStatistics`.
-
     Raises:
         ValueError: for no rows, labels of one class, NaN, negative or fractional ids, ids that are
             not below ``num_classes``, soft labels, strings, or an infinite dataset.
@@ -174,7 +163,7 @@ def class_statistics(
     """
     if num_classes is not None:
         check_integer("num_classes", num_classes, minimum=1)
-    if hasattr(labels, "element_spec") and hasattr(labels, "as_numpy_iterator"):
+    if is_dataset(labels):
         counts, rows = _count_dataset(labels, num_classes, multi_label)
     else:
         counts, rows = _count(as_array(labels), num_classes, multi_label)
@@ -192,14 +181,8 @@ def class_statistics(
     return stats
 
 
-def as_statistics(labels: Any, *, argument: str = "labels") -> ClassStatistics:
-    """Return the statistics of labels, of a dataset, of ``{class: rows}``, or as they are.
-
-    Example:
-        >>> from tfimbalance.statistics import as_statistics
-        >>> as_statistics({0: 95, 1: 5}) == as_statistics([0] * 95 + [1] * 5)
-        True
-    """
+def as_statistics(labels: Any) -> ClassStatistics:
+    """Return the statistics of labels, of a dataset, of ``{class: rows}``, or as they are."""
     if isinstance(labels, ClassStatistics):
         return labels
     # A pandas series has items, too, but is one of labels.
@@ -209,8 +192,7 @@ def as_statistics(labels: Any, *, argument: str = "labels") -> ClassStatistics:
         return class_statistics(labels)
     except ValueError as error:
         hint = "Labels that do not exclude one another: tfi.class_statistics(y, multi_label=True)."
-        text = str(error).replace("`labels`", f"`{argument}`", 1)
-        raise ValueError(f"{text} {hint}") from error
+        raise ValueError(f"{error} {hint}") from error
 
 
 def _count(
@@ -236,24 +218,8 @@ def _count(
 def _count_dataset(
     dataset: Any, num_classes: int | None, multi_label: bool
 ) -> tuple[NDArray[np.int64], int]:
-    if int(dataset.cardinality()) == -1:
-        raise bad_value(
-            "labels",
-            expected="a dataset that ends",
-            received="an infinite one",
-            remedy="Count it before .repeat(), or bound it with .take(n).",
-        )
-    spec = dataset.element_spec
-    is_tuple = isinstance(spec, tuple)
-    target = spec[1] if is_tuple and len(spec) > 1 else spec
-    if not hasattr(target, "shape"):
-        raise bad_value(
-            "labels",
-            expected="one label tensor a row",
-            received=f"y of structure {type(target).__name__}",
-            remedy='Choose one output: dataset.map(lambda x, y: (x, y["click"])).',
-        )
-    only_y = dataset.map(lambda *element: element[1]) if is_tuple and len(spec) > 1 else dataset
+    target, spec = check_dataset(dataset, argument="labels"), dataset.element_spec
+    only_y = dataset if target is spec else dataset.map(lambda *element: element[1])
     if _is_one_row(target, spec, multi_label):
         only_y = only_y.batch(_ROWS_PER_READ)
     counts, rows = np.zeros(0, np.int64), 0

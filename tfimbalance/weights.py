@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfimbalance._checks import bad_value, check_choice, check_number, some_classes
+from tfimbalance._checks import bad_value, check_choice, check_number, refuse_classes
 from tfimbalance.statistics import as_statistics
 
 SCHEMES = ("balanced", "inverse_sqrt", "effective_number")
@@ -22,29 +22,25 @@ def class_weights(
 ) -> dict[int, float]:
     """Weigh the classes so that rare ones count for more.
 
-    The result goes into ``fit(class_weight=...)``, into the ``class_weight`` of any loss here, or
-    into `ClassWeighted` around any other. Trained probabilities then lean towards the rare classes:
-    the odds of class k are multiplied by its weight.
+    The result, ``{class: weight}``, goes into ``fit(class_weight=...)``, any loss here, or
+    `ClassWeighted` around any other. Trained probabilities then lean towards the rare classes: the
+    odds of class k are multiplied by its weight.
 
         balanced:          w_k = N / (K n_k)
         inverse_sqrt:      w_k ~ n_k**-0.5
         effective_number:  w_k ~ (1 - beta) / (1 - beta**n_k)     [1]
 
-    Weights are scaled so that the mean weight over the rows is 1, which keeps the learning rate
-    what it was. For multi-label statistics the weight is that of a label's positives for a weight
-    of 1 of its negatives: the same scheme applied to the two, and divided. That is what
-    ``WeightedBinaryCrossentropy(pos_weight=...)`` takes.
+    The mean weight over the rows is 1, which keeps the learning rate what it was. For multi-label
+    statistics, the scheme is applied to a label's positives and negatives, and the two weights are
+    divided: the result is what ``WeightedBinaryCrossentropy(pos_weight=...)`` takes.
 
     Args:
         labels: labels, `ClassStatistics`, counts as ``{class: rows}``, or a dataset.
         scheme: ``"balanced"``, ``"inverse_sqrt"`` or ``"effective_number"``.
         beta: of the effective number only, in ``[0, 1)``; .999 by default. 0 gives equal weights,
             and towards 1 it becomes ``"balanced"``.
-        empty_classes: ``"raise"``, or ``"zero"`` to give the weight 0 to a class without rows (or
-            to a label that no row, or every row, carries).
-
-    Returns:
-        ``{class: weight}`` with Python numbers.
+        empty_classes: ``"raise"``, or ``"zero"``: classes without rows weigh 0, as do labels that
+            no row, or every row, carries.
 
     Raises:
         ValueError: for an empty class (named), an unknown scheme, or ``beta`` with a scheme that
@@ -74,12 +70,12 @@ def class_weights(
     counts = stats.counts.astype(np.float64)
     others = stats.num_samples - counts
     empty = (counts == 0) | (stats.multi_label & (others == 0))
-    if empty.any() and empty_classes == "raise":
-        raise bad_value(
+    if empty_classes == "raise":
+        refuse_classes(
             "labels",
+            empty,
             expected="rows of every class" + (", with and without each label" * stats.multi_label),
-            received=f"{stats.num_classes} classes, but no rows for "
-            f"{some_classes(np.flatnonzero(empty))}",
+            found=f"{stats.num_classes} classes, but no rows",
             remedy='Number the classes without gaps, or pass empty_classes="zero". If these are '
             "counts: tfi.ClassStatistics(counts).",
         )

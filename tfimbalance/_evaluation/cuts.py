@@ -8,22 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfimbalance._checks import FloatArray
-from tfimbalance._evaluation.rows import OneClass
+from tfimbalance._evaluation.one_class import OneClass
 
 
 class Cuts(NamedTuple):
-    """What is flagged: nothing at cut 0, and one more level of scores at each cut after it.
+    """What is flagged: nothing at cut 0, and one more level of scores at each cut after it."""
 
-    Attributes:
-        levels: the scores that occur, descending; cut k flags the first k of them.
-        hits: weight of the positives flagged.
-        alarms: weight of the negatives flagged.
-        row_weight: what a row weighs, by its own weight: the factor on a variance of counts.
-    """
-
-    levels: FloatArray
-    hits: FloatArray
-    alarms: FloatArray
+    levels: FloatArray  # The scores that occur, descending; cut k flags the first k of them.
+    hits: FloatArray  # Weight of the positives flagged.
+    alarms: FloatArray  # Weight of the negatives flagged.
+    # What a row weighs, averaged by its own weight: the factor on a variance of counts.
     row_weight: float
 
     @classmethod
@@ -70,21 +64,13 @@ def precision(cuts: Cuts) -> FloatArray:
 
 
 class Points(NamedTuple):
-    """Operating points: one entry a threshold, from the highest down, at which rows are flagged.
+    """Operating points: one entry for each threshold at which rows are flagged, descending."""
 
-    Attributes:
-        threshold: a probability.
-        precision: hits over what is flagged.
-        recall: hits over positives.
-        flagged: share of all rows.
-        f1: ``2 hits / (flagged + positives)``, which is defined where both are 0.
-    """
-
-    threshold: FloatArray
-    precision: FloatArray
-    recall: FloatArray
-    flagged: FloatArray
-    f1: FloatArray
+    threshold: FloatArray  # A probability.
+    precision: FloatArray  # Hits over what is flagged.
+    recall: FloatArray  # Hits over positives.
+    flagged: FloatArray  # Share of all rows.
+    f1: FloatArray  # 2 hits / (flagged + positives), which is defined where both are 0.
 
     @classmethod
     def of(cls, rows: OneClass) -> Points:
@@ -103,6 +89,11 @@ class Points(NamedTuple):
     def best(self) -> int:
         """Where F1 is highest."""
         return int(np.argmax(self.f1))
+
+    @property
+    def best_text(self) -> str:
+        """What a legend says of the best F1."""
+        return f"best F1 {self.f1[self.best]:.3f} from {self.threshold[self.best]:.3g} on"
 
     def at_flagged(self, share: float) -> int:
         """Where a share of the rows is flagged, or the next more, as ties allow."""

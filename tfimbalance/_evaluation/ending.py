@@ -19,12 +19,7 @@ PROBABILITY = "_probability"
 
 
 def last_activation(model: keras.Model, output: str | None = None) -> str | None:
-    """Return "sigmoid", "softmax" or "linear", None where the structure does not show it.
-
-    Args:
-        model: a Keras model.
-        output: which of several outputs.
-    """
+    """Return "sigmoid", "softmax" or "linear", None where the structure does not show it."""
     if isinstance(model, keras.Sequential):
         for layer in reversed(model.layers):
             if _passes(layer):

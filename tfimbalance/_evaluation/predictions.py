@@ -10,19 +10,13 @@ import numpy as np
 
 from tfimbalance._checks import bad_value
 from tfimbalance._evaluation.ending import output_names
+from tfimbalance._labels import check_dataset, is_dataset
 
 _EXPECTED = "(x, y), (x, y, sample_weight), or a finite tf.data.Dataset of batches of them"
 
 
 class Predicted(NamedTuple):
-    """What is known of some rows.
-
-    Attributes:
-        y_true: labels, as they came.
-        y_pred: what the model says of them.
-        sample_weight: as they came, or None.
-        mask: which rows, or steps of sequences, count; or None.
-    """
+    """Labels and weights as they came, beside predictions and the mask of what counts (or None)."""
 
     y_true: Any
     y_pred: Any
@@ -30,36 +24,18 @@ class Predicted(NamedTuple):
     mask: Any
 
 
-def is_dataset(x: Any) -> bool:
-    """Tell a tf.data.Dataset without importing TensorFlow, as for `class_statistics`."""
-    return hasattr(x, "element_spec") and hasattr(x, "as_numpy_iterator")
-
-
 def check_rows(data: Any, *, argument: str, output: str | None = None) -> None:
     """Refuse, before anything is predicted, what has no labels, no batches or no end."""
     if not is_dataset(data):
         if not isinstance(data, (tuple, list)) or len(data) not in (2, 3) or data[1] is None:
-            raise bad_value(argument, expected=_EXPECTED, received=_described(data))
+            size = f" of {len(data)}" if isinstance(data, (tuple, list)) else ""
+            received = f"a {type(data).__name__}{size}"
+            raise bad_value(argument, expected=_EXPECTED, received=received)
         return
-    if int(data.cardinality()) == -1:
-        raise bad_value(
-            argument,
-            expected="a dataset that ends",
-            received="an infinite one",
-            remedy="Leave out .repeat(), or bound it with .take(n).",
-        )
     spec = data.element_spec
     if not isinstance(spec, tuple) or len(spec) not in (2, 3):
         raise bad_value(argument, expected=_EXPECTED, received=f"elements of {spec}")
-    target = spec[1][output] if output is not None and isinstance(spec[1], dict) else spec[1]
-    if not hasattr(target, "shape"):
-        raise bad_value(
-            argument,
-            expected="one tensor of labels",
-            received=f"labels of structure {type(target).__name__}",
-            remedy='Choose one output: dataset.map(lambda x, y: (x, y["click"])).',
-        )
-    if target.shape.rank == 0:
+    if check_dataset(data, argument=argument, output=output).shape.rank == 0:
         raise bad_value(
             argument,
             expected="a dataset of batches",
@@ -83,21 +59,13 @@ def head(data: Any, rows: int = 32) -> Any:
 
 
 class Predictor(keras.Model):
-    """A model that returns the masks of its outputs beside them, which `predict` would lose.
-
-    Args:
-        model: what predicts.
-
-    Attributes:
-        names: of several outputs.
-        row_shape: of a prediction, without its rows, once there has been one.
-    """
+    """A model that returns the masks of its outputs beside them, which `predict` would lose."""
 
     def __init__(self, model: keras.Model) -> None:
         super().__init__()
         self.model = model
         self.names = output_names(model)
-        self.row_shape: tuple[int, ...] = ()
+        self.row_shape: tuple[int, ...] = ()  # Of a prediction without its rows, once there is one.
 
     def call(self, inputs: Any) -> Any:
         """Return ``(prediction,)`` or ``(prediction, mask)`` for each output."""
@@ -107,21 +75,22 @@ class Predictor(keras.Model):
         return keras.tree.map_structure(_with_mask, y_pred)
 
     def batches(
-        self, data: Any, *, output: str | None = None, batch_size: int = 1024
+        self, data: Any, *, argument: str, output: str | None = None, batch_size: int = 1024
     ) -> Iterator[Predicted]:
-        """Yield what the model says of the rows: batch by batch of a dataset, arrays at once.
-
-        Labels and predictions of a dataset come from one pass: in a second one, a dataset that
-        shuffles has another order.
-        """
+        """Yield what the model says of the rows: batch by batch of a dataset, arrays at once."""
         if not is_dataset(data):
             x, y, weight = (*data, None)[:3]
             y_pred = self.predict(x, batch_size=batch_size, verbose=0)
             yield self._one_output(y, y_pred, weight, output)
             return
+        batch = None
+        # Labels and predictions from one pass: in a second one, a shuffled dataset has another
+        # order.
         for batch in data:
             x, y, weight = (*batch, None)[:3]
             yield self._one_output(y, self.predict_on_batch(x), weight, output)
+        if batch is None:
+            raise bad_value(argument, expected="at least one batch", received="an empty dataset")
 
     def _one_output(self, y: Any, y_pred: Any, weight: Any, output: str | None) -> Predicted:
         if isinstance(y_pred, dict) or any(isinstance(part, tuple) for part in y_pred):
@@ -153,13 +122,9 @@ def predict(
 ) -> Predicted:
     """Return what the model says of all rows."""
     check_rows(data, argument=argument, output=output)
-    batches = list(Predictor(model).batches(data, output=output, batch_size=batch_size))
-    if not batches:
-        raise bad_value(argument, expected="at least one batch", received="an empty dataset")
-    y_true, y_pred, weight, mask = (
-        None if parts[0] is None else np.concatenate(parts) for parts in zip(*batches)
-    )
-    return Predicted(y_true, y_pred, weight, mask)
+    rows = Predictor(model).batches(data, argument=argument, output=output, batch_size=batch_size)
+    parts = zip(*rows)
+    return Predicted(*(None if part[0] is None else np.concatenate(part) for part in parts))
 
 
 def _with_mask(y_pred: Any) -> tuple[Any, ...]:
@@ -172,9 +137,3 @@ def of_output(part: Any, output: Any, names: list[Any]) -> Any:
     if isinstance(part, dict):
         return part[output]
     return part[names.index(output)] if isinstance(part, (list, tuple)) else part
-
-
-def _described(data: Any) -> str:
-    if isinstance(data, (tuple, list)):
-        return f"a {type(data).__name__} of {len(data)}"
-    return f"a {type(data).__name__}"

@@ -8,10 +8,9 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from tfimbalance._checks import FloatArray, bad_value
-from tfimbalance._labels import as_array, class_ids, first_row, zero_one
-
-BoolArray = NDArray[np.bool_]
+from tfimbalance._checks import FloatArray, bad_entry, bad_value
+from tfimbalance._evaluation.one_class import OneClass
+from tfimbalance._labels import as_array, class_ids, zero_one
 
 # Probabilities round to a little more than 1, a softmax of many classes more than that.
 _ROUNDING, _SUM_ROUNDING = 1e-3, 1e-2
@@ -19,58 +18,16 @@ _ROUNDING, _SUM_ROUNDING = 1e-3, 1e-2
 _FLOOR = 2.0**-511
 
 
-class OneClass(NamedTuple):
-    """Rows of one class against the rest.
-
-    Attributes:
-        positive: ``(rows,)``.
-        score: what orders the rows, ``(rows,)``. Of logits it is the logit: in float64 their
-            sigmoid is exactly 1 from 37 on, where rows could no longer be told apart.
-        weight: ``(rows,)``.
-        from_logits: whether scores are logits.
-    """
-
-    positive: BoolArray
-    score: FloatArray
-    weight: FloatArray
-    from_logits: bool
-
-    @property
-    def probability(self) -> FloatArray:
-        """Predicted probability of a positive."""
-        return self.as_probability(self.score)
-
-    @property
-    def base_rate(self) -> float:
-        """Share of the (weighted) rows that are positive."""
-        return float(self.weight[self.positive].sum() / self.weight.sum())
-
-    def as_probability(self, score: FloatArray) -> FloatArray:
-        """Turn scores, or thresholds of them, into probabilities."""
-        from scipy.special import expit
-
-        return np.asarray(expit(score)) if self.from_logits else score
-
-
 class Evaluated(NamedTuple):
-    """Labels beside predictions: the rows that count.
+    """Labels beside predictions: the rows that count."""
 
-    Attributes:
-        labels: class ids ``(rows,)`` of classes that exclude one another; else 0 and 1 of each
-            output, ``(rows, outputs)``.
-        given: logits or probabilities, ``(rows, outputs)``.
-        weight: of each row, above 0.
-        activation: ``"softmax"`` for classes that exclude one another, else ``"sigmoid"``.
-        from_logits: whether ``given`` are logits.
-        one_hot: whether labels of several outputs came as rows.
-    """
-
+    # Class ids ``(rows,)`` of classes that exclude one another; else 0 and 1, ``(rows, outputs)``.
     labels: NDArray[Any]
-    given: FloatArray
-    weight: FloatArray
-    activation: str
+    given: FloatArray  # Logits or probabilities, ``(rows, outputs)``.
+    weight: FloatArray  # Of each row, above 0.
+    activation: str  # "softmax" for classes that exclude one another, else "sigmoid".
     from_logits: bool
-    one_hot: bool = False
+    one_hot: bool = False  # Whether labels of several outputs came as rows.
 
     @classmethod
     def read(
@@ -88,14 +45,12 @@ class Evaluated(NamedTuple):
 
         Args:
             y_true: class ids, one-hot or multi-label rows, or 0 and 1 beside one output.
-            y_pred: ``(rows, ..., outputs)`` or ``(rows,)``.
-            sample_weight: one number a row, or one a step of sequences and masks. Rows of weight 0
-                do not count, and may hold anything.
-            mask: whether a row or step counts, shaped like ``sample_weight``.
+            y_pred: logits or probabilities, ``(rows, ..., outputs)`` or ``(rows,)``.
+            sample_weight, mask: one number a row, or one a step of sequences and masks. Rows of
+                weight 0 do not count, and may hold anything.
             ignore_class: label that does not count.
             from_logits: whether predictions are logits.
-            activation: ``"softmax"`` if classes exclude one another, ``"sigmoid"`` if outputs stand
-                for themselves. None: a softmax for two outputs or more.
+            activation: None takes two outputs or more for a softmax.
         """
         given, each = _predictions(y_pred)
         width = given.shape[1]
@@ -103,11 +58,7 @@ class Evaluated(NamedTuple):
         counts = weight > 0
         if not counts.all():
             labels, given, weight = labels[counts], given[counts], weight[counts]
-        numbers = np.flatnonzero(counts)
-        given = _checked(given, numbers, from_logits)
-        softmax = width > 1 and activation != "sigmoid"
-        if softmax and not from_logits:
-            _check_sums(given, numbers)
+        given, softmax = _checked(given, np.flatnonzero(counts), from_logits, activation)
         one_hot = labels.ndim == 2 and width > 1
         labels = _of_kind(labels, width, softmax)
         return cls(labels, given, weight, "softmax" if softmax else "sigmoid", from_logits, one_hot)
@@ -139,7 +90,7 @@ class Evaluated(NamedTuple):
         return self.activation == "softmax"
 
     @property
-    def targets(self) -> BoolArray:
+    def targets(self) -> NDArray[np.bool_]:
         """0 and 1 for each output, ``(rows, outputs)``; one-hot for classes."""
         if self.labels.ndim == 2:
             return np.asarray(self.labels, bool)
@@ -176,11 +127,7 @@ class Evaluated(NamedTuple):
 def probabilities(y_pred: Any, *, from_logits: bool, activation: str | None) -> FloatArray:
     """Return the probabilities behind predictions without labels, ``(rows, outputs)``."""
     given, _ = _predictions(y_pred)
-    numbers = np.arange(len(given))
-    given = _checked(given, numbers, from_logits)
-    softmax = given.shape[1] > 1 and activation != "sigmoid"
-    if softmax and not from_logits:
-        _check_sums(given, numbers)
+    given, softmax = _checked(given, np.arange(len(given)), from_logits, activation)
     kind = "softmax" if softmax else "sigmoid"
     return Evaluated(given[:, :0], given, given[:, 0], kind, from_logits).probability
 
@@ -252,13 +199,9 @@ def _row_weights(sample_weight: Any, each: tuple[int, ...]) -> FloatArray:
     if sample_weight is None:
         return np.ones(size)
     weight = _per_row(_numpy(sample_weight), each, "sample_weight").astype(np.float64)
-    bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
-    if bad.size:
-        raise bad_value(
-            "sample_weight",
-            expected="finite weights of at least 0",
-            received=f"{weight[bad[0]]:g} in row {bad[0]}",
-        )
+    bad = ~(np.isfinite(weight) & (weight >= 0))
+    if bad.any():
+        raise bad_entry("sample_weight", weight, bad, expected="finite weights of at least 0")
     return weight
 
 
@@ -280,42 +223,48 @@ def _per_row(values: Any, each: tuple[int, ...], argument: str) -> NDArray[Any]:
     return np.broadcast_to(array, each).reshape(-1)
 
 
-def _checked(given: FloatArray, numbers: NDArray[Any], from_logits: bool) -> FloatArray:
+def _checked(
+    given: FloatArray, numbers: NDArray[Any], from_logits: bool, activation: str | None
+) -> tuple[FloatArray, bool]:
+    """Return predictions that can be what they are said to be, and whether of a softmax."""
     broken = ~np.isfinite(given)
     if broken.any():
-        row = first_row(broken)
-        raise bad_value(
+        raise bad_entry(
             "y_pred",
+            given,
+            broken,
             expected="finite predictions",
-            received=f"{given[row][broken[row]][0]} in row {numbers[row]}",
             remedy="Look for a loss that became NaN in training (lower the learning rate, or clip "
             "gradients), or for empty features.",
+            numbers=numbers,
         )
+    softmax = given.shape[1] > 1 and activation != "sigmoid"
     if from_logits:
-        return given
+        return given, softmax
     outside = (given < -_ROUNDING) | (given > 1 + _ROUNDING)
     if outside.any():
-        row = first_row(outside)
-        raise bad_value(
+        raise bad_entry(
             "y_pred",
+            given,
+            outside,
             expected="probabilities, in [0, 1]",
-            received=f"{given[row][outside[row]][0]:g} in row {numbers[row]}",
             remedy="Logits need from_logits=True.",
+            numbers=numbers,
         )
-    return np.clip(given, 0.0, 1.0)
-
-
-def _check_sums(given: FloatArray, numbers: NDArray[Any]) -> None:
+    given = np.clip(given, 0.0, 1.0)
     total = given.sum(axis=1)
-    off = np.flatnonzero(np.abs(total - 1.0) > _SUM_ROUNDING)
-    if off.size:
-        row = off[0]
-        raise bad_value(
+    off = np.abs(total - 1.0) > _SUM_ROUNDING
+    if softmax and off.any():
+        raise bad_entry(
             "y_pred",
+            total,
+            off,
             expected="probabilities of classes, which add up to 1",
-            received=f"a sum of {total[row]:g} in row {numbers[row]}",
             remedy="Labels that do not exclude one another have a sigmoid each.",
+            where="as the sum of row",
+            numbers=numbers,
         )
+    return given, softmax
 
 
 def _of_kind(labels: NDArray[Any], width: int, softmax: bool) -> NDArray[Any]:

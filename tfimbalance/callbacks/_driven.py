@@ -15,13 +15,7 @@ from tfimbalance.losses._base import ImbalanceLoss
 
 
 class DrivingCallback(keras.callbacks.Callback):
-    """Base of the callbacks that move an argument of losses from epoch to epoch.
-
-    Args:
-        argument: name of the argument.
-        output: name of the output whose loss is driven; None drives all that have the argument.
-        verbose: 1 prints one line when the value changes.
-    """
+    """Base of the callbacks that move an argument of losses from epoch to epoch."""
 
     def __init__(self, argument: str, *, output: str | None = None, verbose: int = 0) -> None:
         super().__init__()
@@ -115,10 +109,8 @@ def loss_name(loss: Any) -> str:
 
 
 def instance_of(loss: Any) -> str | None:
-    """Return how to write an instance of a loss of this package that is compiled by name, or None.
-
-    Keras makes the instance, and has no public way to reach it.
-    """
+    """Return how to write an instance of a loss of this package that is compiled by name."""
+    # Keras makes the instance, and has no public way to reach it.
     if isinstance(loss, str) or inspect.isclass(loss):
         found = get(loss)
         if isinstance(found, ImbalanceLoss):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,21 +12,15 @@ from tfimbalance._evaluation.cuts import Cuts, precision
 
 
 class Objective(NamedTuple):
-    """What a threshold is chosen for.
+    """What a threshold is chosen for."""
 
-    Attributes:
-        name: what logs call it.
-        values: of each cut; the largest is best.
-        calibrated: the best threshold of calibrated probabilities, given the best value; or None.
-        gains: by how much one more hit and one more alarm change a value; for ``calibrated``.
-        sign: -1 where logs show a cost.
-    """
-
-    name: str
-    values: Callable[[Cuts], FloatArray]
+    name: str  # What logs call it.
+    values: Callable[[Cuts], FloatArray]  # Of each cut; the largest is best.
+    # The best threshold of calibrated probabilities, given the best value.
     calibrated: Callable[[float], float] | None = None
+    # By how much one more hit and one more alarm change a value; for `calibrated`.
     gains: Callable[[Cuts, int, float], tuple[float, float]] | None = None
-    sign: float = 1.0
+    sign: float = 1.0  # -1 where logs show a cost.
 
 
 def f_beta(beta: float) -> Objective:
@@ -63,21 +57,21 @@ def cost(costs: FloatArray) -> Objective:
 
 def recall_at_precision(least: float) -> Objective:
     """Return recall where precision is at least that, and -1 elsewhere."""
-
-    def values(cuts: Cuts) -> FloatArray:
-        return np.where(precision(cuts) >= least * (1 - 1e-12), cuts.hits / cuts.positives, -1.0)
-
-    return Objective(f"recall_at_precision_{least:g}", values)
+    return _recall_where(
+        f"recall_at_precision_{least:g}", lambda cuts: precision(cuts) >= least * (1 - 1e-12)
+    )
 
 
 def recall_at_flagged(most: float) -> Objective:
     """Return recall where at most that share is flagged, and -1 elsewhere."""
+    return _recall_where(
+        f"recall_at_flagged_{most:g}",
+        lambda cuts: cuts.flagged <= most * cuts.flagged[-1] * (1 + 1e-12),
+    )
 
-    def values(cuts: Cuts) -> FloatArray:
-        allowed = cuts.flagged <= most * cuts.flagged[-1] * (1 + 1e-12)
-        return np.where(allowed, cuts.hits / cuts.positives, -1.0)
 
-    return Objective(f"recall_at_flagged_{most:g}", values)
+def _recall_where(name: str, allowed: Callable[[Cuts], Any]) -> Objective:
+    return Objective(name, lambda cuts: np.where(allowed(cuts), cuts.hits / cuts.positives, -1.0))
 
 
 def choose(objective: Objective, cuts: Cuts) -> tuple[float, float]:

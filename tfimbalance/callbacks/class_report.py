@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tfimbalance._checks import FloatArray, bad_value, check_integer, check_number
+from tfimbalance._checks import FloatArray, check_count, check_integer, check_number, named_classes
 from tfimbalance._evaluation.rows import Evaluated
+from tfimbalance._tables import table
 from tfimbalance.callbacks.validation import ValidationCallback
 
 
@@ -21,11 +22,10 @@ class ClassReport(ValidationCallback):
     stands before it, to `keras.callbacks.TensorBoard`.
 
     Args:
-        validation_data: a `Validation`, or rows as it takes them. Nothing of them is held but
-            counts.
+        validation_data: a `Validation`, or rows as it takes them. Only counts of them are held.
         class_names: one a class; by default their ids.
-        threshold: from which probability on one output (or a label) counts as positive: a number,
-            or one a label. Classes of a softmax are decided by the largest.
+        threshold: probability from which one output (or a label) counts as positive: a number, or
+            one a label. In a softmax the largest decides.
         every: epochs from one printed table to the next, the first epoch's first; 0 prints none.
         max_logged: classes that go to the logs, the rarest first.
 
@@ -35,8 +35,8 @@ class ClassReport(ValidationCallback):
 
     Logs:
         ``val_recall_<class>``, ``val_precision_<class>``, and over all classes
-        ``val_balanced_accuracy`` and ``val_worst_recall``; of an output ``val_<output>_...``. Where
-        a metric has such a key already, this one is ``val_class_report_<name>``.
+        ``val_balanced_accuracy`` and ``val_worst_recall``; of an output ``val_<output>_...``. If a
+        metric has such a key, ``val_class_report_<name>``.
 
     Raises:
         ValueError: for validation data without labels, of single rows or without end, or another
@@ -68,13 +68,10 @@ class ClassReport(ValidationCallback):
         max_logged: int = 20,
     ) -> None:
         super().__init__(validation_data)
-        self.class_names = None if class_names is None else [str(name) for name in class_names]
-        self.threshold = np.array(
-            [
-                check_number("threshold", value, minimum=0.0, maximum=1.0)
-                for value in np.atleast_1d(np.asarray(threshold))
-            ]
-        )
+        self.class_names = class_names
+        given = np.atleast_1d(np.asarray(threshold))
+        numbers = [check_number("threshold", value, minimum=0.0, maximum=1.0) for value in given]
+        self.threshold = np.array(numbers)
         self.every = check_integer("every", every, minimum=0)
         self.max_logged = check_integer("max_logged", max_logged, minimum=0)
         self.rows: list[dict[str, Any]] = []
@@ -82,7 +79,7 @@ class ClassReport(ValidationCallback):
 
     def check(self, rows: Evaluated) -> None:
         """Refuse names or thresholds of another number of classes."""
-        self._names(self._counted(rows).shape[1])
+        named_classes(self.class_names, self._counted(rows).shape[1])
 
     def starts(self, epoch: int) -> bool:
         """Begin to count."""
@@ -102,22 +99,13 @@ class ClassReport(ValidationCallback):
 
     def __str__(self) -> str:
         names = ("class", "rows", "recall", "precision")
-        table = [names, *(tuple(_shown(name, row[name]) for name in names) for row in self.rows)]
-        widths = [max(len(line[i]) for line in table) for i in range(len(names))]
-        return "\n".join(
-            "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-            for line in table
-        )
+        return table([names, *([_shown(name, row[name]) for name in names] for row in self.rows)])
 
     def _counted(self, rows: Evaluated) -> FloatArray:
         """Return the weight of the rows of each class, of those said to be, and of the hits."""
         p, width = rows.probability, rows.given.shape[1]
-        if len(self.threshold) not in (1, width):
-            raise bad_value(
-                "threshold",
-                expected=f"a number, or one for each of {width} labels",
-                received=f"{len(self.threshold)} numbers",
-            )
+        if len(self.threshold) != 1:
+            check_count("threshold", len(self.threshold), width, "numbers", why="one a label")
         if width > 1 and not rows.is_softmax:
             said = p >= self.threshold
             parts = (rows.targets, said, rows.targets & said)
@@ -126,39 +114,18 @@ class ClassReport(ValidationCallback):
             ids, decided = rows.labels, p.argmax(axis=1)
         else:
             ids, decided = (part[:, 0].astype(int) for part in (rows.labels, p >= self.threshold))
-        weights = {"true": rows.weight, "hit": rows.weight * (ids == decided)}
-        return np.stack(
-            [
-                np.bincount(k, weights=w, minlength=max(width, 2))
-                for k, w in (
-                    (ids, weights["true"]),
-                    (decided, weights["true"]),
-                    (ids, weights["hit"]),
-                )
-            ]
-        )
+        found = ((ids, rows.weight), (decided, rows.weight), (ids, rows.weight * (ids == decided)))
+        return np.stack([np.bincount(k, weights=w, minlength=max(width, 2)) for k, w in found])
 
     def _report(self, counts: FloatArray) -> None:
-        names = self._names(counts.shape[1])
+        names = named_classes(self.class_names, counts.shape[1])
         with np.errstate(invalid="ignore"):
             recall, precision = counts[2] / counts[0], counts[2] / counts[1]
+        columns = {"rows": counts[0], "recall": recall, "precision": precision}
         self.rows = [
-            {
-                "class": names[k],
-                "rows": float(counts[0, k]),
-                "recall": float(recall[k]),
-                "precision": float(precision[k]),
-            }
+            {"class": names[k], **{name: float(column[k]) for name, column in columns.items()}}
             for k in np.argsort(-counts[0], kind="stable")
         ]
-
-    def _names(self, size: int) -> list[str]:
-        names = self.class_names or [str(k) for k in range(size)]
-        if len(names) != size:
-            raise bad_value(
-                "class_names", expected=f"{size} names, one a class", received=f"{len(names)}"
-            )
-        return names
 
     def _values(self) -> dict[str, float]:
         recalls = np.array([row["recall"] for row in self.rows])

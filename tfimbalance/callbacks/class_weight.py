@@ -15,18 +15,14 @@ from tfimbalance.weights import class_weights
 class ClassWeight(DrivingCallback):
     """Compute class weights from labels, and set them on the compiled losses while training.
 
-    Use it in one of two ways. ``fit(class_weight=callback.class_weight)`` needs no other loss, but
-    weighs one output and the training loss alone. ``fit(callbacks=[callback])`` sets the weights of
-    the losses that take them (every loss of `tfimbalance.losses` but the pairwise one), validation
-    included, on one output or all, from ``start_epoch`` on: deferred re-weighting [1], for which a
-    loss that learns its features unweighted first is often better on long tails. Do not use both at
-    once: weights would count twice.
+    Use it in one of two ways, not both: weights would count twice.
+    ``fit(class_weight=callback.class_weight)`` works with any loss, but weighs one output and the
+    training loss alone. ``fit(callbacks=[callback])`` sets the weights of the losses that take them
+    (all of `tfimbalance.losses` but the pairwise one), validation included, from ``start_epoch``
+    on. Such deferred re-weighting [1] learns features unweighted, often better on long tails.
 
     Args:
-        labels: labels, `ClassStatistics`, counts as ``{class: rows}``, or a dataset.
-        scheme: ``"balanced"``, ``"inverse_sqrt"`` or ``"effective_number"``; see `class_weights`.
-        beta: of the effective number.
-        empty_classes: ``"raise"``, or ``"zero"`` to give a class without rows the weight 0.
+        labels, scheme, beta, empty_classes: as `tfimbalance.class_weights`.
         start_epoch: first epoch (from 0) with these weights. Until then every class weighs 1. The
             last weights stay in the loss, and in a model that is saved.
         output: name of the output whose loss is driven; None drives all.
@@ -37,10 +33,9 @@ class ClassWeight(DrivingCallback):
         statistics: the `ClassStatistics` behind it.
 
     Logs:
-        ``class_weight_<k>`` at the end of each epoch: the weight that class k had in it (classes
-        above the tenth are left out, to keep the table readable); with ``output``,
-        ``<output>_class_weight_<k>``. History has them; put this
-        callback before TensorBoard, and that has them too.
+        ``class_weight_<k>``, with ``output`` ``<output>_class_weight_<k>``: the weight that each of
+        the first ten classes had in an epoch. They go to History, and to TensorBoard if this
+        callback stands before it.
 
     Raises:
         ValueError: for labels that cannot be counted, an empty class, and, before the first step,
@@ -108,18 +103,15 @@ class ClassWeight(DrivingCallback):
     def missing(self, losses: dict[str, Any]) -> ValueError:
         """Return the error that shows a loss that takes class weights."""
         loss = next(iter(losses.values()), "binary_crossentropy")
-        ours = instance_of(loss)
-        remedy = (
-            "Compile with a loss that does, for example "
-            f'loss=ClassWeighted("{loss_name(loss)}", {{0: 1.0, 1: 1.0}}). '
-            "Or pass fit(class_weight=callback.class_weight) instead of the callback."
-        )
         if isinstance(loss, ImbalanceLoss):
-            remedy = (
-                "In a mean over pairs of classes, class weights cancel: leave the callback out."
-            )
-        elif ours is not None:
+            remedy = "In a mean over pairs of classes, weights cancel: leave the callback out."
+        elif (ours := instance_of(loss)) is not None:
             remedy = f"Compile with the loss itself, not its name: loss={ours}."
+        else:
+            remedy = (
+                f'Compile with loss=ClassWeighted("{loss_name(loss)}", {{0: 1.0, 1: 1.0}}), or '
+                "pass fit(class_weight=callback.class_weight) instead of the callback."
+            )
         return bad_value(
             "loss",
             expected="a compiled loss that takes class weights",

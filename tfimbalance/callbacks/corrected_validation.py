@@ -16,11 +16,10 @@ from tfimbalance.metrics import CalibrationRatio, NormalizedEntropy
 class CorrectedValidation(ValidationCallback):
     """Measure, at the end of each epoch, the probabilities that will be served.
 
-    Use it to stop or choose a model that is trained on re-balanced data: its raw validation loss is
-    that of probabilities that are far off by design, and hides when it starts to overfit.
-    ``EarlyStopping("val_corrected_normalized_entropy", mode="min", restore_best_weights=True)``,
-    behind this callback in the list, stops on what is served. `tfimbalance.Rebalance.callbacks`
-    makes it.
+    Use it to stop or choose a model that is trained on re-balanced data: its raw probabilities are
+    far off by design, and their loss hides when it starts to overfit. Behind this callback,
+    ``EarlyStopping("val_corrected_normalized_entropy", mode="min", restore_best_weights=True)``
+    stops on what is served. `tfimbalance.Rebalance.callbacks` makes it.
 
     Args:
         validation_data: a `Validation` with the correction, or rows as it takes them.
@@ -28,8 +27,7 @@ class CorrectedValidation(ValidationCallback):
             output, `CalibrationRatio`. Sequences reach them as rows.
 
     Logs:
-        ``val_corrected_<name of the metric>`` for each of them; of an output,
-        ``val_<output>_corrected_<name>``.
+        ``val_corrected_<metric>``; of an output, ``val_<output>_corrected_<metric>``.
 
     Raises:
         ValueError: for validation data without labels, of single rows, or without end.
@@ -43,10 +41,7 @@ class CorrectedValidation(ValidationCallback):
     """
 
     def __init__(
-        self,
-        validation_data: Any,
-        *,
-        metrics: Sequence[keras.metrics.Metric] | None = None,
+        self, validation_data: Any, *, metrics: Sequence[keras.metrics.Metric] | None = None
     ) -> None:
         super().__init__(validation_data)
         self.metrics = None if metrics is None else list(metrics)

@@ -18,19 +18,17 @@ class DatasetEpochs(keras.callbacks.Callback):
     was killed then goes on with the rows that it would have seen, and ends with the same weights.
     Without it, a dataset made in a new process starts at its own ``initial_epoch``.
 
-    ``BackupAndRestore`` has to save at the ends of epochs, its default: in mid-epoch Keras saves
-    the weights, and then starts the epoch again from its first batch. And each epoch of ``fit`` has
-    to be one of the dataset: say ``steps_per_epoch`` where the dataset is made, and neither to
-    ``fit`` nor by ``repeat()``, whose place nothing restores.
+    ``BackupAndRestore`` has to save at the ends of epochs, its default: after a save in mid-epoch,
+    Keras starts the epoch again from its first batch. Each epoch of ``fit`` has to be one of the
+    dataset: set ``steps_per_epoch`` where the dataset is made, not in ``fit`` or by ``repeat()``.
 
     Args:
         dataset: of this package, or made from one or several by ``map``, ``prefetch``, ``zip`` and
             the like.
 
     Raises:
-        ValueError: for a dataset that nothing of this package is in, that was made with
-            ``in_graph=True``, whose epochs do not differ, or that does not end; and in ``fit``, if
-            the dataset is in a later epoch than ``fit``.
+        ValueError: for a dataset of others, one that was made with ``in_graph=True`` or does not
+            end; and in ``fit``, if the dataset is in a later epoch than ``fit``.
 
     Example:
         >>> import numpy as np
@@ -77,5 +75,5 @@ class DatasetEpochs(keras.callbacks.Callback):
         self._has_begun = True
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Let another ``fit`` start where it likes."""
+        """Let another ``fit`` start at any epoch."""
         self._has_begun = False

@@ -25,9 +25,9 @@ class LossSchedule(DrivingCallback):
         verbose: 1 prints one line when the number changes.
 
     Logs:
-        the argument's name, at the end of each epoch: the number that it had in it; with
-        ``output``, ``<output>_<argument>``. The validation loss is of that number as well: epochs
-        of different numbers do not compare, so choose a checkpoint by a metric.
+        the argument's name, with ``output`` ``<output>_<argument>``: the number that it had in an
+        epoch. Validation losses of different numbers do not compare: choose a checkpoint by a
+        metric.
 
     Raises:
         ValueError: before the first step, for a model without a loss that has such a variable or

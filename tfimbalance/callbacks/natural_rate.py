@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 from tfimbalance._checks import FloatArray
-from tfimbalance._evaluation.predictions import is_dataset
+from tfimbalance._labels import is_dataset
 from tfimbalance.data import class_sampling
-from tfimbalance.offsets import class_priors, is_per_label, positive_priors
+from tfimbalance.offsets import natural_priors
 from tfimbalance.statistics import ClassStatistics, class_statistics
 
 _ADVICE = (
@@ -26,16 +26,10 @@ _MOST = 5.0
 def rate_z(
     stats: ClassStatistics, priors: FloatArray, num_samples: int | None = None
 ) -> FloatArray:
-    """Return by how many standard errors the rate of each class differs from its prior.
-
-    In square roots of counts, whose spread is 1/2 however few they are: the binomial's own standard
-    error calls one row of a class chance gave .01 a wonder, which in a long tail happens always.
-
-    Args:
-        stats: of the rows in question.
-        priors: of the natural rate.
-        num_samples: how many rows the priors are of; None takes them as exact.
-    """
+    """Return by how many standard errors each rate differs from a prior of ``num_samples`` rows."""
+    # In square roots of counts, whose spread is 1/2 however few they are: the binomial's own
+    # standard error calls one row of a class that chance gave .01 a wonder, which a long tail has
+    # always.
     rows = stats.num_samples
     # Of a frequent class, the rows of the others: both have the same error.
     flipped = priors > 0.5
@@ -45,27 +39,6 @@ def rate_z(
     # The prior's own count is as uncertain: 3/8 makes its root as steady (Anscombe).
     found, wanted = np.sqrt(counts + 0.375), np.sqrt(expected + 0.375 * max(ratio, 1.0))
     return np.asarray(2.0 * np.abs(found - wanted) / np.sqrt(1.0 + ratio))
-
-
-def warn_of_rates(
-    stats: ClassStatistics,
-    priors: FloatArray,
-    num_samples: int | None,
-    *,
-    where: str,
-    advice: str,
-) -> float:
-    """Warn if the classes are not as frequent as the priors say; return the distance."""
-    z = rate_z(stats, priors, num_samples)
-    # Of two classes with the same distance, the rarer.
-    off = int(np.lexsort((priors, -z.round(6)))[0])
-    if z[off] > _MOST:
-        warnings.warn(
-            f"{where}: class {off} is {stats.priors[off]:.3g} of the rows, and {priors[off]:.3g} "
-            f"of the data that the priors are of, {z[off]:.0f} standard errors apart. {advice}",
-            stacklevel=3,
-        )
-    return float(z[off])
 
 
 def resampled(data: Any) -> ClassStatistics | None:
@@ -83,10 +56,9 @@ class NaturalRate(keras.callbacks.Callback):
     """Warn if the validation data of ``fit`` is not at its natural rate.
 
     Use it beside balanced batches, class weights and everything else after which probabilities have
-    to be corrected: validated on re-sampled rows, every one of them looks fine. It looks at the
-    labels of arrays, and at what datasets of this package say of themselves, once, before the
-    first validation; of any other dataset it cannot know (`Validation`, which reads its rows,
-    does). `check` looks at labels at once.
+    to be corrected: on re-sampled rows, they all look fine. Before the first validation it looks at
+    the labels of arrays, and at what datasets of this package say of themselves. Other datasets it
+    cannot judge; `Validation`, which reads their rows, can. `check` looks at labels at once.
 
     Args:
         priors: `ClassStatistics` of the data at its natural rate (those of multi-label data too),
@@ -106,23 +78,17 @@ class NaturalRate(keras.callbacks.Callback):
         super().__init__()
         is_stats = isinstance(priors, ClassStatistics)
         self.multi_label = is_stats and priors.multi_label
-        if not is_stats and is_per_label(priors):
-            rate = float(positive_priors(priors))
-            priors = [1.0 - rate, rate]
-        self.priors = priors.priors if self.multi_label else class_priors(priors)
+        self.priors = priors.priors if self.multi_label else natural_priors(priors)
         self.num_samples = priors.num_samples if is_stats else None
         self._has_looked = False
 
     def check(self, labels: Any, *, where: str = "validation_data", advice: str = _ADVICE) -> float:
-        """Warn if rows to validate on are not at the natural rate.
+        """Warn if rows are not at the natural rate; return the most standard errors of a class.
 
         Args:
             labels: labels, ``(x, y)``, or a dataset, as `class_statistics` takes them.
             where: what the warning calls the rows.
             advice: what the warning says to do.
-
-        Returns:
-            By how many standard errors the rate of a class differs from its prior, at most.
         """
         found = labels if isinstance(labels, ClassStatistics) else resampled(labels)
         if found is None:
@@ -130,7 +96,17 @@ class NaturalRate(keras.callbacks.Callback):
             found = class_statistics(
                 labels, num_classes=len(self.priors), multi_label=self.multi_label
             )
-        return warn_of_rates(found, self.priors, self.num_samples, where=where, advice=advice)
+        z = rate_z(found, self.priors, self.num_samples)
+        # Of two classes with the same distance, the rarer.
+        off = int(np.lexsort((self.priors, -z.round(6)))[0])
+        if z[off] > _MOST:
+            warnings.warn(
+                f"{where}: class {off} is {found.priors[off]:.3g} of the rows, and "
+                f"{self.priors[off]:.3g} of the data that the priors are of, {z[off]:.0f} standard "
+                f"errors apart. {advice}",
+                stacklevel=2,
+            )
+        return float(z[off])
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Look again in another fit."""

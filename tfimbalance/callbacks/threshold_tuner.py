@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import keras
 import numpy as np
 
-from tfimbalance._checks import bad_value, check_choice, check_number, check_share
+from tfimbalance._checks import FloatArray, bad_value, check_choice, check_number, check_share
 from tfimbalance._evaluation.cuts import Cuts
 from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance.calibration import calibrated_model
@@ -22,7 +23,14 @@ from tfimbalance.callbacks._objectives import (
 from tfimbalance.callbacks.validation import ValidationCallback
 from tfimbalance.layers import Threshold
 
-OBJECTIVES = ("f1", "fbeta", "cost", "recall_at_precision", "recall_at_flagged")
+# What a threshold is chosen for, and the argument of it.
+OBJECTIVES = {
+    "f1": None,
+    "fbeta": "beta",
+    "cost": "costs",
+    "recall_at_precision": "precision",
+    "recall_at_flagged": "share",
+}
 
 
 class ThresholdTuner(ValidationCallback):
@@ -38,30 +46,29 @@ class ThresholdTuner(ValidationCallback):
                              reaches it, nothing is flagged
         recall_at_flagged    most recall with at most ``share`` of the rows flagged (alert budget)
 
-    For F and for costs the best threshold of *calibrated* probabilities is known [1, 2]; it is
-    taken unless it is worse than the best one of these rows by three standard errors, because that
-    best one wanders from sample to sample.
+    For F and costs, the best threshold of *calibrated* probabilities is known [1, 2]. It is taken
+    unless the best one of these rows, which wanders from sample to sample, is better by three
+    standard errors.
 
     Args:
         validation_data: a `Validation`, or rows as it takes them. Predictions are held, 40 bytes a
-            row; several outputs that stand for themselves have a threshold each.
+            row. Several outputs that stand for themselves have a threshold each.
         objective: one of the above.
         beta: of ``"fbeta"``.
-        costs: of ``"cost"``: ``[[c00, c01], [c10, c11]]``, row: what is said, column: the truth.
-            ``[[0, 10], [1, 0]]``: a miss costs ten false alarms.
-        precision: of ``"recall_at_precision"``, in (0, 1].
-        share: of ``"recall_at_flagged"``, in (0, 1].
+        costs: of ``"cost"``: a row for what is said, a column for the truth. If a miss costs ten
+            false alarms, ``[[0, 10], [1, 0]]``.
+        precision, share: of ``"recall_at_precision"`` and ``"recall_at_flagged"``, in (0, 1].
 
     Attributes:
-        threshold: of the last epoch, or of the last model that was tuned or wrapped: a
-            probability, or one a label; None before.
+        threshold: a probability, or one a label: of the last epoch, or of the last model that was
+            tuned or wrapped; None before.
         value: of the objective there.
 
     Logs:
-        ``val_threshold`` (of labels ``val_threshold_<k>``, up to ten; of a second tuner
-        ``val_<objective>_threshold``) and ``val_tuned_<objective>`` (of labels their mean), such as
-        ``val_tuned_recall_at_flagged_0.02``, which `keras.callbacks.EarlyStopping` behind it can
-        monitor (``mode="max"``; ``"min"`` for the cost). Of an output: ``val_<output>_...``.
+        ``val_threshold`` (of the first ten labels ``val_threshold_<k>``; of a second tuner
+        ``val_<objective>_threshold``) and ``val_tuned_<objective>`` (the mean over labels), such as
+        ``val_tuned_recall_at_flagged_0.02``. `keras.callbacks.EarlyStopping` behind it can monitor
+        that (``mode="max"``; ``"min"`` for the cost). Of an output: ``val_<output>_...``.
 
     Raises:
         ValueError: for an unknown objective, arguments that it does not use or that it lacks,
@@ -106,7 +113,6 @@ class ThresholdTuner(ValidationCallback):
         self._objective = _objective(objective, given)
         self.threshold: Any = None
         self.value: Any = None
-        self._taken: list[Evaluated] = []
 
     def check(self, rows: Evaluated) -> None:
         """Refuse a softmax of several classes."""
@@ -119,33 +125,22 @@ class ThresholdTuner(ValidationCallback):
                 "the largest probability.",
             )
 
-    def starts(self, epoch: int) -> bool:
-        """Begin to gather."""
-        self._taken = []
-        return True
-
-    def take(self, rows: Evaluated) -> None:
-        """Gather."""
-        self._taken.append(rows)
-
     def finish(self, epoch: int, logs: dict[str, Any] | None) -> None:
         """Find the threshold for the model as it is now."""
-        self._tune(self._taken)
-        self._taken = []
+        self._tune(self.gathered())
         values = {f"tuned_{self._objective.name}": float(np.mean(self.value))}
         if np.ndim(self.threshold) == 0:
             values["threshold"] = self.threshold
         else:
-            for k, threshold in enumerate(self.threshold[: self._MOST_LOGGED]):
-                values[f"threshold_{k}"] = float(threshold)
+            first = self.threshold[: self._MOST_LOGGED].tolist()
+            values |= {f"threshold_{k}": threshold for k, threshold in enumerate(first)}
         self.validation.log(logs, self._objective.name, values)
 
     def tune(self, model: keras.Model) -> Any:
         """Find the threshold of a trained model, corrected as in training; return it."""
         return self._tune(self.validation.read(self.validation.served(model)))
 
-    def _tune(self, batches: list[Evaluated]) -> Any:
-        rows = Evaluated.together(batches)
+    def _tune(self, rows: Evaluated) -> Any:
         self.check(rows)
         found = [
             self._chosen(hit, p, rows.weight, k)
@@ -158,13 +153,11 @@ class ThresholdTuner(ValidationCallback):
         return self.threshold
 
     def wrap(self, model: keras.Model) -> keras.Model:
-        """Return the model with its threshold behind it: it returns 0 and 1, int32.
+        """Return the model with its correction and threshold behind it: it returns 0 and 1, int32.
 
         The threshold is found once more, for the model as it is: `EarlyStopping` may have restored
-        the weights of an earlier epoch.
-
-        It saves, loads (after ``import tfimbalance``) and exports as any Keras model, and shares
-        the weights of ``model``. With ``correct``, the correction is in it.
+        the weights of an earlier epoch. The result shares the weights of ``model``, and saves,
+        loads (after ``import tfimbalance``) and exports as any Keras model.
         """
         served = self.validation.served(model)
         self._tune(self.validation.read(served))
@@ -185,14 +178,8 @@ class ThresholdTuner(ValidationCallback):
 
 
 def _objective(name: str, given: dict[str, Any]) -> Objective:
-    check_choice("objective", name, OBJECTIVES)
-    uses = {
-        "f1": None,
-        "fbeta": "beta",
-        "cost": "costs",
-        "recall_at_precision": "precision",
-        "recall_at_flagged": "share",
-    }[name]
+    check_choice("objective", name, tuple(OBJECTIVES))
+    uses = OBJECTIVES[name]
     for argument, value in given.items():
         if (value is None) == (argument == uses):
             raise bad_value(
@@ -210,16 +197,14 @@ def _objective(name: str, given: dict[str, Any]) -> Objective:
 
 
 def _checked_costs(costs: Any) -> Any:
-    expected = "[[c00, c01], [c10, c11]] in which mistakes cost more than being right"
-    try:
+    array: FloatArray = np.zeros(())
+    with contextlib.suppress(TypeError, ValueError):
         array = np.asarray(costs, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise bad_value("costs", expected=expected, received=repr(costs)) from None
-    right = array.shape == (2, 2) and np.isfinite(array).all()
-    if not right or array[1, 0] <= array[0, 0] or array[0, 1] <= array[1, 1]:
+    is_square = array.shape == (2, 2) and np.isfinite(array).all()
+    if not is_square or array[1, 0] <= array[0, 0] or array[0, 1] <= array[1, 1]:
         raise bad_value(
             "costs",
-            expected=expected,
+            expected="[[c00, c01], [c10, c11]] in which mistakes cost more than being right",
             received=repr(costs),
             remedy="Row: what is said. Column: what is true. A miss is costs[0][1].",
         )

@@ -8,10 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfimbalance._checks import bad_value, check_integer
+from tfimbalance._checks import check_integer
 from tfimbalance._evaluation.ending import check_from_logits
-from tfimbalance._evaluation.predictions import Predictor, check_rows, head, is_dataset, of_output
+from tfimbalance._evaluation.predictions import Predictor, check_rows, head, of_output
 from tfimbalance._evaluation.rows import Evaluated
+from tfimbalance._labels import is_dataset
 from tfimbalance.calibration import calibrated_model
 from tfimbalance.callbacks.natural_rate import NaturalRate, resampled
 from tfimbalance.data import class_sampling
@@ -22,17 +23,16 @@ Correct = Callable[[keras.Model], keras.Model]
 class Validation:
     """Validation rows at their natural rate, and the model that is judged on them.
 
-    Use it where several callbacks look at the same rows: give it to `ThresholdTuner`,
-    `ClassReport`, `CorrectedValidation` and `tfimbalance.plots.TensorBoardReport`, and the rows are
-    predicted once an epoch for all of them. `tfimbalance.Rebalance.validation` makes it with the
-    correction of a plan.
-
-    Rows that do not count are left out here, for all of them: masked steps of sequences, labels of
-    ``ignore_class``, rows (or steps) of weight 0.
+    Use it where several callbacks (`ThresholdTuner`, `ClassReport`, `CorrectedValidation`,
+    `tfimbalance.plots.TensorBoardReport`) look at the same rows: they are predicted once an epoch
+    for all of them. `tfimbalance.Rebalance.validation` makes it with the correction of a plan.
+    Masked steps of sequences, labels of ``ignore_class`` and rows (or steps) of weight 0 do not
+    count.
 
     Args:
         data: ``(x, y)``, ``(x, y, sample_weight)`` or a finite dataset of batches of them, at the
-            natural rate. Arrays are checked before the first step, of a dataset its first batch.
+            natural rate. Before the first step, arrays are checked, and the first batch of a
+            dataset.
         correct: a function of the model that returns the corrected one, such as
             `tfimbalance.Rebalance.corrected`; None: the model as it is.
         priors: `ClassStatistics`, counts or probabilities of the natural rate, to warn if ``data``
@@ -74,11 +74,9 @@ class Validation:
         self.output = output
         self.from_logits = from_logits
         self.multi_label = bool(multi_label)
-        self.ignore_class = (
-            None
-            if ignore_class is None
-            else check_integer("ignore_class", ignore_class, minimum=-(2**31))
-        )
+        if ignore_class is not None:
+            check_integer("ignore_class", ignore_class, minimum=-(2**31))
+        self.ignore_class = ignore_class
         self.batch_size = check_integer("batch_size", batch_size, minimum=1)
         self._natural = None if priors is None else NaturalRate(priors)
         self._readers: list[ValidationCallback] = []
@@ -125,15 +123,15 @@ class Validation:
         self._epoch = epoch
 
     def end(self) -> None:
-        """Forget a model and its readers; they are as new for another fit."""
+        """Forget a model and its readers, so that another fit starts afresh."""
         self._readers, self._predictor, self._model = [], None, None
         self._epoch, self._has_looked = None, False
 
-    def read(self, served: keras.Model) -> list[Evaluated]:
+    def read(self, served: keras.Model) -> Evaluated:
         """Return all rows, predicted by a model that returns probabilities."""
         batches = list(self._rows(Predictor(served), self.data))
         self._look([rows.labels for rows in batches])
-        return batches
+        return Evaluated.together(batches)
 
     def served(self, model: keras.Model) -> keras.Model:
         """Return the corrected model, or the model itself made to end in probabilities."""
@@ -142,7 +140,8 @@ class Validation:
         activation = "sigmoid" if self.multi_label else None
         if activation is None and not getattr(model, "inputs", None):
             # How many outputs a subclassed model has shows when it predicts.
-            first = next(Predictor(model).batches(head(self.data)))
+            rows = head(self.data)
+            first = next(Predictor(model).batches(rows, argument="data", output=self.output))
             one = first.y_pred.ndim < 2 or first.y_pred.shape[-1] == 1
             activation = "sigmoid" if one else "softmax"
         logits = check_from_logits(model, self.from_logits, self.output)
@@ -151,27 +150,20 @@ class Validation:
         )
 
     def log(self, logs: dict[str, Any] | None, owner: str, values: dict[str, Any]) -> None:
-        """Add values to logs as ``val_<name>``, of an output as ``val_<output>_<name>``.
-
-        A key that is there already is that of somebody else, and stays: the owner's name then
-        comes before the value's.
-        """
+        """Add values to logs as ``val_<name>``, of an output as ``val_<output>_<name>``."""
+        if logs is None:
+            return
         prefix = "val_" if self.output is None else f"val_{self.output}_"
-        for name, value in values.items() if logs is not None else ():
-            assert logs is not None
+        for name, value in values.items():
+            # A key that is there is somebody else's: the owner's name then comes before this one.
             keys = [f"{prefix}{name}", f"{prefix}{owner}_{name}"]
             keys += [f"{prefix}{owner}_{name}_{n}" for n in range(2, len(logs) + 3)]
             logs[next(key for key in keys if key not in logs)] = value
 
     def _rows(self, predictor: Predictor, data: Any) -> Iterator[Evaluated]:
-        found = False
-        for batch in predictor.batches(data, output=self.output, batch_size=self.batch_size):
-            found = True
+        which: dict[str, Any] = {"argument": "validation_data", "output": self.output}
+        for batch in predictor.batches(data, batch_size=self.batch_size, **which):
             yield Evaluated.read(*batch[:3], mask=batch.mask, **self._kind)
-        if not found:
-            raise bad_value(
-                "validation_data", expected="at least one batch", received="an empty dataset"
-            )
 
     def _check_rows(self, predictor: Predictor) -> Evaluated:
         """Read what is known before training: labels of arrays, the first batch of a dataset."""
@@ -204,11 +196,12 @@ class Validation:
 
 
 class ValidationCallback(keras.callbacks.Callback):
-    """Base of the callbacks that read validation rows: they take them as they pass, then log."""
+    """Base of the callbacks that take validation rows as they pass (or gather them), then log."""
 
     def __init__(self, validation_data: Any) -> None:
         super().__init__()
         self.validation = Validation.of(validation_data)
+        self._taken: list[Evaluated] = []
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Correct the model (the result follows its weights), and check model and rows."""
@@ -220,7 +213,7 @@ class ValidationCallback(keras.callbacks.Callback):
         self.finish(epoch, logs)
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Be as new for another fit."""
+        """Forget the model: another fit starts afresh."""
         self.validation.end()
 
     def check(self, rows: Evaluated) -> None:
@@ -228,11 +221,17 @@ class ValidationCallback(keras.callbacks.Callback):
 
     def starts(self, epoch: int) -> bool:
         """Begin a pass, and say whether rows are wanted."""
-        raise NotImplementedError
+        self._taken = []
+        return True
 
     def take(self, rows: Evaluated) -> None:
         """Take the rows of a batch."""
-        raise NotImplementedError
+        self._taken.append(rows)
+
+    def gathered(self) -> Evaluated:
+        """Return the rows of the pass, and hold them no longer."""
+        batches, self._taken = self._taken, []
+        return Evaluated.together(batches)
 
     def finish(self, epoch: int, logs: dict[str, Any] | None) -> None:
         """Report on the rows that were taken."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfimbalance._checks import FloatArray
-from tfimbalance._evaluation.rows import OneClass
+from tfimbalance._evaluation.one_class import OneClass
 
 
 @dataclass(frozen=True)

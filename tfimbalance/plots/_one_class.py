@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tfimbalance._checks import bad_value, check_integer
-from tfimbalance._evaluation.rows import Evaluated, OneClass
+from tfimbalance._evaluation.one_class import OneClass
+from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance.plots._style import axes_for, is_first, use_log
 
 if TYPE_CHECKING:
@@ -15,43 +16,24 @@ if TYPE_CHECKING:
 
 
 class Picture(NamedTuple):
-    """Axes to draw on, and what to draw.
-
-    Attributes:
-        ax: the axes, named.
-        scores: rows of one class and of the rest.
-        first: whether no model is drawn on them yet, so that scales are still free.
-        is_log: whether the scale is that of rare events.
-    """
+    """Axes to draw on, named, and what to draw."""
 
     ax: Axes
     scores: OneClass
-    first: bool
-    is_log: bool
+    first: bool  # Whether no model is drawn on them yet, so that scales are still free.
+    is_log: bool  # Whether the scale is that of rare events.
 
 
 def begin(
     ax: Axes | None,
     names: tuple[str, str, str],
-    rows: tuple[Any, Any, Any],
+    rows: tuple[Any, Any, Any, bool, int | None],
     *,
-    from_logits: bool,
-    class_id: int | None,
     log: bool | None = None,
     scale: str = "log",
 ) -> Picture:
-    """Read the rows, make or name the axes, and choose the scale (an earlier model's is kept).
-
-    Args:
-        ax: axes, or None for new ones.
-        names: of the picture and of both axes.
-        rows: labels, predictions and weights.
-        from_logits: whether predictions are logits.
-        class_id: the class drawn against the rest.
-        log: whether the scale is that of rare events; None: if they are rare.
-        scale: its name.
-    """
-    scores = _read_one_class(*rows, from_logits=from_logits, class_id=class_id)
+    """Read the rows, make or name the axes, and choose the scale (an earlier model's is kept)."""
+    scores = read_one_class(*rows)
     wanted = use_log(log, scores.base_rate)
     ax = axes_for(ax, title=names[0], xlabel=names[1], ylabel=names[2])
     first = is_first(ax)
@@ -59,26 +41,23 @@ def begin(
     return Picture(ax, scores, first, is_log)
 
 
-def _read_one_class(
-    y_true: Any, y_pred: Any, sample_weight: Any, *, from_logits: bool, class_id: int | None
+def read_one_class(
+    y_true: Any, y_pred: Any, sample_weight: Any, from_logits: bool, class_id: int | None
 ) -> OneClass:
     """Check what a picture is to be made of, and choose the class."""
     rows = read_columns(y_true, y_pred, sample_weight, from_logits=from_logits)
     width = rows.given.shape[1]
     if width == 1 and class_id is not None:
-        raise bad_value(
-            "class_id",
-            expected="None, because y_pred has one column, the positive class",
-            received=class_id,
-        )
+        expected = "None, because y_pred has one column, the positive class"
+        raise bad_value("class_id", expected=expected, received=class_id)
     k = 0 if width == 1 else chosen_class(class_id, width)
     found = rows.one_class(k)
     if found.positive.all() or not found.positive.any():
+        kind = "positive" if found.positive.all() else "negative"
         raise bad_value(
             "y_true",
             expected="rows of both classes" + (f", {k} and the rest" if width > 1 else ""),
-            received=f"{len(found.positive)} rows, all "
-            + ("positive" if found.positive.all() else "negative"),
+            received=f"{len(found.positive)} rows, all {kind}",
             remedy="Take more validation rows, or split with stratify=y.",
         )
     return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfimbalance._checks import bad_value, check_number
+from tfimbalance._checks import bad_value, check_number, named_classes
 from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance.plots._one_class import chosen_class
 from tfimbalance.plots._recall import draw_recall, rarest_class, recall_by_class
@@ -41,13 +41,8 @@ class Options:
     def check(self, rows: Evaluated) -> None:
         """Refuse, before training, what does not go with the outputs of a model."""
         width = rows.given.shape[1]
-        if self.class_names is not None and len(self.class_names) != max(width, 2):
-            raise bad_value(
-                "class_names",
-                expected=f"{max(width, 2)} names, one a class",
-                received=f"{len(self.class_names)}",
-            )
-        if self.class_id is not None and width > 1:
+        named_classes(self.class_names, max(width, 2))
+        if self.class_id is not None:
             chosen_class(self.class_id, width)
         if self.threshold is not None:
             check_number("threshold", self.threshold, minimum=0.0, maximum=1.0)
@@ -68,8 +63,6 @@ def draw(figure: Figure, rows: Evaluated, options: Options) -> Figure:
     for ax in axes:
         set_colors(ax)
     width, k = rows.given.shape[1], 0
-    if width == 1 and options.class_id is not None:
-        chosen_class(options.class_id, width)
     if rows.labels.ndim == 2 and width > 1:
         stats = ClassStatistics(rows.labels.sum(axis=0), len(rows.labels), multi_label=True)
     else:
@@ -78,8 +71,7 @@ def draw(figure: Figure, rows: Evaluated, options: Options) -> Figure:
     what = f"{percent(stats.priors[1])} positive" if width == 1 else ""
     if width > 1:
         k = rarest_class(stats) if options.class_id is None else options.class_id
-        given = options.class_names
-        names = [str(name) for name in (range(width) if given is None else given)]
+        names = named_classes(options.class_names, width)
         threshold = 0.5 if options.threshold is None else options.threshold
         draw_recall(axes[5], stats, recall_by_class(rows, threshold), names)
         what = _name_class(stats, k, names)

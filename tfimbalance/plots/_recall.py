@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfimbalance._checks import FloatArray
 from tfimbalance._evaluation.rows import Evaluated
-from tfimbalance.plots._style import axes_for, curve, percent, percent_axis, reference
+from tfimbalance.plots._style import (
+    axes_for,
+    by_frequency,
+    class_axis,
+    curve,
+    percent,
+    percent_axis,
+    reference,
+    write_beside,
+)
 from tfimbalance.plots.balance import MOST_BARS
 from tfimbalance.statistics import ClassStatistics
 
@@ -33,15 +42,10 @@ def recall_by_class(rows: Evaluated, threshold: float) -> FloatArray:
     from sklearn.metrics import recall_score
 
     p = rows.probability
+    decided = p.argmax(axis=1) if rows.is_softmax else p >= threshold
+    each: dict[str, Any] = {"labels": np.arange(p.shape[1]), "average": None}
     return np.asarray(
-        recall_score(
-            rows.labels,
-            p.argmax(axis=1) if rows.is_softmax else p >= threshold,
-            labels=np.arange(p.shape[1]),
-            average=None,
-            sample_weight=rows.weight,
-            zero_division=np.nan,
-        )
+        recall_score(rows.labels, decided, sample_weight=rows.weight, zero_division=np.nan, **each)
     )
 
 
@@ -51,32 +55,22 @@ def draw_recall(ax: Axes, stats: ClassStatistics, recall: FloatArray, names: Seq
     mean, size = float(np.nanmean(recall)), len(recall)
     title = f"Recall of each {what} (mean {mean:.3f})"
     if size > MOST_BARS:
-        xlabel = f"{plural}, from the most frequent to the rarest"
-        axes_for(ax, title=title, xlabel=xlabel, ylabel="recall")
-        rank = np.arange(1.0, size + 1)
-        order = np.argsort(-stats.counts, kind="stable")
+        tail = by_frequency(ax, stats.counts, title=title, plural=plural, ylabel="recall")
+        ax, rank, order = tail
         curve(ax, rank, recall[order], marker=".", linestyle="none", alpha=0.5)
         reference(ax, "mean", [0.5, size + 0.5], [mean, mean])
-        ax.set(xlim=(0.5, size + 0.5), ylim=(-0.02, 1.03))
+        ax.set_ylim(-0.02, 1.03)
         return ax
     axes_for(ax, title=title, xlabel="recall", ylabel=what)
-    ax.grid(visible=False, axis="y")
+    class_axis(ax, names)
     ax.barh(np.arange(size), np.nan_to_num(recall), 0.74)
     for at, value in enumerate(recall):
         # Within the bar where it has room, so that the line of the mean crosses no numbers.
         inside = value > _ROOM
-        ax.annotate(
-            "no rows" if np.isnan(value) else percent(float(value)),
-            (0.0 if inside or np.isnan(value) else float(value), at),
-            xytext=(3, 0),
-            textcoords="offset points",
-            color="white" if inside else "black",
-            va="center",
-            fontsize=8 if size <= 12 else 7,
-        )
+        text = "no rows" if np.isnan(value) else percent(float(value))
+        x = 0.0 if inside or np.isnan(value) else float(value)
+        write_beside(ax, text, x, at, of=size, color="white" if inside else "black")
     reference(ax, "mean", [mean, mean], [-0.6, size - 0.4], zorder=3)
     percent_axis(ax, "x", log=False)
     ax.set_xlim(0.0, 1.03)
-    ax.set_yticks(np.arange(size), names, fontsize=9 if size <= 10 else 7)
-    ax.set_ylim(size - 0.4, -0.6)
     return ax

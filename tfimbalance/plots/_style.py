@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfimbalance._checks import bad_value
+from tfimbalance._checks import FloatArray, bad_value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
-
-FloatArray = NDArray[np.float64]
 
 # Okabe and Ito's colours, told apart with any colour vision; dark ones first.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -68,6 +67,16 @@ def axes_for(
     ax.grid(alpha=0.25)
     ax.set_axisbelow(True)
     return ax
+
+
+def by_frequency(
+    ax: Axes | None, frequency: NDArray[Any], *, title: str, plural: str, ylabel: str
+) -> tuple[Axes, FloatArray, NDArray[np.intp]]:
+    """Return axes of a long tail, the ranks on its x axis, and the classes that have them."""
+    xlabel = f"{plural}, from the most frequent to the rarest"
+    ax = axes_for(ax, title=title, xlabel=xlabel, ylabel=ylabel)
+    ax.set_xlim(0.5, len(frequency) + 0.5)
+    return ax, np.arange(1.0, len(frequency) + 1), np.argsort(-frequency, kind="stable")
 
 
 def set_colors(ax: Axes) -> None:
@@ -168,13 +177,37 @@ def percent(value: float) -> str:
 
 def percent_axis(ax: Axes, axis: str, *, log: bool) -> None:
     """Make an axis one of shares, written as percentages, on a log scale or not."""
+    number_axis(ax, axis, lambda value: f"{100 * value:.10g}%", log=log)
+
+
+def number_axis(ax: Axes, axis: str, write: Callable[[float], str], *, log: bool) -> None:
+    """Write the numbers of an axis, on a log scale or not."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     if log:
         getattr(ax, f"set_{axis}scale")("log")
     ticks = getattr(ax, f"{axis}axis")
-    ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.10g}%"))
+    ticks.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
     ticks.set_minor_formatter(NullFormatter())
+
+
+def class_axis(ax: Axes, names: Sequence[str]) -> None:
+    """Make the y axis one of bars, one a class, the first on top."""
+    ax.grid(visible=False, axis="y")
+    ax.set_yticks(np.arange(len(names)), names, fontsize=9 if len(names) <= 10 else 7)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+
+
+def write_beside(ax: Axes, text: str, x: float, y: float, *, of: int, color: str = "black") -> None:
+    """Write the value of one ``of`` so many bars to the right of a place."""
+    size = 8 if of <= 12 else 7
+    style: dict[str, Any] = {"va": "center", "fontsize": size, "color": color}
+    ax.annotate(text, (x, y), xytext=(3, 0), textcoords="offset points", **style)
+
+
+def mark(ax: Axes, x: Any, y: Any, color: Any, label: str | None = None) -> None:
+    """Draw a dot on a curve."""
+    ax.plot(x, y, "o", color=color, markeredgecolor="white", markersize=7, zorder=4, label=label)
 
 
 def label_steps(ax: Axes, axis: str) -> None:

@@ -7,15 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfimbalance._checks import FloatArray, bad_value
-from tfimbalance.plots._style import axes_for, curve, decade_below, legend, percent, percent_axis
+from tfimbalance._checks import FloatArray, bad_value, named_classes, per_class
+from tfimbalance.offsets import add_up
+from tfimbalance.plots._style import (
+    axes_for,
+    by_frequency,
+    class_axis,
+    curve,
+    decade_below,
+    legend,
+    percent,
+    percent_axis,
+    write_beside,
+)
+from tfimbalance.statistics import ClassStatistics, as_statistics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-from tfimbalance._checks import per_class
-from tfimbalance.statistics import ClassStatistics, as_statistics
-
+_TITLE = "Class balance"
 # More classes than this are a long tail, drawn as a line.
 MOST_BARS = 20
 # Up to this many bars have their value beside them.
@@ -33,11 +43,10 @@ def class_balance(
 ) -> Axes:
     """Draw the share of each class, before and after re-balancing.
 
-    How to read it: one bar a class, and a second for what a strategy makes of it. Where the
-    largest class has more than 20 times the rows of the smallest, the axis is logarithmic: equal
-    steps are equal factors, and lengths do not compare, so read the values. More than 20
-    classes are drawn as a line from the most frequent to the rarest. Multi-label statistics show
-    the rate of each label; those do not add up to 1.
+    How to read it: one bar a class, and a second for what a strategy makes of it. If the largest
+    class has more than 20 times the rows of the smallest, the axis is logarithmic: read the values,
+    as lengths do not compare. More than 20 classes are drawn as a line from the most frequent to
+    the rarest. Multi-label statistics show the rate of each label; those do not add up to 1.
 
     Use it before training, to see what there is and what a plan makes of it
     (``after=plan.effective_priors``).
@@ -45,16 +54,10 @@ def class_balance(
     Args:
         labels: labels that `class_statistics` takes, `ClassStatistics`, or counts as
             ``{class: rows}``. (A bare list of numbers is taken for labels.)
-        after: `ClassStatistics`, or counts or shares, one a class; for multi-label statistics the
-            rate of each label.
+        after: `ClassStatistics`, or counts or shares, ``(num_classes,)``; for multi-label
+            statistics the rate of each label.
         class_names: a name a class; ids by default. Not written in a long tail.
-        ax: axes to draw on; None makes one.
-
-    Shapes:
-        labels: as for `class_statistics`. after, class_names: ``(num_classes,)``.
-
-    Returns:
-        The axes.
+        ax: axes to draw on, which are returned; None makes one.
 
     Raises:
         ValueError: for labels that cannot be counted, numbers that are no shares, or another
@@ -72,12 +75,7 @@ def class_balance(
     sets = {"before": stats.priors}
     if after is not None:
         sets["after"] = shares_after(after, like=stats)
-    if class_names is not None and len(class_names) != stats.num_classes:
-        raise bad_value(
-            "class_names",
-            expected=f"{stats.num_classes} names, one a class",
-            received=f"{len(class_names)}",
-        )
+    names = named_classes(class_names, stats.num_classes)
     what = "label" if stats.multi_label else "class"
     positive = np.concatenate([shares[shares > 0] for shares in sets.values()])
     if not positive.size:
@@ -87,24 +85,17 @@ def class_balance(
     is_log = bool(positive.max() > _MOST_LINEAR * positive.min())
     if stats.num_classes > MOST_BARS:
         return _draw_tail(ax, sets, what, is_log)
-    names = [
-        str(name) for name in (range(stats.num_classes) if class_names is None else class_names)
-    ]
-    return _draw_bars(ax, sets, what, is_log, names, float(positive.min()))
+    low = decade_below(float(positive.min()) / 2) if is_log else 0.0
+    return _draw_bars(ax, sets, what, names, low)
 
 
 def _draw_bars(
-    ax: Axes | None,
-    sets: dict[str, FloatArray],
-    what: str,
-    is_log: bool,
-    names: list[str],
-    smallest: float,
+    ax: Axes | None, sets: dict[str, FloatArray], what: str, names: list[str], low: float
 ) -> Axes:
+    """Draw bars from ``low`` on; above 0, on a log scale."""
     # On the left: the legend stands on the right, above the bars.
-    ax = axes_for(ax, title="Class balance", xlabel="share of rows", ylabel=what, loc="left")
-    ax.grid(visible=False, axis="y")
-    low = decade_below(smallest / 2) if is_log else 0.0
+    ax = axes_for(ax, title=_TITLE, xlabel="share of rows", ylabel=what, loc="left")
+    class_axis(ax, names)
     height = 0.8 / len(sets)
     place = np.arange(len(names))
     written = len(names) * len(sets) <= _MOST_VALUES
@@ -114,22 +105,14 @@ def _draw_bars(
         if not written:
             continue
         for bar, share in zip(bars, shares):
-            ax.annotate(
-                percent(share),
-                (max(float(share), low), bar.get_y() + bar.get_height() / 2),
-                xytext=(3, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=8 if len(names) * len(sets) <= 12 else 7,
-            )
-    percent_axis(ax, "x", log=is_log)
+            y = bar.get_y() + bar.get_height() / 2
+            write_beside(ax, percent(share), max(float(share), low), y, of=len(names) * len(sets))
+    percent_axis(ax, "x", log=low > 0)
     top = max(float(shares.max()) for shares in sets.values())
     # Room for the values beside the bars.
-    ax.set_xlim(low, top * (top / low) ** 0.18 if is_log else top * 1.16)
-    if is_log:
+    ax.set_xlim(low, top * (top / low) ** 0.18 if low > 0 else top * 1.16)
+    if low > 0:
         ax.set_xticks([tick for tick in 10.0 ** np.arange(-9, 1) if low <= tick <= 1.0])
-    ax.set_yticks(place, names, fontsize=9 if len(names) <= 10 else 7)
-    ax.set_ylim(len(names) - 0.4, -0.6)  # The first class on top.
     if len(sets) > 1:
         legend(ax, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.1)
     return ax
@@ -138,15 +121,9 @@ def _draw_bars(
 def _draw_tail(ax: Axes | None, sets: dict[str, FloatArray], what: str, is_log: bool) -> Axes:
     first = next(iter(sets.values()))
     plural = "classes" if what == "class" else "labels"
-    ax = axes_for(
-        ax,
-        title="Class balance",
-        xlabel=f"{plural}, from the most frequent to the rarest",
-        ylabel=f"share of rows, each {what}",
-    )
     # Both lines in the order of the first, so that a place is the same class.
-    order = np.argsort(-first, kind="stable")
-    rank = np.arange(1.0, len(first) + 1)
+    ylabel = f"share of rows, each {what}"
+    ax, rank, order = by_frequency(ax, first, title=_TITLE, plural=plural, ylabel=ylabel)
     for name, shares in sets.items():
         empty = int((shares == 0).sum())
         note = f" ({empty:,} without rows)" if empty else ""
@@ -157,7 +134,6 @@ def _draw_tail(ax: Axes | None, sets: dict[str, FloatArray], what: str, is_log: 
     percent_axis(ax, "y", log=is_log)
     if not is_log:
         ax.set_ylim(0.0, None)
-    ax.set_xlim(0.5, len(first) + 0.5)
     counted = first[first > 0]
     ax.annotate(
         f"{len(first):,} {plural}; the most frequent {percent(float(counted.max()))},\n"
@@ -173,13 +149,8 @@ def _draw_tail(ax: Axes | None, sets: dict[str, FloatArray], what: str, is_log: 
     return ax
 
 
-# How far from 1 shares may add up to: float32 over many classes.
-_ROUNDING = 1e-3
-
-
 def shares_after(after: Any, *, like: ClassStatistics) -> FloatArray:
     """Return the shares after re-balancing, of the classes (or labels) of ``like``."""
-    expected = f"shares or counts of the {like.num_classes} classes of `labels`"
     if isinstance(after, ClassStatistics):
         if after.multi_label != like.multi_label:
             raise bad_value(
@@ -193,7 +164,7 @@ def shares_after(after: Any, *, like: ClassStatistics) -> FloatArray:
     if shares.size != like.num_classes:
         raise bad_value(
             "after",
-            expected=expected,
+            expected=f"shares or counts of the {like.num_classes} classes of `labels`",
             received=f"{shares.size} numbers",
             remedy="Labels are counted first: tfi.class_statistics(labels).",
         )
@@ -207,13 +178,4 @@ def shares_after(after: Any, *, like: ClassStatistics) -> FloatArray:
                 "num_samples, multi_label=True).",
             )
         return shares
-    total = float(shares.sum())
-    are_counts = bool((shares == np.floor(shares)).all())
-    if total == 0 or not (are_counts or abs(total - 1.0) <= _ROUNDING):
-        raise bad_value(
-            "after",
-            expected="counts, or shares that add up to 1",
-            received=f"numbers that add up to {total:g}",
-            remedy="Weights are no shares; counts times weights, divided by their sum, are.",
-        )
-    return np.asarray(shares / total)
+    return add_up("after", shares, what="shares")

@@ -14,6 +14,7 @@ from tfimbalance.plots._style import (
     decade_below,
     legend,
     name_of,
+    number_axis,
     percent,
     percent_axis,
     reference,
@@ -42,23 +43,18 @@ def cumulative_gain(
     """Draw how many of the positives are found by flagging the top of the ranking.
 
     How to read it: "the top 2% of the rows hold 60% of the positives". The dashed line is flagging
-    at random, the dotted one a perfect ranking, which has them all when it has flagged the base
-    rate. The legend gives the recall at just that share, where recall and precision are equal.
+    at random, the dotted one a perfect ranking. The legend gives the recall where the base rate is
+    flagged, at which recall and precision are equal.
 
     Use it when a budget decides (cases that can be looked into, slots that can be filled). For the
     cost of false alarms, see `precision_recall`.
 
     Args:
-        log: whether the share of flagged rows is on a log scale. None decides by the base rate,
-            below 10% it is; on axes that already have a curve, it keeps their scale.
+        log: whether the share of flagged rows is on a log scale. None: below a base rate of 10%,
+            or as the axes are that already have a curve.
         y_true, y_pred, sample_weight, from_logits, class_id, label, ax: as `precision_recall`.
 
-    Returns:
-        The axes.
-
-    Raises:
-        ValueError: as for `precision_recall`.
-        ImportError: without Matplotlib.
+    Shapes, the axes returned and errors are those of `precision_recall`.
 
     Example:
         >>> from tfimbalance import plots
@@ -69,40 +65,24 @@ def cumulative_gain(
     picture = begin(
         ax,
         ("Cumulative gain", "rows flagged", "positives found (recall)"),
-        (y_true, y_pred, sample_weight),
+        (y_true, y_pred, sample_weight, from_logits, class_id),
         log=log,
-        from_logits=from_logits,
-        class_id=class_id,
     )
     ax, is_log, rate = picture.ax, picture.is_log, picture.scores.base_rate
     points = Points.of(picture.scores)
     at = points.at_flagged(rate)
     text = f"recall {points.recall[at]:.3f} at {percent(points.flagged[at])} flagged"
     _draw(picture, points, points.recall, 0.0, name_of(label, text))
-    flat = np.array([0.0, rate, 1.0])
     # A straight line in shares is none on a log axis.
     grid = np.geomspace(1e-9, 1.0, 400) if is_log else np.array([0.0, 1.0])
-    perfect = np.unique(np.concatenate([grid, flat])) if is_log else flat
-    reference(
-        ax,
-        "perfect",
-        perfect,
-        np.minimum(perfect / rate, 1.0),
-        linestyle=":",
-        text={"text": "perfect", "xy": (0.8 * rate, 0.8), "ha": "right", "xytext": (-4, 0)}
-        if is_log
-        else {"text": "perfect", "xy": (rate, 1.0), "ha": "left", "va": "bottom"},
-    )
-    place = (0.3, 0.3) if is_log else (0.5, 0.5)
-    reference(
-        ax,
-        "random",
-        grid,
-        grid,
-        text={"text": "random", "xy": place, "ha": "right", "va": "top", "xytext": (-4, 0)}
-        if is_log
-        else {"text": "random", "xy": place, "ha": "left", "va": "top", "xytext": (4, 0)},
-    )
+    perfect = np.union1d(grid, [0.0, rate, 1.0])
+    left: dict[str, Any] = {"ha": "right", "xytext": (-4, 0)}
+    right: dict[str, Any] = {"ha": "left", "xytext": (4, 0)}
+    found = np.minimum(perfect / rate, 1.0)
+    text_of = {"xy": (0.8 * rate, 0.8), **left} if is_log else {"xy": (rate, 1.0), "va": "bottom"}
+    reference(ax, "perfect", perfect, found, linestyle=":", text={"text": "perfect", **text_of})
+    text_of = {"xy": (0.3, 0.3), **left} if is_log else {"xy": (0.5, 0.5), **right}
+    reference(ax, "random", grid, grid, text={"text": "random", "va": "top", **text_of})
     # On a log axis the curve runs from corner to corner: the legend gets room of its own above.
     lines = len(ax.get_legend_handles_labels()[0])
     ax.set_ylim(-0.02, 1.05 + 0.085 * lines if is_log else 1.1)
@@ -125,24 +105,17 @@ def lift(
     """Draw how many times more positives are among the flagged rows than among all.
 
     How to read it: a lift of 20 at 1% means that the top 1% of the rows has 20 times the base rate
-    of positives. The dashed line at 1 is flagging at random; the dotted one is a perfect ranking,
-    no lift can lie above it. The legend gives the lift where as many rows are flagged as there are
-    positives. The far left is that of a handful of rows.
+    of positives. The dashed line is flagging at random, the dotted one a perfect ranking. The
+    legend gives the lift where the base rate is flagged. The far left is that of a handful of rows.
 
     Use it to say what a ranking is worth in front of an audience that knows the base rate. Not
     across data sets: the best possible lift is one over the base rate.
 
     Args:
-        log: whether both axes are logarithmic. None decides by the base rate, below 10% they are;
-            on axes that already have a curve, it keeps their scales.
+        log: whether both axes are logarithmic. None: as `cumulative_gain`.
         y_true, y_pred, sample_weight, from_logits, class_id, label, ax: as `precision_recall`.
 
-    Returns:
-        The axes.
-
-    Raises:
-        ValueError: as for `precision_recall`.
-        ImportError: without Matplotlib.
+    Shapes, the axes returned and errors are those of `precision_recall`.
 
     Example:
         >>> from tfimbalance import plots
@@ -153,10 +126,8 @@ def lift(
     picture = begin(
         ax,
         ("Lift", "rows flagged", "lift (times the base rate)"),
-        (y_true, y_pred, sample_weight),
+        (y_true, y_pred, sample_weight, from_logits, class_id),
         log=log,
-        from_logits=from_logits,
-        class_id=class_id,
     )
     ax, is_log, rate = picture.ax, picture.is_log, picture.scores.base_rate
     points = Points.of(picture.scores)
@@ -164,23 +135,13 @@ def lift(
     text = f"lift {times[at]:.3g} at {percent(points.flagged[at])} flagged"
     _draw(picture, points, times, times[0], name_of(label, text), log_values=is_log)
     low = 1e-9 if is_log else 0.0
-    perfect = np.unique(np.concatenate([[low], np.geomspace(rate, 1.0, 200)]))
-    reference(
-        ax,
-        "perfect",
-        perfect,
-        1.0 / np.maximum(perfect, rate),
-        linestyle=":",
-        text={"text": "perfect", "xy": (rate, 1.0 / rate), "xytext": (3, 1)},
-    )
+    perfect = np.union1d(low, np.geomspace(rate, 1.0, 200))
+    corner = {"text": "perfect", "xy": (rate, 1.0 / rate), "xytext": (3, 1)}
+    reference(ax, "perfect", perfect, 1.0 / np.maximum(perfect, rate), linestyle=":", text=corner)
     left = {"xy": (0.0, 1.0), "xycoords": ("axes fraction", "data"), "xytext": (4, 3)}
     reference(ax, "random", [low, 1.0], [1.0, 1.0], text={"text": "random", **left})
     if is_log:
-        from matplotlib.ticker import FuncFormatter, NullFormatter
-
-        ax.set_yscale("log")
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.yaxis.set_minor_formatter(NullFormatter())
+        number_axis(ax, "y", "{:g}".format, log=True)
         widen(ax, "y", 0.7, 1.8 / rate, first=picture.first)
     else:
         widen(ax, "y", 0.0, 1.12 / rate, first=picture.first)

@@ -11,6 +11,7 @@ from tfimbalance.plots._one_class import begin
 from tfimbalance.plots._style import (
     curve,
     legend,
+    mark,
     name_of,
     percent,
     reference,
@@ -37,29 +38,27 @@ def precision_recall(
 ) -> Axes:
     """Draw precision against recall, with average precision and the threshold of the best F1.
 
-    How to read it: the dashed line is the base rate, the precision of flagging at random; the
-    curve above it is what the model adds. Average precision (AP) is the area under the steps. The
-    dot is the point of the highest F1, and the legend says from which prediction on rows are
-    flagged there. The scale ends above what is reached at a recall of 2% or more.
+    How to read it: the dashed line is the base rate, the precision of flagging at random. Average
+    precision (AP) is the area under the steps. The dot is the highest F1; the legend says from
+    which prediction on rows are flagged there. The scale ends above what is reached at a recall of
+    2% or more.
 
-    Use it to compare rankings on the same rows. Not across data sets of different base rates: AP
-    of chance is the base rate. It does not see whether probabilities can be trusted; `reliability`
-    does.
+    Use it to compare rankings on the same rows, not across data sets: the AP of chance is the base
+    rate. Whether probabilities can be trusted, `reliability` shows.
 
     Args:
         y_true: labels of 0 and 1; for several classes, class ids, one-hot or multi-label rows.
         y_pred: probabilities of a positive, or one a class.
         sample_weight: what each row counts.
         from_logits: whether ``y_pred`` are logits: of a sigmoid, or with several columns of a
-            softmax. Rows are then ranked by logit, and thresholds written as probabilities.
+            softmax. They rank the rows; thresholds are still probabilities.
         class_id: the class drawn against the rest, where ``y_pred`` has several columns.
         label: name of the model in the legend.
-        ax: axes to draw on; None makes one. Calls on the same axes lie over one another, in the
-            colours of its cycle.
+        ax: axes to draw on; None makes one. On the same axes, each model has the next colour.
 
     Shapes:
-        y_true: ``(rows,)``, ``(rows, 1)`` or ``(rows, num_classes)``.
-        y_pred: ``(rows,)``, ``(rows, 1)`` or ``(rows, num_classes)``. sample_weight: ``(rows,)``.
+        y_true, y_pred: ``(rows,)``, ``(rows, 1)`` or ``(rows, num_classes)``. sample_weight:
+        ``(rows,)``.
 
     Returns:
         The axes.
@@ -86,9 +85,7 @@ def precision_recall(
     ax, scores, *_ = begin(
         ax,
         ("Precision and recall", "recall", "precision"),
-        (y_true, y_pred, sample_weight),
-        from_logits=from_logits,
-        class_id=class_id,
+        (y_true, y_pred, sample_weight, from_logits, class_id),
     )
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
@@ -101,21 +98,12 @@ def precision_recall(
     precision[-1] = precision[-2]
     kept = thinned(recall, precision)
     points = Points.of(scores)
-    best = points.best
-    text = f"AP {average:.3f}\nbest F1 {points.f1[best]:.3f} from {points.threshold[best]:.3g} on"
+    text = f"AP {average:.3f}\n{points.best_text}"
     # From right to left, each precision holds down to the recall of the next threshold.
     line = curve(
         ax, recall[kept], precision[kept], drawstyle="steps-post", label=name_of(label, text)
     )
-    ax.plot(
-        points.recall[best],
-        points.precision[best],
-        "o",
-        color=line.get_color(),
-        markeredgecolor="white",
-        markersize=7,
-        zorder=4,
-    )
+    mark(ax, points.recall[points.best], points.precision[points.best], line.get_color())
     rate = scores.base_rate
     reference(ax, "base rate", [0, 1], [rate, rate], label=f"base rate {percent(rate)}")
     ax.set_xlim(-0.02, 1.02)

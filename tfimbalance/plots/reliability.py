@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfimbalance._checks import FloatArray, check_choice, check_integer, check_number
-from tfimbalance._evaluation.rows import OneClass
+from tfimbalance._evaluation.one_class import OneClass
 from tfimbalance.plots._bins import Bins, equal_mass_bins
-from tfimbalance.plots._one_class import begin
+from tfimbalance.plots._one_class import Picture, begin
 from tfimbalance.plots._style import (
     RARE,
     curve,
@@ -50,31 +50,25 @@ def reliability(
     How to read it: on the dashed diagonal, predictions are right. Below it they are too high, as
     after training on balanced batches or with class weights; above it, too low. Each point is a
     bin with Wilson's confidence interval [1]; with weights, that of as many equal rows as tell as
-    much. On log axes a bin without positives has no point: a triangle hangs at the upper end of its
-    interval, and the rate is somewhere below. The legend gives the calibration ratio, mean
-    prediction over observed rate (1 is right). At the foot stands a histogram of the predictions.
+    much. On log axes, a triangle marks the upper end of the interval of a bin without positives.
+    The legend gives the calibration ratio, mean prediction over observed rate (1 is right). At the
+    foot stands a histogram of the predictions.
 
-    Bins hold as many rows each (of equal width, all but one would be empty at a rate of 1%), or as
-    many *predicted positives* each: of rows in equal numbers, the last of 15 holds nearly all
-    positives of a good model of rare events, and says nothing about where decisions are made.
+    Bins hold equal numbers of rows, or of *predicted positives*. With equal numbers of rows, the
+    last bin holds nearly all positives of a good model of rare events, and says nothing about where
+    decisions are made. (With equal widths, all bins but one would be empty at a rate of 1%.)
 
     Use it before a probability is served, and again after a correction. Not to compare rankings.
 
     Args:
-        num_bins: bins of equal mass; equal predictions stay in one bin.
+        num_bins: bins of equal mass, at least 1; equal predictions stay in one bin.
         bins: what the mass is of, ``"rows"`` or ``"positives"`` (predicted ones). None decides by
             the base rate: rows from 10% on.
         confidence: of the intervals, within ``(0, 1)``.
-        log: whether both axes are logarithmic. None decides by the base rate, below 10% they
-            are; on axes that already have a curve, it keeps their scales.
+        log: whether both axes are logarithmic. None: as `cumulative_gain`.
         y_true, y_pred, sample_weight, from_logits, class_id, label, ax: as `precision_recall`.
 
-    Returns:
-        The axes.
-
-    Raises:
-        ValueError: as for `precision_recall`, and for a number of bins below 1.
-        ImportError: without Matplotlib.
+    Shapes, the axes returned and errors are those of `precision_recall`.
 
     Example:
         >>> import numpy as np
@@ -92,14 +86,13 @@ def reliability(
         check_choice("bins", bins, ("rows", "positives"))
     check_integer("num_bins", num_bins, minimum=1)
     check_number("confidence", confidence, minimum=0.0, maximum=1.0, exclusive=True)
-    ax, scores, first, is_log = begin(
+    picture = begin(
         ax,
         ("Reliability", "predicted probability", "observed rate"),
-        (y_true, y_pred, sample_weight),
+        (y_true, y_pred, sample_weight, from_logits, class_id),
         log=log,
-        from_logits=from_logits,
-        class_id=class_id,
     )
+    ax, scores, _, is_log = picture
     if is_log:
         for axis in ("x", "y"):
             percent_axis(ax, axis, log=True)
@@ -111,9 +104,9 @@ def reliability(
     )
     lowest = _LOWEST * scores.base_rate if is_log else 0.0
     # First the limits: Matplotlib's own, of bins that all lie at the edge, would be none.
-    _limit(ax, found, lowest, is_log=is_log, first=first)
-    color = _draw_bins(ax, found, lowest, is_log, name_of(label, _ratio_text(scores)))
-    _draw_histogram(ax, scores, lowest, color, is_log=is_log)
+    _limit(picture, found, lowest)
+    color = _draw_bins(picture, found, lowest, name_of(label, _ratio_text(scores)))
+    _draw_histogram(picture, lowest, color)
     if is_log:
         label_steps(ax, "x")
         label_steps(ax, "y")
@@ -129,7 +122,8 @@ def _ratio_text(scores: OneClass) -> str:
     return f"mean p / rate = {ratio:.2f}" if 0.1 <= ratio < 10 else f"mean p / rate = {ratio:.2g}"
 
 
-def _draw_bins(ax: Axes, bins: Bins, lowest: float, is_log: bool, label: str) -> ColorType:
+def _draw_bins(picture: Picture, bins: Bins, lowest: float, label: str) -> ColorType:
+    ax, _, _, is_log = picture
     # 0 has no place on a log axis: such bins stand at its edge.
     x = np.maximum(bins.predicted, lowest)
     seen = bins.observed > 0 if is_log else np.ones(len(x), bool)
@@ -156,7 +150,8 @@ def _draw_bins(ax: Axes, bins: Bins, lowest: float, is_log: bool, label: str) ->
     return color
 
 
-def _limit(ax: Axes, bins: Bins, lowest: float, *, is_log: bool, first: bool) -> None:
+def _limit(picture: Picture, bins: Bins, lowest: float) -> None:
+    ax, _, first, is_log = picture
     if not is_log:
         # Both axes alike, as far as there is something to see.
         top = min(1.03, 1.1 * float(max(bins.predicted.max(), bins.high.max())))
@@ -173,9 +168,8 @@ def _limit(ax: Axes, bins: Bins, lowest: float, *, is_log: bool, first: bool) ->
     widen(ax, "y", 0.3 * float(ends.min()), high, first=first)
 
 
-def _draw_histogram(
-    ax: Axes, scores: OneClass, lowest: float, color: ColorType, *, is_log: bool
-) -> None:
+def _draw_histogram(picture: Picture, lowest: float, color: ColorType) -> None:
+    ax, scores, _, is_log = picture
     p = scores.probability
     edges: FloatArray
     if is_log:

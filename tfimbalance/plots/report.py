@@ -9,8 +9,9 @@ import keras
 
 from tfimbalance._checks import bad_value
 from tfimbalance._evaluation.ending import check_from_logits, last_activation
-from tfimbalance._evaluation.predictions import check_rows, is_dataset, predict
+from tfimbalance._evaluation.predictions import check_rows, predict
 from tfimbalance._evaluation.rows import Evaluated
+from tfimbalance._labels import is_dataset
 from tfimbalance.plots._page import SIZE, Options, draw
 from tfimbalance.plots._style import pyplot
 
@@ -36,41 +37,31 @@ def report(
 ) -> Figure:
     """Draw one page about a model: balance, ranking, calibration and thresholds.
 
-    The model predicts once. With one output, the page has `class_balance`, `precision_recall`,
-    `reliability`, `cumulative_gain`, `lift` and `threshold_curves`. With one output a class, the
-    curves are of one class against the rest, the rarest unless ``class_id`` says another, and the
-    recall of each class takes the place of the thresholds: where the highest output decides, or
-    with labels that do not exclude one another, ``threshold``.
+    The model predicts once. The page is a Matplotlib figure of 2 x 3 axes: `class_balance`,
+    `precision_recall`, `reliability`, `cumulative_gain`, `lift` and `threshold_curves`. With one
+    output a class, the curves are of one class against the rest, and the recall of each class takes
+    the place of the thresholds.
 
-    Use it on validation data at the natural rate. On re-balanced data every probability is one of
-    a world that does not exist.
+    Use it on validation data at the natural rate: on re-balanced data no probability is right.
 
     Args:
-        model: a Keras model of one output.
+        model: a Keras model of one output, ``(rows, 1)`` or ``(rows, num_classes)``.
         x: what ``model.predict`` takes, or a finite ``tf.data.Dataset`` of batches of ``(x, y)`` or
             ``(x, y, sample_weight)``, which is read once.
         y: labels: 0 and 1, class ids, one-hot or multi-label rows. None with a dataset.
         sample_weight: what each row counts, except in the class balance. None with a dataset.
-        before: what `class_balance` takes; the labels' own balance by default. Give it the
-            statistics of the training data, if that is what was re-balanced.
-        after: as for `class_balance`, for example ``plan.effective_priors``.
-        from_logits: whether the model returns logits. None reads it from the activation of the last
-            layer: linear, or sigmoid or softmax.
-        class_id: the class of the curves, where the model has one output a class.
-        multi_label: whether a row may carry several labels. None reads it from the last layer:
-            several outputs through a sigmoid do not exclude one another.
+        before: what `class_balance` takes, such as statistics of the training data; by default the
+            labels' own balance.
+        after: as `class_balance`, for example ``plan.effective_priors``.
+        from_logits: whether the model returns logits. None reads it from the last activation.
+        class_id: the class of the curves, where the model has one output a class; None: the rarest.
+        multi_label: whether a row may carry several labels. None: if the outputs are of a sigmoid.
         threshold: a probability, drawn among the thresholds. Of multi-label models, the one that
-            decides in the recall of each label, 1/2 by default. None for classes that exclude one
-            another.
+            decides in the recall of each label, 1/2 by default. For classes that exclude one
+            another it is None: the highest output decides.
         class_names: a name a class.
         batch_size: rows predicted at a time, for arrays.
         title: first words of the title; the model's name by default.
-
-    Shapes:
-        The model returns ``(rows, 1)`` or ``(rows, num_classes)``.
-
-    Returns:
-        A Matplotlib figure of 2 x 3 axes.
 
     Raises:
         ValueError: for several outputs, an end of the model that does not show whether it returns
@@ -102,12 +93,8 @@ def report(
     if multi_label is None:
         multi_label = last_activation(model) == "sigmoid"
     found = predict(model, data, argument="x", batch_size=batch_size)
-    rows = Evaluated.read(
-        *found[:3],
-        mask=found.mask,
-        from_logits=logits,
-        activation="sigmoid" if multi_label else None,
-    )
+    activation = "sigmoid" if multi_label else None
+    rows = Evaluated.read(*found[:3], mask=found.mask, from_logits=logits, activation=activation)
     options = Options(before, after, class_id, threshold, class_names, title or model.name)
     figure: Figure = plt.figure(figsize=SIZE, layout="constrained")
     try:
@@ -127,7 +114,7 @@ def _together(x: Any, y: Any, sample_weight: Any) -> Any:
                 received=None,
                 remedy="Only a tf.data.Dataset of (x, y) brings its labels along.",
             )
-        return (x, y) if sample_weight is None else (x, y, sample_weight)
+        return (x, y, sample_weight)
     if y is not None or sample_weight is not None:
         raise bad_value(
             "y",

@@ -88,19 +88,16 @@ def _write(writer: Any, figure: Figure, name: str, step: int) -> None:
 class TensorBoardReport(ValidationCallback):
     """Write the page of `report` to TensorBoard while training.
 
-    Use it to watch calibration and ranking move from epoch to epoch; the slider in the *Images* tab
-    goes through them.
+    Use it to watch calibration and ranking move; the *Images* tab has a slider for the epochs.
 
     Args:
         validation_data: a `tfimbalance.callbacks.Validation`, or rows as it takes them. The page is
             of probabilities, those of the corrected model if it has a correction.
-        log_dir: directory of the run. That of ``keras.callbacks.TensorBoard`` will do, which writes
-            into folders of its own below it.
+        log_dir: directory of the run; that of ``keras.callbacks.TensorBoard`` will do.
         every: epochs from one page to the next, the first epoch's first; 0 writes none.
         name: tag of the pictures.
-        before, after, threshold, class_names: as for `report`.
-        class_id: as for `report`. Name one to see the same class after a change of the data.
-        title: as for `report`; the epoch is added.
+        before, after, threshold, class_names, class_id: as `report`.
+        title: as `report`; the epoch is added.
 
     Raises:
         ValueError: as `tfimbalance.callbacks.Validation`, and, before the first step, for names, a
@@ -136,7 +133,6 @@ class TensorBoardReport(ValidationCallback):
         self.title = title
         self._options = Options(before, after, class_id, threshold, class_names, title or "")
         self._writer: Any = None
-        self._taken: list[Evaluated] = []
 
     def check(self, rows: Evaluated) -> None:
         """Refuse options that do not go with the model."""
@@ -144,25 +140,22 @@ class TensorBoardReport(ValidationCallback):
 
     def starts(self, epoch: int) -> bool:
         """Gather rows in each ``every``-th epoch."""
-        self._taken = []
-        return bool(self.every and epoch % self.every == 0)
-
-    def take(self, rows: Evaluated) -> None:
-        """Gather."""
-        self._taken.append(rows)
+        return super().starts(epoch) and self._is_due(epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Draw and write the page, in every ``every``-th epoch."""
-        if self.every and epoch % self.every == 0:
+        if self._is_due(epoch):
             super().on_epoch_end(epoch, logs)
+
+    def _is_due(self, epoch: int) -> bool:
+        return bool(self.every) and epoch % self.every == 0
 
     def finish(self, epoch: int, logs: dict[str, Any] | None) -> None:
         """Draw and write the page."""
         import tensorflow as tf
         from matplotlib.figure import Figure
 
-        rows = Evaluated.together(self._taken)
-        self._taken = []
+        rows = self.gathered()
         if self._writer is None:
             self._writer = tf.summary.create_file_writer(self.log_dir)
         # Not pyplot's: no window opens, and nothing keeps the figure alive afterwards.

@@ -8,10 +8,13 @@ import numpy as np
 
 from tfimbalance._checks import FloatArray, check_number
 from tfimbalance._evaluation.cuts import Points
-from tfimbalance.plots._one_class import begin
+from tfimbalance.plots._one_class import Picture, begin
 from tfimbalance.plots._style import (
     curve,
     legend_below,
+    mark,
+    name_of,
+    number_axis,
     percent,
     reference,
     thinned,
@@ -47,27 +50,21 @@ def threshold_curves(
 
     How to read it: rows predicted at least the threshold are flagged. To the right, fewer are, with
     higher precision and lower recall. The dot is the best F1. A calibrated model of rare events
-    has it far below 1/2; with re-balanced training it only moves, since the ranking decides.
+    has it far below 1/2; re-balanced training only moves it, since the ranking decides.
 
-    Use it to choose a threshold, on rows that neither trained the model nor measure it. Where the
-    costs are known, a calibrated model needs no curve: cost of a false alarm / (that + cost of a
-    miss).
+    Use it to choose a threshold, on rows that neither trained the model nor measure it. With known
+    costs, that of a calibrated model is cost of a false alarm / (that + cost of a miss).
 
     Args:
-        threshold: a threshold to draw, a probability even where ``y_pred`` are logits; the legend
+        threshold: a threshold to draw, in ``[0, 1]`` even where ``y_pred`` are logits; the legend
             says what it gives.
-        log: whether thresholds are on a logit scale, logarithmic at both ends. None decides by the
-            base rate, below 10% they are; on axes that already have a curve, it keeps their scale.
+        log: whether thresholds are on a logit scale, logarithmic at both ends. None: as
+            `cumulative_gain`.
         label: name of the model in the legend. With it a model has one colour, without it each
-            curve has its own; the kind of line tells the curves apart in both.
+            curve has its own.
         y_true, y_pred, sample_weight, from_logits, class_id, ax: as `precision_recall`.
 
-    Returns:
-        The axes.
-
-    Raises:
-        ValueError: as for `precision_recall`, and for a threshold outside of ``[0, 1]``.
-        ImportError: without Matplotlib.
+    Shapes, the axes returned and errors are those of `precision_recall`.
 
     Example:
         >>> from tfimbalance import plots
@@ -79,32 +76,22 @@ def threshold_curves(
     """
     if threshold is not None:
         check_number("threshold", threshold, minimum=0.0, maximum=1.0)
-    ax, scores, first, is_logit = begin(
+    picture = begin(
         ax,
         ("Thresholds", "threshold", "share"),
-        (y_true, y_pred, sample_weight),
+        (y_true, y_pred, sample_weight, from_logits, class_id),
         log=log,
         scale="logit",
-        from_logits=from_logits,
-        class_id=class_id,
     )
+    ax, scores, first, is_logit = picture
     points = Points.of(scores)
-    _threshold_axis(ax, points, is_logit=is_logit, first=first)
-    color = _draw_curves(ax, points, is_logit, label, first=first)
-    best = points.best
-    text = f"best F1 {points.f1[best]:.3f} from {points.threshold[best]:.3g} on"
+    _threshold_axis(picture, points)
+    color = _draw_curves(picture, points, label)
+    best, text = points.best, points.best_text
     given = "" if threshold is None else _describe(points, threshold)
     text = f"{text}\n{given}" if given and (label is not None or not first) else text
-    ax.plot(
-        _inside(points.threshold[best], is_logit),
-        points.f1[best],
-        "o",
-        color=color,
-        markeredgecolor="white",
-        markersize=7,
-        zorder=4,
-        label=text if label is None else f"{label}: {text}",
-    )
+    best_threshold = _inside(points.threshold[best], is_logit)
+    mark(ax, best_threshold, points.f1[best], color, name_of(label, text))
     if threshold is not None:
         at = float(_inside(np.asarray(float(threshold)), is_logit))
         name = given if label is None and first else None
@@ -114,16 +101,10 @@ def threshold_curves(
     return ax
 
 
-def _draw_curves(
-    ax: Axes, points: Points, is_logit: bool, label: str | None, *, first: bool
-) -> ColorType:
+def _draw_curves(picture: Picture, points: Points, label: str | None) -> ColorType:
     """Draw the four curves and return the colour of F1, or of the model."""
-    shown = {
-        "precision": points.precision,
-        "recall": points.recall,
-        "F1": points.f1,
-        "rows flagged": points.flagged,
-    }
+    ax, _, first, is_logit = picture
+    shown = dict(zip(_STYLES, (points.precision, points.recall, points.f1, points.flagged)))
     x = _inside(points.threshold, is_logit)
     kept = thinned(np.log(x / (1 - x)) if is_logit else x, *shown.values())
     colors: dict[str, ColorType] = {}
@@ -150,13 +131,15 @@ def _inside(threshold: FloatArray, is_logit: bool) -> FloatArray:
     return np.asarray(np.clip(threshold, _EDGE, 1 - _EDGE) if is_logit else threshold)
 
 
-def _threshold_axis(ax: Axes, points: Points, *, is_logit: bool, first: bool) -> None:
+def _threshold_axis(picture: Picture, points: Points) -> None:
+    ax, _, first, is_logit = picture
     if not is_logit:
         ax.set_xlim(-0.02, 1.02)
         return
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+    from matplotlib.ticker import FixedLocator, NullLocator
 
     ax.set_xscale("logit")
+    number_axis(ax, "x", _as_power, log=False)
     # Lower down, nearly everything is flagged, and nothing moves any more.
     low = float(_inside(points.threshold[points.at_flagged(0.95)], is_logit))
     high = float(_inside(points.threshold[0], is_logit))
@@ -165,7 +148,6 @@ def _threshold_axis(ax: Axes, points: Points, *, is_logit: bool, first: bool) ->
     span = np.log(right / (1 - right)) - np.log(left / (1 - left))
     ax.xaxis.set_major_locator(FixedLocator(_TICKS if span < _WIDE else _FEW_TICKS))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _as_power(value)))
 
 
 def _as_power(probability: float) -> str:
@@ -178,8 +160,5 @@ def _describe(points: Points, threshold: float) -> str:
     at = points.at_threshold(threshold)
     if at is None:
         return f"at {threshold:g}: nothing flagged"
-    return (
-        f"at {threshold:g}: precision {percent(points.precision[at])}, "
-        f"recall {percent(points.recall[at])}, "
-        f"flagged {percent(points.flagged[at])}"
-    )
+    precision, recall, flagged = (percent(of[at]) for of in points[1:4])
+    return f"at {threshold:g}: precision {precision}, recall {recall}, flagged {flagged}"

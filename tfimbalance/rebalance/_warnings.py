@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfimbalance.rebalance.audit import decimal
+from tfimbalance._tables import decimal
 
 if TYPE_CHECKING:
     from tfimbalance.rebalance.plan import Rebalance
@@ -43,8 +43,8 @@ def warn_of_double_correction(plan: Rebalance) -> None:
         _warn(
             f"{product} turn {text} {decimal(effective[rare])} (class {rare}). One of them at full "
             "strength is enough; class_weight as a scheme and tau refer to what is sampled. "
-            "`corrected` undoes it all the same, but the model is trained for a world as far off "
-            "as the first one."
+            "`corrected` undoes it all the same, but the model is trained at rates as far off as "
+            "those of the data."
         )
     if idle and len(raising) == 1:
         (name, once), rest = next(iter(raising.items())), " and ".join(idle)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfimbalance._checks import FloatArray
-from tfimbalance.rebalance.strategies import Strategy
+from tfimbalance._tables import decimal, table
+
+if TYPE_CHECKING:
+    from tfimbalance.rebalance.plan import Rebalance
 
 _MOST_ROWS = 20
 
@@ -16,10 +18,7 @@ class Audit:
     """The table of a plan's odds factors; ``print`` it, or take its ``rows``.
 
     Args:
-        priors: of the classes, or of the labels' positives.
-        strategies: in the order in which they act.
-        effective_priors: what comes of them.
-        multi_label: whether factors are of the odds of a label's positives.
+        plan: a `Rebalance`.
 
     Attributes:
         rows: one dictionary a class: ``class``, ``prior``, a factor for each strategy, ``product``
@@ -32,31 +31,19 @@ class Audit:
         99.0
     """
 
-    def __init__(
-        self,
-        priors: FloatArray,
-        strategies: list[Strategy],
-        effective_priors: FloatArray,
-        *,
-        multi_label: bool = False,
-    ) -> None:
+    def __init__(self, plan: Rebalance) -> None:
+        priors, multi_label = plan.priors, plan.statistics.multi_label
         top = int(np.argmax(priors))
-        found = {strategy: strategy.factor() for strategy in strategies}
+        found = {strategy: strategy.factor() for strategy in plan.strategies}
         self._bends = [str(strategy) for strategy, factor in found.items() if factor is None]
         factors = {
             strategy.name: factor if multi_label else factor / factor[top]
             for strategy, factor in found.items()
             if factor is not None
         }
-        product = np.ones_like(priors)
-        for factor in factors.values():
-            product = product * factor
-        columns: dict[str, FloatArray] = {
-            "prior": priors,
-            **factors,
-            "product": product,
-            "effective prior": effective_priors,
-        }
+        product = np.prod([np.ones_like(priors), *factors.values()], axis=0)
+        columns = {"prior": priors, **factors, "product": product}
+        columns["effective prior"] = plan.effective_priors
         self._unit = "label" if multi_label else "class"
         self.rows: list[dict[str, Any]] = [
             {self._unit: k, **{name: float(values[k]) for name, values in columns.items()}}
@@ -65,18 +52,12 @@ class Audit:
 
     def __str__(self) -> str:
         names = list(self.rows[0])
-        table = [names, *([self._shown(name, row[name]) for name in names] for row in self._some())]
-        widths = [max(len(line[i]) for line in table) for i in range(len(names))]
-        lines = [
-            "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-            for line in table
-        ]
+        shown = ([self._shown(name, row[name]) for name in names] for row in self._some())
+        lines = [table([names, *shown])]
         if len(self.rows) > _MOST_ROWS:
             lines.append(f"({len(self.rows)} of them; the most and the least frequent are shown)")
-        lines += [
-            f"{bend.capitalize()} is no factor: it is inverted first." for bend in self._bends
-        ]
-        return "\n".join(lines)
+        bends = (f"{bend.capitalize()} is no factor: it is inverted first." for bend in self._bends)
+        return "\n".join([*lines, *bends])
 
     def __repr__(self) -> str:
         return str(self)
@@ -93,11 +74,3 @@ class Audit:
         if name in ("prior", "effective prior"):
             return decimal(value, 4)
         return f"x {value:,.1f}" if 0.95 <= value < 1e6 else f"x {value:.2g}"
-
-
-def decimal(value: float, places: int | None = None) -> str:
-    """Write a probability as tables do: ``.05``."""
-    if places is None:
-        return f"{value:.2g}".removeprefix("0")
-    rounded = f"{value:.{places}f}"
-    return f"{value:.1e}" if float(rounded) == 0 and value else rounded.removeprefix("0")

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfimbalance._checks import FloatArray, bad_value, check_choice, check_number, some_classes
+from tfimbalance._checks import FloatArray, bad_value, check_choice, check_number, refuse_classes
 from tfimbalance.callbacks import CorrectedValidation, NaturalRate, Validation
 from tfimbalance.rebalance._warnings import warn_of_double_correction
 from tfimbalance.rebalance.audit import Audit
@@ -31,14 +31,14 @@ class Rebalance:
     """A plan: which strategies against imbalance are combined, and what that does to the odds.
 
     Use it whenever more than one strategy is at work, or probabilities are served. Sampling,
-    weights and logit adjustment each multiply the odds of a class, and the factors multiply each
-    other; focal loss bends what is left. The plan makes the dataset, the loss and the callbacks
-    that fit together, and the model that undoes all of it, exactly:
+    weights and logit adjustment each multiply the odds of a class; focal loss bends what is left.
+    The plan makes the dataset, the loss and the callbacks that fit together, and the model that
+    undoes all of it, exactly:
 
         effective_k ~ prior_k * sampling_k * weight_k * adjustment_k
 
     Weights and adjustment refer to what is *sampled*: ``class_weight="balanced"`` beside balanced
-    batches weighs every class 1. To ask for both at full strength warns, with the numbers.
+    batches weighs every class 1. Two strategies at full strength warn, with the numbers.
 
     Args:
         labels: of the training data at its natural rate: labels, `ClassStatistics`, counts as
@@ -98,7 +98,14 @@ class Rebalance:
         self.focal_gamma = check_number("focal_gamma", focal_gamma, minimum=0.0)
         self.activation = _checked_activation(activation, self.statistics)
         self.odds = Odds(multi_label=self.statistics.multi_label)
-        self.priors = _checked_priors(self.statistics)
+        self.priors = self.statistics.priors
+        refuse_classes(
+            "labels",
+            (self.priors <= 0) | (self.priors >= 1),
+            expected="rows with and without every class",
+            found="none",
+            remedy="Number the classes without gaps.",
+        )
         self.sampled_priors, self.class_weight = self.priors, None
         self.strategies: list[Strategy] = []
         if class_shares is not None:
@@ -118,26 +125,23 @@ class Rebalance:
     @property
     def effective_priors(self) -> FloatArray:
         """The prior that the loss sees, after all strategies."""
-        factors = [strategy.factor() for strategy in self.strategies]
         total = self.odds.log(self.priors)
-        for factor in factors:
+        for strategy in self.strategies:
+            factor = strategy.factor()
             total = total if factor is None else total + np.log(factor)
         return self.odds.priors(total)
 
     def dataset(self, x: Any, y: Any = None, batch_size: int = 256, **kwargs: Any) -> Any:
-        """Make the batches of the plan.
+        """Make the batches of the plan, a `tf.data.Dataset` for ``fit``.
 
         Args:
             x: rows as `balanced_batches` takes them, or a `tf.data.Dataset` of ``(x, y)`` rows,
                 which goes to `balanced_stream`.
             y: labels; None beside a dataset.
             batch_size: rows a batch.
-            **kwargs: to those two: ``seed``, ``sample_weight``, ``labels`` and so on. Sample
-                weights that differ between classes are class weights of which the plan knows
-                nothing. Rates of streams, and of ``in_graph=True``, are not compared with the plan.
-
-        Returns:
-            A `tf.data.Dataset` for ``fit``.
+            **kwargs: to those two: ``seed``, ``sample_weight`` and so on. Sample weights that
+                differ between classes are class weights of which the plan knows nothing. Rates of
+                streams, and of ``in_graph=True``, are not compared with the plan.
 
         Raises:
             ValueError: as those two, and for multi-label statistics.
@@ -170,11 +174,8 @@ class Rebalance:
         """Return validation rows beside the corrected model, for all callbacks that read them.
 
         Args:
-            data: rows at the natural rate, as `tfimbalance.callbacks.Validation` takes them.
-            output: which of several named outputs is judged.
-            from_logits: as `corrected`.
-            ignore_class: class id of labels that do not count.
-            batch_size: rows of arrays that are predicted at once.
+            data, ignore_class, batch_size: as `tfimbalance.callbacks.Validation`.
+            output, from_logits: as `corrected`.
         """
         return Validation(
             data,
@@ -201,26 +202,19 @@ class Rebalance:
             validation_data: what `validation` returns, or rows as it takes them; None: the
                 callbacks only watch that what ``fit`` validates on is not re-sampled.
             metrics: as `CorrectedValidation`.
-            output: which of several named outputs the plan is of.
-            from_logits: as `corrected`.
+            output, from_logits: as `corrected`.
 
         Returns:
-            `NaturalRate`, one that warns if the compiled loss is not that of the plan, and with
+            `NaturalRate`; one that warns if the compiled loss is not that of the plan; and with
             ``validation_data`` `CorrectedValidation`, which logs
-            ``val_corrected_normalized_entropy`` for `keras.callbacks.EarlyStopping`
-            (``mode="min"``).
+            ``val_corrected_normalized_entropy`` for ``EarlyStopping(mode="min")``.
         """
-        watch: list[keras.callbacks.Callback] = [NaturalRate(self.statistics)]
-        if isinstance(validation_data, Validation):
-            output = output or validation_data.output
-        elif validation_data is not None:
-            validation_data = self.validation(
-                validation_data, output=output, from_logits=from_logits
-            )
-        watch.append(PlanLoss(self.loss(), output=output))
-        if validation_data is None:
-            return watch
-        return [*watch, CorrectedValidation(validation_data, metrics=metrics)]
+        rows = validation_data
+        if rows is not None and not isinstance(rows, Validation):
+            rows = self.validation(rows, output=output, from_logits=from_logits)
+        output = output or getattr(rows, "output", None)
+        watch = [NaturalRate(self.statistics), PlanLoss(self.loss(), output=output)]
+        return watch if rows is None else [*watch, CorrectedValidation(rows, metrics=metrics)]
 
     def layers(
         self, *, from_logits: bool = False, target_priors: Any = None, prefix: str = ""
@@ -232,9 +226,7 @@ class Rebalance:
             target_priors: the prior where the model is used; None: that of the data.
             prefix: of the names of the layers.
         """
-        return correction_layers(
-            self, from_logits=from_logits, target_priors=target_priors, prefix=prefix
-        )
+        return correction_layers(self, from_logits, target_priors, prefix)
 
     def corrected(
         self,
@@ -246,8 +238,8 @@ class Rebalance:
     ) -> keras.Model:
         """Return the model to serve: the trained one, and what undoes the plan, as layers.
 
-        It predicts probabilities at the natural rate, shares the weights of ``model``, and saves,
-        loads (after ``import tfimbalance``) and exports (without it) as any Keras model.
+        It predicts at the natural rate, shares the weights of ``model``, and saves, loads (after
+        ``import tfimbalance``) and exports (without it) as any Keras model.
 
         Args:
             model: trained on `dataset` with `loss`.
@@ -260,9 +252,7 @@ class Rebalance:
             ValueError: for a model of another number of outputs than the plan, one whose end does
                 not show whether it gives logits, or one that is corrected already.
         """
-        return corrected_model(
-            self, model, target_priors=target_priors, output=output, from_logits=from_logits
-        )
+        return corrected_model(self, model, target_priors, output, from_logits)
 
     def audit(self) -> Audit:
         """Return a table of what each strategy does to the odds of each class.
@@ -270,29 +260,11 @@ class Rebalance:
         Factors are relative to the most frequent class (of labels, to their negatives). ``print``
         shows it, ``rows`` holds the numbers: ``pandas.DataFrame(plan.audit().rows)``.
         """
-        return Audit(
-            self.priors,
-            self.strategies,
-            self.effective_priors,
-            multi_label=self.statistics.multi_label,
-        )
+        return Audit(self)
 
     def __repr__(self) -> str:
         names = ", ".join(strategy.name for strategy in self.strategies)
         return f"<Rebalance of {self.statistics.num_classes} classes: {names or 'none'}>"
-
-
-def _checked_priors(statistics: ClassStatistics) -> FloatArray:
-    priors = statistics.priors
-    wrong = np.flatnonzero((priors <= 0) | (priors >= 1))
-    if wrong.size:
-        raise bad_value(
-            "labels",
-            expected="rows with and without every class",
-            received=f"none for {some_classes(wrong)}",
-            remedy="Number the classes without gaps.",
-        )
-    return priors
 
 
 def _checked_activation(activation: str | None, statistics: ClassStatistics) -> str:

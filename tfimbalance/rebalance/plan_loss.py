@@ -18,12 +18,7 @@ _PLAIN = ("binary_crossentropy", "categorical_crossentropy", "sparse_categorical
 
 
 class PlanLoss(keras.callbacks.Callback):
-    """Warn if the compiled loss is not that of the plan: what is undone was then never done.
-
-    Args:
-        loss: of the plan.
-        output: which of several named outputs has it.
-    """
+    """Warn if the compiled loss is not that of the plan: what is undone was then never done."""
 
     def __init__(self, loss: ImbalanceLoss, *, output: str | None = None) -> None:
         super().__init__()

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from tfimbalance._checks import FloatArray, bad_value, check_number
+from tfimbalance._checks import FloatArray, bad_value, check_count
 from tfimbalance._evaluation.ending import check_from_logits, output_names
 from tfimbalance.calibration import FocalCalibration, PriorCorrection, calibrated_model
-from tfimbalance.offsets import class_priors, is_per_label, positive_priors
-from tfimbalance.statistics import ClassStatistics
+from tfimbalance.offsets import natural_priors, positive_priors
 
 if TYPE_CHECKING:
     from tfimbalance.rebalance.plan import Rebalance
@@ -21,19 +20,16 @@ _UNDO = "undo_"
 
 
 def correction_layers(
-    plan: Rebalance, *, from_logits: bool, target_priors: Any = None, prefix: str = ""
+    plan: Rebalance, from_logits: bool, target_priors: Any, prefix: str
 ) -> list[keras.layers.Layer]:
-    """Return what undoes each strategy, the last one first; see `Rebalance.layers`.
-
-    Offsets that follow one another are one layer, from the prior that holds before them to the one
-    that holds after.
-    """
+    """Return what undoes each strategy, the last one first; see `Rebalance.layers`."""
     kind: dict[str, Any] = {"from_logits": from_logits, "activation": plan.activation}
     layers: list[keras.layers.Layer] = []
     before = now = plan.odds.log(plan.effective_priors)
     names: list[str] = []
 
     def flush(after: FloatArray) -> None:
+        # Offsets that follow one another are one layer, from the prior before them to that after.
         trained, wanted = (plan.odds.priors(log_odds) for log_odds in (before, after))
         if np.abs(np.log(trained / wanted)).max() >= 1e-9:
             if plan.activation == "sigmoid" and not plan.statistics.multi_label:
@@ -60,10 +56,9 @@ def correction_layers(
 def corrected_model(
     plan: Rebalance,
     model: keras.Model,
-    *,
-    target_priors: Any = None,
-    output: str | None = None,
-    from_logits: bool | None = None,
+    target_priors: Any,
+    output: str | None,
+    from_logits: bool | None,
 ) -> keras.Model:
     """Return the model to serve; see `Rebalance.corrected`."""
     names = output_names(model)
@@ -73,7 +68,7 @@ def corrected_model(
     _check_outputs(plan, model, output)
     prefix = "" if output is None else f"{output}_"
     _check_not_corrected(model, prefix)
-    layers = correction_layers(plan, from_logits=logits, target_priors=target_priors, prefix=prefix)
+    layers = correction_layers(plan, logits, target_priors, prefix)
     return calibrated_model(
         model, layers, output=output, from_logits=logits, activation=plan.activation
     )
@@ -83,22 +78,12 @@ def _target(plan: Rebalance, target_priors: Any) -> FloatArray:
     """Return deployment priors as one for each class or label."""
     if target_priors is None:
         return plan.priors
-    several, size = plan.statistics.multi_label, plan.statistics.num_classes
-    if isinstance(target_priors, ClassStatistics):
-        target_priors = target_priors.priors
-    if is_per_label(target_priors):
-        rate = check_number(
-            "target_priors", target_priors, minimum=0.0, maximum=1.0, exclusive=True
-        )
-        if several:
-            return np.full(size, rate)
-        target_priors = [1.0 - rate, rate]
-    read = positive_priors if several else class_priors
+    size = plan.statistics.num_classes
+    read = positive_priors if plan.statistics.multi_label else natural_priors
     target = read(target_priors, argument="target_priors")
-    if len(target) != size:
-        raise bad_value(
-            "target_priors", expected=f"{size} priors, one a class", received=f"{len(target)}"
-        )
+    if target.ndim == 0:
+        return np.full(size, target)  # One number for all labels.
+    check_count("target_priors", len(target), size, "priors")
     return target
 
 

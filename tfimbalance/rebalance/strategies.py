@@ -11,9 +11,9 @@ from tfimbalance._checks import (
     FloatArray,
     bad_value,
     check_choice,
-    check_number,
+    check_count,
     per_class,
-    some_classes,
+    refuse_classes,
 )
 from tfimbalance.calibration import FocalCalibration
 from tfimbalance.shares import resolve_shares
@@ -46,11 +46,7 @@ class Odds:
 
 
 class Strategy:
-    """Base of the strategies: a subclass has a name, and a factor of the odds or an `undo`.
-
-    A plan walks its strategies in the order in which they act. The audit, the warnings, the
-    effective priors, the loss and the corrections all follow from what each of them says.
-    """
+    """Base of the strategies: a subclass has a name, and a factor of the odds or an `undo`."""
 
     name: str
     # Whether the factor follows from what is sampled, and is 1 where that is balanced.
@@ -74,12 +70,7 @@ class Strategy:
 
 
 class Sampling(Strategy):
-    """Batches with shares of their own.
-
-    Args:
-        statistics: of the data at its natural rate.
-        class_shares: as `tfimbalance.data.balanced_batches` takes them.
-    """
+    """Batches with shares of their own."""
 
     name = "sampling"
 
@@ -94,7 +85,7 @@ class Sampling(Strategy):
         shares = resolve_shares(class_shares, statistics.counts)
         self.shares = np.array([float(share) for share in shares])
         self._priors = statistics.priors
-        _refuse(
+        refuse_classes(
             "class_shares",
             self.shares == 0,
             expected="a share above 0 for every class of the plan",
@@ -107,13 +98,7 @@ class Sampling(Strategy):
 
 
 class ClassWeights(Strategy):
-    """Class weights in the loss.
-
-    Args:
-        statistics: of the data at its natural rate.
-        sampled: priors of the batches, to which schemes refer.
-        class_weight: a scheme, or one weight a class.
-    """
+    """Class weights in the loss; schemes refer to the priors of the batches."""
 
     name = "class weights"
 
@@ -131,13 +116,8 @@ class ClassWeights(Strategy):
             self.class_weight = class_weights(statistics, scheme=class_weight)
             return
         weights = per_class("class_weight", class_weight)
-        if len(weights) != statistics.num_classes:
-            raise bad_value(
-                "class_weight",
-                expected=f"{statistics.num_classes} weights, one a class",
-                received=f"{len(weights)}",
-            )
-        _refuse(
+        check_count("class_weight", len(weights), statistics.num_classes, "weights")
+        refuse_classes(
             "class_weight",
             weights == 0,
             expected="a weight above 0 for every class of the plan",
@@ -155,11 +135,7 @@ class ClassWeights(Strategy):
 
 
 class FocalLoss(Strategy):
-    """Focal loss, which is no factor: it bends the odds.
-
-    Args:
-        gamma: of the loss, above 0.
-    """
+    """Focal loss, which is no factor: it bends the odds."""
 
     name = "focal loss"
 
@@ -179,18 +155,13 @@ class FocalLoss(Strategy):
 
 
 class LogitAdjustment(Strategy):
-    """An offset of the logits in the loss.
-
-    Args:
-        sampled: log odds of the batches.
-        tau: strength, other than 0.
-    """
+    """An offset of the logits in the loss: ``tau`` times the log odds of the batches."""
 
     name = "logit adjustment"
     adapts = True
 
     def __init__(self, sampled: FloatArray, tau: float) -> None:
-        self._sampled, self.tau = sampled, check_number("tau", tau)
+        self._sampled, self.tau = sampled, tau
 
     def factor(self) -> FloatArray:
         """Return what the offset takes out of the logits."""
@@ -199,9 +170,3 @@ class LogitAdjustment(Strategy):
     def loss_arguments(self) -> dict[str, Any]:
         """Return the strength."""
         return {"tau": self.tau}
-
-
-def _refuse(argument: str, wrong: Any, *, expected: str, remedy: str) -> None:
-    if wrong.any():
-        offenders = some_classes(np.flatnonzero(wrong))
-        raise bad_value(argument, expected=expected, received=f"0 for {offenders}", remedy=remedy)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from tfimbalance._checks import bad_value
-from tfimbalance._evaluation.predictions import is_dataset
+from tfimbalance._labels import is_dataset
 from tfimbalance.callbacks.natural_rate import NaturalRate
 from tfimbalance.data import balanced_batches, balanced_stream, class_sampling
 from tfimbalance.losses import BinaryFocalLoss, BinaryLogitAdjustedLoss, LogitAdjustedLoss
