@@ -127,12 +127,6 @@ class ClassWeighted(WeighableLoss):
             return bool(self.loss.assign(argument, value))
         return super().assign(argument, value)
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> ClassWeighted:
-        """Make the loss that `get_config` describes."""
-        loss = keras.saving.deserialize_keras_object(config["loss"])
-        return cls(**{**config, "loss": loss})
-
     def _by_itself(self, y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:
         """Let a loss that takes class weights do it: it knows its classes, and labels, best."""
         own = self.loss.class_weight

@@ -33,14 +33,11 @@ class ExpectedCalibrationError(RowMetric):
     split, so that bins are equal up to one cell's rows.
 
     Args:
-        num_bins: number of bins.
-        from_logits: whether ``y_pred`` are logits.
-        multi_label: whether the last axis holds labels that do not exclude one another.
-        name, dtype: as `keras.metrics.Metric`; sums are kept in float64 where there is float64. The
-            grid takes 256 KiB a class or label.
+        num_bins: number of bins. Their grid takes 256 KiB a class or label.
+        from_logits, multi_label, name, dtype: as `AUC`.
 
     Shapes:
-        y_true, y_pred, sample_weight: as `BrierScore`. Returns a scalar in [0, 1].
+        y_true, y_pred, sample_weight: as `AUC`. Returns a scalar in [0, 1].
 
     Raises:
         ValueError: for shapes that do not fit, or class ids outside ``y_pred`` (in a graph the
