@@ -68,21 +68,13 @@ def refuse(
 
 @dataclass(frozen=True)
 class MetricRows:
-    """Rows of a batch.
+    """Rows of a batch."""
 
-    Attributes:
-        kind: ``"binary"``, ``"classes"`` (that exclude one another) or ``"labels"``.
-        target: 0 and 1, ``(rows, width)``, or class ids, ``(rows,)``.
-        given: predictions in float32 or float64, ``(rows, width)``.
-        weight: ``(rows,)``, in the dtype of sums; NaN where the prediction is NaN.
-        from_logits: whether ``given`` are logits.
-    """
-
-    kind: str
-    target: Tensor
-    given: Tensor
-    weight: Tensor
-    from_logits: bool
+    kind: str  # "binary", "classes" (that exclude one another) or "labels".
+    target: Tensor  # 0 and 1, (rows, width), or class ids, (rows,).
+    given: Tensor  # Predictions in float32 or float64, (rows, width).
+    weight: Tensor  # (rows,), in the dtype of sums; NaN where the prediction is NaN.
+    from_logits: bool  # Whether `given` are logits.
 
     @staticmethod
     def read(
