@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -65,11 +64,23 @@ class CalibrationLayer(keras.layers.Layer):
         """Return the corrected logits."""
         raise NotImplementedError
 
-    def call(self, inputs: Tensor) -> Tensor:
-        """Return the corrected logits or probabilities."""
-        return calibrated(
-            inputs, self.change, from_logits=self.from_logits, activation=self.activation
-        )
+    def call(self, inputs: Any) -> Any:
+        """Return corrected logits for logits, and corrected probabilities for probabilities.
+
+        Half precision is computed in float32 and rounded once. An array gives an array.
+        """
+        # Lists are read in the highest precision.
+        given = as_float(inputs if hasattr(inputs, "dtype") else np.asarray(inputs, np.float64))
+        softmax = is_softmax(given.shape, self.activation)
+        dtype = compute_dtype(keras.backend.standardize_dtype(given.dtype))
+        if self.from_logits:
+            z = self.change(ops.cast(given, dtype))
+        else:
+            z = self.change(logits_of(given, softmax=softmax, dtype=dtype))
+            z = ops.softmax(z, axis=-1) if softmax else ops.sigmoid(z)
+        z = ops.cast(z, given.dtype)
+        is_tensor = ops.is_tensor(inputs) or isinstance(inputs, keras.KerasTensor)
+        return z if is_tensor else ops.convert_to_numpy(z)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the input."""
@@ -78,30 +89,6 @@ class CalibrationLayer(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments, as they are now."""
         return {**super().get_config(), **config_of(self)}
-
-
-def calibrated(
-    y_pred: Any,
-    change: Callable[[Tensor], Tensor],
-    *,
-    from_logits: bool,
-    activation: str | None = None,
-) -> Any:
-    """Return changed logits for logits, and changed probabilities for probabilities.
-
-    Half precision is computed in float32 and rounded once. What comes as an array leaves as one.
-    """
-    # Lists are read in the highest precision.
-    given = as_float(y_pred if hasattr(y_pred, "dtype") else np.asarray(y_pred, np.float64))
-    softmax = is_softmax(given.shape, activation)
-    dtype = compute_dtype(keras.backend.standardize_dtype(given.dtype))
-    z = ops.cast(given, dtype) if from_logits else logits_of(given, softmax=softmax, dtype=dtype)
-    z = change(z)
-    if not from_logits:
-        z = ops.softmax(z, axis=-1) if softmax else ops.sigmoid(z)
-    z = ops.cast(z, given.dtype)
-    is_tensor = ops.is_tensor(y_pred) or isinstance(y_pred, keras.KerasTensor)
-    return z if is_tensor else ops.convert_to_numpy(z)
 
 
 def check_output_count(argument: str, size: int, z: Tensor) -> None:

@@ -9,7 +9,7 @@ from keras import ops
 
 from tfimbalance._checks import check_number
 from tfimbalance._tensors import Tensor, tiny
-from tfimbalance.calibration._base import CalibrationLayer, calibrated, is_softmax
+from tfimbalance.calibration._base import CalibrationLayer, is_softmax
 
 
 def focal_calibration(
@@ -29,8 +29,7 @@ def focal_calibration(
         >>> p[:, 0].round(3).tolist()
         [0.01, 0.1, 0.5]
     """
-    layer = FocalCalibration(gamma, from_logits=from_logits, activation=activation)
-    return calibrated(y_pred, layer.change, from_logits=from_logits, activation=activation)
+    return FocalCalibration(gamma, from_logits=from_logits, activation=activation).call(y_pred)
 
 
 @keras.saving.register_keras_serializable("tfimbalance")

@@ -29,14 +29,11 @@ class IsotonicCalibration(FittedCalibration):
             sets them.
         probabilities: its values there.
         from_logits: whether logits come. *Probabilities leave in any case.*
-        activation: ``"softmax"`` if outputs exclude one another, ``"sigmoid"`` if each stands for
-            itself. None: a softmax for two outputs or more.
-        **kwargs: as `keras.layers.Layer`.
+        activation, **kwargs: as `FocalCalibration`.
 
     Shapes:
-        inputs: ``(batch, ..., num_classes)``, ``(batch, ..., 1)``, ``(batch,)``, or with
-            ``activation="sigmoid"`` ``(batch, ..., num_labels)``. Returns the same shape; scores
-            beyond those of the held-out rows get the first or last probability.
+        inputs: as `FocalCalibration`. Returns the same shape; scores beyond those of the held-out
+            rows get the first or last probability.
 
     Raises:
         ValueError: when called before `fit`; in `fit`, for held-out rows of one class.

@@ -87,12 +87,6 @@ class LossCalibration(CalibrationLayer):
         p = self._posterior(z)
         return ops.log(p) - ops.log1p(-p)
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> LossCalibration:
-        """Return what `get_config` describes."""
-        loss = keras.saving.deserialize_keras_object(config["loss"])
-        return cls(**{**config, "loss": loss})
-
     def _posterior(self, z: Tensor) -> Tensor:
         negative, positive = (self._slope(z, ops.full_like(z, target)) for target in (0.0, 1.0))
         # Where both slopes have faded out, the logit alone says which it is.

@@ -10,7 +10,7 @@ from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value
 from tfimbalance._tensors import Tensor
-from tfimbalance.calibration._base import CalibrationLayer, calibrated, check_output_count, width_of
+from tfimbalance.calibration._base import CalibrationLayer, check_output_count, width_of
 from tfimbalance.offsets import as_list, is_per_label, log_odds, positive_priors, prior_shift
 from tfimbalance.statistics import ClassStatistics
 
@@ -36,7 +36,7 @@ def prior_correction(
     layer = PriorCorrection(
         train_priors, target_priors, from_logits=from_logits, activation=activation
     )
-    return calibrated(y_pred, layer.change, from_logits=from_logits, activation=layer.activation)
+    return layer.call(y_pred)
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
@@ -54,11 +54,9 @@ class PriorCorrection(CalibrationLayer):
         train_priors: the (effective) prior of training: `ClassStatistics`, counts or
             probabilities, one a class; one number is the prior of the positives of one output.
         target_priors: the prior where predictions are used, likewise.
-        from_logits: whether logits come (and leave), instead of probabilities.
+        from_logits, **kwargs: as `FocalCalibration`.
         activation: ``"sigmoid"`` if outputs stand for themselves: priors are then one number, or
             one a label, of the positives. Multi-label statistics imply it.
-            one a label, of the positives. Multi-label statistics imply it.
-        **kwargs: as `keras.layers.Layer`.
 
     Shapes:
         inputs: ``(batch, ..., num_classes)``; ``(batch, ..., 1)`` or ``(batch,)`` beside priors of

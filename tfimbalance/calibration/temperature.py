@@ -28,14 +28,10 @@ class TemperatureScaling(FittedCalibration):
 
     Args:
         temperature: T, above 0. `fit` sets it.
-        from_logits: whether logits come (and leave), instead of probabilities.
-        activation: ``"softmax"`` if outputs exclude one another, ``"sigmoid"`` if each stands for
-            itself. None: a softmax for two outputs or more.
-        **kwargs: as `keras.layers.Layer`.
+        from_logits, activation, **kwargs: as `FocalCalibration`.
 
     Shapes:
-        inputs: ``(batch, ..., num_classes)``, ``(batch, ..., 1)``, ``(batch,)``, or with
-            ``activation="sigmoid"`` ``(batch, ..., num_labels)``. Returns the same shape.
+        inputs: as `FocalCalibration`. Returns the same shape.
 
     Raises:
         ValueError: for a temperature that is not above 0; in `fit`, for held-out rows of one class,

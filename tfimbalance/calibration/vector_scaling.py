@@ -32,14 +32,10 @@ class VectorScaling(FittedCalibration):
     Args:
         scale: one number an output; `fit` sets them. None: 1.
         bias: one number an output; `fit` sets them. None: 0.
-        from_logits: whether logits come (and leave), instead of probabilities.
-        activation: ``"softmax"`` if outputs exclude one another, ``"sigmoid"`` if each stands for
-            itself. None: a softmax for two outputs or more.
-        **kwargs: as `keras.layers.Layer`.
+        from_logits, activation, **kwargs: as `FocalCalibration`.
 
     Shapes:
-        inputs: ``(batch, ..., num_classes)``, ``(batch, ..., 1)``, ``(batch,)``, or with
-            ``activation="sigmoid"`` ``(batch, ..., num_labels)``. Returns the same shape.
+        inputs: as `FocalCalibration`. Returns the same shape.
 
     Raises:
         ValueError: for numbers that do not fit the outputs; in `fit`, for held-out rows of one

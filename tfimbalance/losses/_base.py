@@ -10,7 +10,7 @@ from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value, check_number, per_class
 from tfimbalance._config import config_of
-from tfimbalance._tensors import Tensor, as_float, compute_dtype
+from tfimbalance._tensors import Tensor, as_float, compute_dtype, is_sparse, sparse_ids
 from tfimbalance.losses._kernels import only
 from tfimbalance.losses._logits import to_logits
 
@@ -39,14 +39,11 @@ class ImbalanceLoss(keras.losses.Loss):
     """
 
     targets: tuple[str, ...] = ("binary",)
+    ignore_class: int | None = None
+    # Arguments besides the numbers of `_make_movable` that move, each by its ``_assign_<name>``.
+    _assigned: tuple[str, ...] = ()
 
-    def __init__(
-        self,
-        *,
-        reduction: str = "sum_over_batch_size",
-        name: str | None = None,
-        dtype: Any = None,
-    ) -> None:
+    def __init__(self, reduction: str, name: str | None, dtype: Any) -> None:
         self._movable: dict[str, dict[str, Any]] = {}
         super().__init__(name=name, reduction=reduction, dtype=dtype)
 
@@ -55,8 +52,10 @@ class ImbalanceLoss(keras.losses.Loss):
         raise NotImplementedError
 
     def valid(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
-        """Return which values count, or None if all do."""
-        return None
+        """Return which values count, or None if all do: ids other than ``ignore_class``."""
+        if self.ignore_class is None or not is_sparse(y_true, y_pred):
+            return None
+        return ops.not_equal(sparse_ids(y_true, y_pred), self.ignore_class)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the loss before reduction, shape of the target without its last axis."""
@@ -100,7 +99,7 @@ class ImbalanceLoss(keras.losses.Loss):
     @property
     def movable(self) -> tuple[str, ...]:
         """Names of the arguments that are variables, which `assign` can move in training."""
-        return tuple(self._movable)
+        return (*self._movable, *self._assigned)
 
     def assign(self, argument: str, value: Any) -> bool:
         """Move an argument, such as ``tau``, ``priors`` or ``class_weight``.
@@ -176,16 +175,15 @@ class ImbalanceLoss(keras.losses.Loss):
 class WeighableLoss(ImbalanceLoss):
     """Base of the losses that take class weights, in a variable that a callback may change."""
 
-    def __init__(self, *, class_weight: Weights | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    _assigned: tuple[str, ...] = ("class_weight",)
+
+    def __init__(
+        self, class_weight: Weights | None, reduction: str, name: str | None, dtype: Any
+    ) -> None:
+        super().__init__(reduction, name, dtype)
         self._class_weight: keras.Variable | None = None
         if class_weight is not None:
             self._assign_class_weight(class_weight)
-
-    @property
-    def movable(self) -> tuple[str, ...]:
-        """Names of the arguments that are variables, which `assign` can move in training."""
-        return (*super().movable, "class_weight")
 
     @property
     def class_weight(self) -> keras.Variable | None:
@@ -198,12 +196,21 @@ class WeighableLoss(ImbalanceLoss):
 
 
 class CrossentropyLoss(WeighableLoss):
-    """Base of the losses that compare probabilities with labels."""
+    """Base of the losses that compare probabilities with labels.
+
+    Its arguments stand in the order that all losses share, and are passed by position.
+    """
 
     def __init__(
-        self, *, from_logits: bool = False, label_smoothing: float = 0.0, **kwargs: Any
+        self,
+        class_weight: Weights | None,
+        from_logits: bool,
+        label_smoothing: float,
+        reduction: str,
+        name: str | None,
+        dtype: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(class_weight, reduction, name, dtype)
         self.from_logits = bool(from_logits)
         self.label_smoothing = check_number(
             "label_smoothing", label_smoothing, minimum=0.0, maximum=1.0
@@ -217,9 +224,10 @@ class CrossentropyLoss(WeighableLoss):
             dtype=compute_dtype(self.dtype),
         )
 
-    def _arguments(self) -> dict[str, Any]:
-        """Return what the function behind the loss takes, common to the family."""
+    def _arguments(self, **own: Any) -> dict[str, Any]:
+        """Return what the function behind the loss takes: its own, and what all of them take."""
         return {
+            **own,
             "class_weight": self.class_weight,
             "from_logits": self.from_logits,
             "label_smoothing": self.label_smoothing,

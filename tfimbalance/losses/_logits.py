@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import warnings
 
+import keras
 from keras import ops
 
-from tfimbalance._tensors import Tensor, is_linear, logits_of, operation_of
+from tfimbalance._tensors import Tensor, as_float, compute_dtype, is_linear, logits_of, operation_of
 
 
-def to_logits(y_pred: Tensor, *, from_logits: bool, activation: str, dtype: str) -> Tensor:
+def to_logits(
+    y_pred: Tensor, *, from_logits: bool, activation: str, dtype: str | None = None
+) -> Tensor:
     """Return logits for predictions that are logits, or probabilities after ``activation``.
 
     Probabilities are turned back into the logits that they came from where those can be found: on
     the tensor (Keras' activations leave them there) or behind the operation that made it. Otherwise
     the logit is computed from the probability, by `logits_of`.
     """
+    y_pred = as_float(y_pred)
+    dtype = dtype or compute_dtype(keras.backend.standardize_dtype(y_pred.dtype))
     found = _recovered(y_pred, activation)
     if from_logits:
         if found is not None:

@@ -8,8 +8,8 @@ import keras
 from keras import ops
 
 from tfimbalance._checks import bad_value
-from tfimbalance._tensors import Tensor, is_sparse, sparse_ids
-from tfimbalance.losses._base import CrossentropyLoss
+from tfimbalance._tensors import Tensor
+from tfimbalance.losses._base import CrossentropyLoss, Weights
 from tfimbalance.losses._targets import Targets, checked_ignore_class
 from tfimbalance.offsets import as_list, log_priors
 
@@ -27,18 +27,24 @@ class SoftmaxLoss(CrossentropyLoss):
     """
 
     targets: tuple[str, ...] = ("sparse", "one_hot")
+    _assigned: tuple[str, ...] = ("class_weight", "priors")
     _log_priors: keras.Variable
     _priors: list[float]
 
-    def __init__(self, priors: Any, *, ignore_class: int | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        priors: Any,
+        class_weight: Weights | None,
+        from_logits: bool,
+        label_smoothing: float,
+        ignore_class: int | None,
+        reduction: str,
+        name: str | None,
+        dtype: Any,
+    ) -> None:
+        super().__init__(class_weight, from_logits, label_smoothing, reduction, name, dtype)
         self.ignore_class = checked_ignore_class(ignore_class)
         self._assign_priors(priors)
-
-    @property
-    def movable(self) -> tuple[str, ...]:
-        """Names of the arguments that are variables, which `assign` can move in training."""
-        return (*super().movable, "priors")
 
     @property
     def priors(self) -> list[float]:
@@ -66,12 +72,6 @@ class SoftmaxLoss(CrossentropyLoss):
         targets = Targets.read(y_true, z, self.ignore_class)
         values = targets.crossentropy(self.changed(z, log_pi, targets), self.label_smoothing)
         return targets.weighed(self.faded(values), self.class_weight, z)
-
-    def valid(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
-        """Return which targets are not of ``ignore_class``."""
-        if self.ignore_class is None or not is_sparse(y_true, y_pred):
-            return None
-        return ops.not_equal(sparse_ids(y_true, y_pred), self.ignore_class)
 
     def _checked_log_priors(self, z: Tensor) -> Tensor:
         log_pi = ops.convert_to_tensor(self._log_priors)

@@ -25,17 +25,11 @@ def checked_ignore_class(ignore_class: Any) -> int | None:
 
 
 class Targets(NamedTuple):
-    """One class a target. Either ``ids`` or ``rows`` is set: which one follows from static shapes.
+    """One class a target, as ``ids`` or as ``rows``: which one follows from static shapes."""
 
-    Attributes:
-        ids: integers, ``(batch, ...)``; those that do not count are 0.
-        rows: one-hot or soft rows, ``(batch, ..., num_classes)``, in the dtype of the logits.
-        valid: which ids count; None if all do.
-    """
-
-    ids: Tensor | None = None
-    rows: Tensor | None = None
-    valid: Tensor | None = None
+    ids: Tensor | None = None  # Integers, (batch, ...); those that do not count are 0.
+    rows: Tensor | None = None  # One-hot or soft, (batch, ..., num_classes), dtype of the logits.
+    valid: Tensor | None = None  # Which ids count; None if all do.
 
     @classmethod
     def read(cls, y_true: Tensor, z: Tensor, ignore_class: int | None = None) -> Targets:
@@ -96,15 +90,10 @@ class Targets(NamedTuple):
 
 
 class Labels(NamedTuple):
-    """Targets of 0 and 1 (or between), one for each output.
+    """Targets of 0 and 1 (or between), one for each output, like the logits."""
 
-    Attributes:
-        hard: the targets in the shape and dtype of the logits; class weights go by these.
-        soft: the same after label smoothing; the loss is of these.
-    """
-
-    hard: Tensor
-    soft: Tensor
+    hard: Tensor  # As they came; class weights go by these.
+    soft: Tensor  # After label smoothing; the loss is of these.
 
     @classmethod
     def read(cls, y_true: Tensor, z: Tensor, label_smoothing: float) -> Labels:

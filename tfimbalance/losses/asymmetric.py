@@ -30,11 +30,7 @@ class AsymmetricLoss(CrossentropyLoss):
         gamma_neg: how fast easy negatives fade, at least 0.
         gamma_pos: how fast easy positives fade, at least 0 and at most ``gamma_neg`` in [1].
         margin: probability up to which a negative counts nothing, in [0, .999].
-        class_weight: ``{0: ..., 1: ...}``, or one weight a label for its positives.
-            May be changed in training by `tfimbalance.callbacks.ClassWeight`.
-        from_logits: whether ``y_pred`` are logits. Prefer that.
-        label_smoothing: share of the target that is spread evenly over both classes.
-        reduction, name, dtype: as `keras.losses.Loss`.
+        class_weight, from_logits, label_smoothing, reduction, name, dtype: as `BinaryFocalLoss`.
 
     Shapes:
         y_true: 0 and 1 (or between), ``(batch,)``, ``(batch, 1)``, or any shape of ``y_pred``.
@@ -67,14 +63,7 @@ class AsymmetricLoss(CrossentropyLoss):
         name: str = "asymmetric_loss",
         dtype: Any = None,
     ) -> None:
-        super().__init__(
-            class_weight=class_weight,
-            from_logits=from_logits,
-            label_smoothing=label_smoothing,
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
-        )
+        super().__init__(class_weight, from_logits, label_smoothing, reduction, name, dtype)
         self.gamma_neg = check_number("gamma_neg", gamma_neg, minimum=0.0)
         self.gamma_pos = check_number("gamma_pos", gamma_pos, minimum=0.0)
         self.margin = check_number("margin", margin, minimum=0.0, maximum=0.999)

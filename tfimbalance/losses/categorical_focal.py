@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 
-from tfimbalance._tensors import Tensor, as_float, compute_dtype, sparse_ids
-from tfimbalance.losses._base import Weights
+from tfimbalance._checks import check_number
+from tfimbalance._tensors import Tensor
+from tfimbalance.losses._base import CrossentropyLoss, Weights
 from tfimbalance.losses._kernels import focal_of_nats
 from tfimbalance.losses._logits import to_logits
 from tfimbalance.losses._targets import Targets, checked_ignore_class
-from tfimbalance.losses.focal import FocalLoss
 
 
 def categorical_focal_loss(
@@ -34,7 +33,7 @@ def categorical_focal_loss(
         >>> [round(float(value), 4) for value in loss]
         [0.3466]
     """
-    z = _logits(y_pred, from_logits, dtype)
+    z = to_logits(y_pred, from_logits=from_logits, activation="Softmax", dtype=dtype)
     return _focal(Targets.from_rows(y_true, z), z, gamma, class_weight, label_smoothing)
 
 
@@ -60,15 +59,9 @@ def sparse_categorical_focal_loss(
         >>> [round(float(value), 4) for value in loss]
         [0.3466, 0.0]
     """
-    z = _logits(y_pred, from_logits, dtype)
+    z = to_logits(y_pred, from_logits=from_logits, activation="Softmax", dtype=dtype)
     targets = Targets.from_ids(y_true, z, ignore_class)
     return _focal(targets, z, gamma, class_weight, label_smoothing)
-
-
-def _logits(y_pred: Tensor, from_logits: bool, dtype: str | None) -> Tensor:
-    y_pred = as_float(y_pred)
-    dtype = dtype or compute_dtype(keras.backend.standardize_dtype(y_pred.dtype))
-    return to_logits(y_pred, from_logits=from_logits, activation="Softmax", dtype=dtype)
 
 
 def _focal(
@@ -83,7 +76,7 @@ def _focal(
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
-class CategoricalFocalLoss(FocalLoss):
+class CategoricalFocalLoss(CrossentropyLoss):
     """Focal loss for one class of several, one-hot targets.
 
     Use it as `BinaryFocalLoss`, for a softmax. It costs no more than cross-entropy, and keeps the
@@ -96,10 +89,7 @@ class CategoricalFocalLoss(FocalLoss):
     Args:
         gamma: how fast easy examples fade, at least 0; 0 is cross-entropy.
         class_weight: ``{class: weight}`` or one weight a class; a soft target takes the mean.
-            May be changed in training by `tfimbalance.callbacks.ClassWeight`.
-        from_logits: whether ``y_pred`` are logits. Prefer that.
-        label_smoothing: share of the target that is spread evenly over all classes.
-        reduction, name, dtype: as `keras.losses.Loss`.
+        from_logits, label_smoothing, reduction, name, dtype: as `SparseCategoricalFocalLoss`.
 
     Shapes:
         y_true: one-hot, ``(batch, ..., num_classes)``.
@@ -131,23 +121,16 @@ class CategoricalFocalLoss(FocalLoss):
         name: str = "categorical_focal_loss",
         dtype: Any = None,
     ) -> None:
-        super().__init__(
-            gamma,
-            class_weight=class_weight,
-            from_logits=from_logits,
-            label_smoothing=label_smoothing,
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
-        )
+        super().__init__(class_weight, from_logits, label_smoothing, reduction, name, dtype)
+        self.gamma = check_number("gamma", gamma, minimum=0.0)
 
     def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the loss of each row."""
-        return categorical_focal_loss(y_true, y_pred, **self._arguments())
+        return categorical_focal_loss(y_true, y_pred, **self._arguments(gamma=self.gamma))
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
-class SparseCategoricalFocalLoss(FocalLoss):
+class SparseCategoricalFocalLoss(CrossentropyLoss):
     """Focal loss for one class of several, integer targets.
 
     Use it as `CategoricalFocalLoss`, where one-hot rows would only cost memory: long tails of
@@ -195,25 +178,11 @@ class SparseCategoricalFocalLoss(FocalLoss):
         name: str = "sparse_categorical_focal_loss",
         dtype: Any = None,
     ) -> None:
-        super().__init__(
-            gamma,
-            class_weight=class_weight,
-            from_logits=from_logits,
-            label_smoothing=label_smoothing,
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
-        )
+        super().__init__(class_weight, from_logits, label_smoothing, reduction, name, dtype)
+        self.gamma = check_number("gamma", gamma, minimum=0.0)
         self.ignore_class = checked_ignore_class(ignore_class)
 
     def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the loss of each target."""
-        return sparse_categorical_focal_loss(
-            y_true, y_pred, ignore_class=self.ignore_class, **self._arguments()
-        )
-
-    def valid(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
-        """Return which targets are not of ``ignore_class``."""
-        if self.ignore_class is None:
-            return None
-        return ops.not_equal(sparse_ids(y_true, y_pred), self.ignore_class)
+        given = self._arguments(gamma=self.gamma, ignore_class=self.ignore_class)
+        return sparse_categorical_focal_loss(y_true, y_pred, **given)

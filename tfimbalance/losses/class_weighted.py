@@ -20,21 +20,16 @@ from tfimbalance.losses._weights import (
 )
 from tfimbalance.losses.registry import get
 
-_BINARY = (
-    keras.losses.BinaryCrossentropy,
-    keras.losses.BinaryFocalCrossentropy,
-    keras.losses.Hinge,
-    keras.losses.SquaredHinge,
-)
-_BINARY_FUNCTIONS = (
+# Functions of Keras' losses, which its classes wrap.
+_OF_ELEMENTS = (
     keras.losses.binary_crossentropy,
     keras.losses.binary_focal_crossentropy,
     keras.losses.hinge,
     keras.losses.squared_hinge,
 )
-_ONE_HOT_ONLY = (
-    keras.losses.CategoricalCrossentropy,
-    keras.losses.CategoricalFocalCrossentropy,
+_OF_ONE_HOT_ROWS = (
+    keras.losses.categorical_crossentropy,
+    keras.losses.categorical_focal_crossentropy,
 )
 
 
@@ -94,12 +89,8 @@ class ClassWeighted(WeighableLoss):
             )
         label = getattr(self.loss, "name", None) or getattr(self.loss, "__name__", "loss")
         label = re.sub(r"\W", "", str(label))  # The name of a scope cannot hold <lambda>.
-        super().__init__(
-            class_weight=class_weight,
-            reduction=reduction,
-            name=name or f"class_weighted_{label}",
-            dtype=dtype,
-        )
+        super().__init__(class_weight, reduction, name or f"class_weighted_{label}", dtype)
+        self.ignore_class = getattr(self.loss, "ignore_class", None)
 
     def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the wrapped loss, weighed but not reduced."""
@@ -118,13 +109,10 @@ class ClassWeighted(WeighableLoss):
         return self._values(ops.cast(y_true, _dtype(y_pred)), y_pred, like=of_row) * of_row
 
     def valid(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
-        """Return which targets are not of the wrapped loss's ``ignore_class``."""
+        """Return what the wrapped loss does, or which targets are not of its ``ignore_class``."""
         if isinstance(self.loss, WeighableLoss):
             return self.loss.valid(y_true, y_pred)
-        ignored = getattr(self.loss, "ignore_class", None)
-        if ignored is None or not self._is_sparse(y_true, y_pred):
-            return None
-        return ops.not_equal(sparse_ids(y_true, y_pred), ignored)
+        return super().valid(y_true, y_pred)
 
     @property
     def movable(self) -> tuple[str, ...]:
@@ -139,12 +127,6 @@ class ClassWeighted(WeighableLoss):
             return bool(self.loss.assign(argument, value))
         return super().assign(argument, value)
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> ClassWeighted:
-        """Make the loss that `get_config` describes."""
-        loss = keras.saving.deserialize_keras_object(config["loss"])
-        return cls(**{**config, "loss": loss})
-
     def _by_itself(self, y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:
         """Let a loss that takes class weights do it: it knows its classes, and labels, best."""
         own = self.loss.class_weight
@@ -153,19 +135,16 @@ class ClassWeighted(WeighableLoss):
         return ops.cast(loss.nats(y_true, y_pred), weights.dtype)
 
     def _is_sparse(self, y_true: Tensor, y_pred: Tensor) -> bool:
-        other = isinstance(self.loss, _ONE_HOT_ONLY) or self._compares_elements()
+        other = getattr(self.loss, "fn", self.loss) in (*_OF_ELEMENTS, *_OF_ONE_HOT_ROWS)
         return not other and is_sparse(y_true, y_pred)
 
     def _is_binary(self, y_pred: Tensor) -> bool:
-        return self._compares_elements() or len(y_pred.shape) < 2 or y_pred.shape[-1] == 1
-
-    def _compares_elements(self) -> bool:
-        function = getattr(self.loss, "fn", self.loss)
-        return isinstance(self.loss, _BINARY) or function in _BINARY_FUNCTIONS
+        compares_elements = getattr(self.loss, "fn", self.loss) in _OF_ELEMENTS
+        return compares_elements or len(y_pred.shape) < 2 or y_pred.shape[-1] == 1
 
     def _sparse(self, y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:
         ids = sparse_ids(y_true, y_pred)
-        ignored = getattr(self.loss, "ignore_class", None)
+        ignored = self.ignore_class
         counted = ids if ignored is None else ops.where(ops.equal(ids, ignored), 0, ids)
         of_target = ops.take(check_weight_count(weights, y_pred), counted, axis=0)
         return self._values(ids, y_pred, like=of_target) * of_target

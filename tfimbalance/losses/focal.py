@@ -1,4 +1,4 @@
-"""Binary focal loss, and the argument that all focal losses share."""
+"""Binary focal loss."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from tfimbalance._checks import check_number
-from tfimbalance._tensors import Tensor, as_float, compute_dtype
+from tfimbalance._tensors import Tensor
 from tfimbalance.losses._base import CrossentropyLoss, Weights
 from tfimbalance.losses._kernels import binary_focal
 from tfimbalance.losses._logits import to_logits
@@ -35,8 +35,6 @@ def binary_focal_loss(
         >>> [round(float(value), 4) for value in loss]
         [0.6931]
     """
-    y_pred = as_float(y_pred)
-    dtype = dtype or compute_dtype(keras.backend.standardize_dtype(y_pred.dtype))
     z = to_logits(y_pred, from_logits=from_logits, activation="Sigmoid", dtype=dtype)
     labels = Labels.read(y_true, z, label_smoothing)
     values = binary_focal(labels.soft, z, gamma)
@@ -47,19 +45,8 @@ def binary_focal_loss(
     return labels.weighed_mean(values, class_weight, z)
 
 
-class FocalLoss(CrossentropyLoss):
-    """Base of the focal losses."""
-
-    def __init__(self, gamma: float = 2.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.gamma = check_number("gamma", gamma, minimum=0.0)
-
-    def _arguments(self) -> dict[str, Any]:
-        return {**super()._arguments(), "gamma": self.gamma}
-
-
 @keras.saving.register_keras_serializable("tfimbalance")
-class BinaryFocalLoss(FocalLoss):
+class BinaryFocalLoss(CrossentropyLoss):
     """Binary cross-entropy that fades out on examples the model already gets right.
 
     Use it when masses of easy negatives drown the gradient of rare positives. On data where most
@@ -114,15 +101,8 @@ class BinaryFocalLoss(FocalLoss):
         name: str = "binary_focal_loss",
         dtype: Any = None,
     ) -> None:
-        super().__init__(
-            gamma,
-            class_weight=class_weight,
-            from_logits=from_logits,
-            label_smoothing=label_smoothing,
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
-        )
+        super().__init__(class_weight, from_logits, label_smoothing, reduction, name, dtype)
+        self.gamma = check_number("gamma", gamma, minimum=0.0)
         self.alpha = (
             None if alpha is None else check_number("alpha", alpha, minimum=0.0, maximum=1.0)
         )
@@ -130,6 +110,5 @@ class BinaryFocalLoss(FocalLoss):
 
     def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the loss of each row."""
-        return binary_focal_loss(
-            y_true, y_pred, alpha=self.alpha, pos_weight=self.pos_weight, **self._arguments()
-        )
+        given = self._arguments(gamma=self.gamma, alpha=self.alpha, pos_weight=self.pos_weight)
+        return binary_focal_loss(y_true, y_pred, **given)

@@ -27,27 +27,20 @@ class LDAMLoss(SoftmaxLoss):
         margin[k] = max_margin * (n_k / n_min)**-0.25
 
     Args:
-        priors: how frequent the classes are: `ClassStatistics`, counts or probabilities, one a
-            class. May be changed by ``assign("priors", ...)``.
+        priors: as `LogitAdjustedLoss`.
         max_margin: margin of the rarest class, at least 0. A `keras.Variable`, as ``scale`` is,
             which `tfimbalance.callbacks.LossSchedule` can move.
         scale: what cosines are multiplied by, above 0.
-        class_weight: ``{class: weight}`` or one weight a class.
-            May be changed in training by `tfimbalance.callbacks.ClassWeight`.
         from_logits: whether ``y_pred`` are cosines (or logits). True by default, unlike in the
             other losses, because cosines are what the loss is for; False for their softmax.
-        label_smoothing: share of the target that is spread evenly over all classes.
-        ignore_class: id of targets that do not count, in the mean neither; -1 or 255 in masks.
-        reduction, name, dtype: as `keras.losses.Loss`.
+        class_weight, label_smoothing, ignore_class, reduction, name, dtype: as
+            `SparseCategoricalFocalLoss`.
 
     Shapes:
-        y_true: class ids, ``(batch, ...)`` or ``(batch, ..., 1)``, or one-hot,
-            ``(batch, ..., num_classes)``; told apart by static shape.
-        y_pred: ``(batch, ..., num_classes)``. Returns nats, ``(batch, ...)`` before reduction.
+        y_true, y_pred: as `LogitAdjustedLoss`. Returns nats, ``(batch, ...)`` before reduction.
 
     Raises:
-        ValueError: for a class of prior 0 (named), another number of classes than ``y_pred``, or
-            shapes that do not fit.
+        ValueError: as `LogitAdjustedLoss`.
 
     Example:
         >>> import tfimbalance as tfi
@@ -77,14 +70,7 @@ class LDAMLoss(SoftmaxLoss):
         dtype: Any = None,
     ) -> None:
         super().__init__(
-            priors,
-            class_weight=class_weight,
-            from_logits=from_logits,
-            label_smoothing=label_smoothing,
-            ignore_class=ignore_class,
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
+            priors, class_weight, from_logits, label_smoothing, ignore_class, reduction, name, dtype
         )
         self.max_margin = self._make_movable("max_margin", max_margin, minimum=0.0)
         self.scale = self._make_movable("scale", scale, minimum=0.0, exclusive=True)

@@ -38,12 +38,8 @@ class LogitAdjustedLoss(SoftmaxLoss):
         tau: strength; 1 targets the balanced error, 0 is cross-entropy. A `keras.Variable`, which
             `tfimbalance.callbacks.LossSchedule` can move.
         gamma: how fast easy examples fade, at least 0, as in `CategoricalFocalLoss`; 0 they do not.
-        class_weight: ``{class: weight}`` or one weight a class.
-            May be changed in training by `tfimbalance.callbacks.ClassWeight`.
-        from_logits: whether ``y_pred`` are logits. Prefer that.
-        label_smoothing: share of the target that is spread evenly over all classes.
-        ignore_class: id of targets that do not count, in the mean neither; -1 or 255 in masks.
-        reduction, name, dtype: as `keras.losses.Loss`.
+        class_weight, from_logits, label_smoothing, ignore_class, reduction, name, dtype: as
+            `SparseCategoricalFocalLoss`.
 
     Shapes:
         y_true: class ids, ``(batch, ...)`` or ``(batch, ..., 1)``, or one-hot,
@@ -79,14 +75,7 @@ class LogitAdjustedLoss(SoftmaxLoss):
         dtype: Any = None,
     ) -> None:
         super().__init__(
-            priors,
-            class_weight=class_weight,
-            from_logits=from_logits,
-            label_smoothing=label_smoothing,
-            ignore_class=ignore_class,
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
+            priors, class_weight, from_logits, label_smoothing, ignore_class, reduction, name, dtype
         )
         self.tau = self._make_movable("tau", tau)
         self.gamma = check_number("gamma", gamma, minimum=0.0)
@@ -109,23 +98,15 @@ class BalancedSoftmaxLoss(SoftmaxLoss):
         loss = -class_weight[y] * log( n_y exp(z_y) / sum_k n_k exp(z_k) )        [1, eq. 4]
 
     Args:
-        priors: how frequent the classes are: `ClassStatistics`, counts or probabilities, one a
-            class. May be changed by ``assign("priors", ...)``.
-        class_weight: ``{class: weight}`` or one weight a class.
-            May be changed in training by `tfimbalance.callbacks.ClassWeight`.
-        from_logits: whether ``y_pred`` are logits. Prefer that.
-        label_smoothing: share of the target that is spread evenly over all classes.
-        ignore_class: id of targets that do not count, in the mean neither; -1 or 255 in masks.
-        reduction, name, dtype: as `keras.losses.Loss`.
+        priors: as `LogitAdjustedLoss`.
+        class_weight, from_logits, label_smoothing, ignore_class, reduction, name, dtype: as
+            `SparseCategoricalFocalLoss`.
 
     Shapes:
-        y_true: class ids, ``(batch, ...)`` or ``(batch, ..., 1)``, or one-hot,
-            ``(batch, ..., num_classes)``; told apart by static shape.
-        y_pred: ``(batch, ..., num_classes)``. Returns nats, ``(batch, ...)`` before reduction.
+        y_true, y_pred: as `LogitAdjustedLoss`. Returns nats, ``(batch, ...)`` before reduction.
 
     Raises:
-        ValueError: for a class of prior 0 (named), another number of classes than ``y_pred``, or
-            shapes that do not fit.
+        ValueError: as `LogitAdjustedLoss`.
 
     Example:
         >>> import tfimbalance as tfi
@@ -151,14 +132,7 @@ class BalancedSoftmaxLoss(SoftmaxLoss):
         dtype: Any = None,
     ) -> None:
         super().__init__(
-            priors,
-            class_weight=class_weight,
-            from_logits=from_logits,
-            label_smoothing=label_smoothing,
-            ignore_class=ignore_class,
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
+            priors, class_weight, from_logits, label_smoothing, ignore_class, reduction, name, dtype
         )
 
     def changed(self, z: Tensor, log_pi: Tensor, targets: Targets) -> Tensor:
@@ -184,11 +158,7 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
         tau: strength; 1 targets the balanced error, 0 is cross-entropy. A `keras.Variable`, which
             `tfimbalance.callbacks.LossSchedule` can move.
         gamma: how fast easy examples fade, at least 0, as in `BinaryFocalLoss`; 0 they do not.
-        class_weight: ``{0: ..., 1: ...}``, or one weight a label for its positives. May be changed
-            in training by `tfimbalance.callbacks.ClassWeight`.
-        from_logits: whether ``y_pred`` are logits. Prefer that.
-        label_smoothing: share of the target that is spread evenly over both classes.
-        reduction, name, dtype: as `keras.losses.Loss`.
+        class_weight, from_logits, label_smoothing, reduction, name, dtype: as `BinaryFocalLoss`.
 
     Shapes:
         y_true: 0 and 1 (or between), ``(batch,)``, ``(batch, 1)``, or any shape of ``y_pred``.
@@ -208,6 +178,7 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
         [1] Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021, arXiv 2007.07314.
     """
 
+    _assigned: tuple[str, ...] = ("class_weight", "priors")
     _log_odds: keras.Variable
 
     def __init__(
@@ -223,22 +194,10 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
         name: str = "binary_logit_adjusted_loss",
         dtype: Any = None,
     ) -> None:
-        super().__init__(
-            class_weight=class_weight,
-            from_logits=from_logits,
-            label_smoothing=label_smoothing,
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
-        )
+        super().__init__(class_weight, from_logits, label_smoothing, reduction, name, dtype)
         self.tau = self._make_movable("tau", tau)
         self.gamma = check_number("gamma", gamma, minimum=0.0)
         self._assign_priors(priors)
-
-    @property
-    def movable(self) -> tuple[str, ...]:
-        """Names of the arguments that are variables, which `assign` can move in training."""
-        return (*super().movable, "priors")
 
     @property
     def priors(self) -> float | list[float]:
@@ -271,5 +230,5 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
                 remedy="A logit a class takes LogitAdjustedLoss; several labels take "
                 "class_statistics(y, multi_label=True).",
             )
-        arguments = {**self._arguments(), "from_logits": True}
-        return binary_focal_loss(y_true, z + offset, gamma=self.gamma, **arguments)
+        given = {**self._arguments(gamma=self.gamma), "from_logits": True}
+        return binary_focal_loss(y_true, z + offset, **given)

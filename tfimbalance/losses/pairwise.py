@@ -71,7 +71,7 @@ class PairwiseAUCLoss(ImbalanceLoss):
         name: str = "pairwise_auc_loss",
         dtype: Any = None,
     ) -> None:
-        super().__init__(reduction=reduction, name=name, dtype=dtype)
+        super().__init__(reduction, name, dtype)
         self.surrogate = check_choice("surrogate", surrogate, ("squared_hinge", "logistic"))
         self.margin = check_number("margin", margin, minimum=0.0, exclusive=True)
         if surrogate == "logistic" and margin != 1.0:

@@ -33,28 +33,21 @@ class VectorScalingLoss(SoftmaxLoss):
     stays in the middle. For two classes use one logit.
 
     Args:
-        priors: how frequent the classes are: `ClassStatistics`, counts or probabilities, one a
-            class. May be changed by ``assign("priors", ...)``.
+        priors: as `LogitAdjustedLoss`.
         gamma: strength of the factors, at least 0. A `keras.Variable`, as ``tau`` is, which
             `tfimbalance.callbacks.LossSchedule` can move.
         tau: strength of the offsets.
-        class_weight: ``{class: weight}`` or one weight a class.
-            May be changed in training by `tfimbalance.callbacks.ClassWeight`.
         from_logits: whether ``y_pred`` are logits. Prefer that: a factor makes their common level
             count, which probabilities do not have. Theirs is taken to be a mean of 0.
-        label_smoothing: share of the target that is spread evenly over all classes.
-        ignore_class: id of targets that do not count, in the mean neither; -1 or 255 in masks.
-        reduction, name, dtype: as `keras.losses.Loss`.
+        class_weight, label_smoothing, ignore_class, reduction, name, dtype: as
+            `SparseCategoricalFocalLoss`.
 
     Shapes:
-        y_true: class ids, ``(batch, ...)`` or ``(batch, ..., 1)``, or one-hot,
-            ``(batch, ..., num_classes)``; told apart by static shape.
-        y_pred: ``(batch, ..., num_classes)``, or ``(batch, ..., 1)`` beside two classes. Returns
-            nats, ``(batch, ...)`` before reduction.
+        y_true, y_pred: as `LogitAdjustedLoss`; ``y_pred`` also ``(batch, ..., 1)`` beside two
+            classes. Returns nats, ``(batch, ...)`` before reduction.
 
     Raises:
-        ValueError: for a class of prior 0 (named), another number of classes than ``y_pred``, or
-            shapes that do not fit.
+        ValueError: as `LogitAdjustedLoss`.
 
     Example:
         >>> import tfimbalance as tfi
@@ -84,14 +77,7 @@ class VectorScalingLoss(SoftmaxLoss):
         dtype: Any = None,
     ) -> None:
         super().__init__(
-            priors,
-            class_weight=class_weight,
-            from_logits=from_logits,
-            label_smoothing=label_smoothing,
-            ignore_class=ignore_class,
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
+            priors, class_weight, from_logits, label_smoothing, ignore_class, reduction, name, dtype
         )
         self.gamma = self._make_movable("gamma", gamma, minimum=0.0)
         self.tau = self._make_movable("tau", tau)

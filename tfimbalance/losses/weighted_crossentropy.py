@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfimbalance._tensors import Tensor, as_float, compute_dtype
+from tfimbalance._tensors import Tensor
 from tfimbalance.losses._base import CrossentropyLoss, Weights
 from tfimbalance.losses._kernels import binary_focal
 from tfimbalance.losses._logits import mean_over_last_axis, to_logits
@@ -39,14 +39,12 @@ def weighted_binary_crossentropy(
         >>> [round(float(value), 4) for value in loss]
         [6.9315, 0.6931]
     """
-    y_pred = as_float(y_pred)
-    dtype = dtype or compute_dtype(keras.backend.standardize_dtype(y_pred.dtype))
     z = to_logits(y_pred, from_logits=from_logits, activation="Sigmoid", dtype=dtype)
     y = Labels.read(y_true, z, label_smoothing).soft
     positive, negative = y, 1.0 - y
     if pos_weight is not None:
         positive = positive * of_positives(pos_weight, z)
-    weights = as_weights("class_weight", class_weight, dtype)
+    weights = as_weights("class_weight", class_weight, z.dtype)
     if weights is not None:
         of_zeros, of_ones = negative_and_positive(weights, z)
         positive, negative = positive * of_ones, negative * of_zeros
@@ -70,11 +68,8 @@ class WeightedBinaryCrossentropy(CrossentropyLoss):
 
     Args:
         pos_weight: weight of the positives: a number, or one a label. ``n_neg / n_pos`` balances.
-        class_weight: ``{0: ..., 1: ...}``, or one weight a label for its positives. Multiplies
-            with ``pos_weight``. May be changed in training by the callback.
-        from_logits: whether ``y_pred`` are logits. Prefer that.
-        label_smoothing: share of the target that is spread evenly over both classes.
-        reduction, name, dtype: as `keras.losses.Loss`.
+            It multiplies with ``class_weight``.
+        class_weight, from_logits, label_smoothing, reduction, name, dtype: as `BinaryFocalLoss`.
 
     Shapes:
         y_true: 0 and 1 (or between), ``(batch,)``, ``(batch, 1)``, or any shape of ``y_pred``.
@@ -104,20 +99,10 @@ class WeightedBinaryCrossentropy(CrossentropyLoss):
         name: str = "weighted_binary_crossentropy",
         dtype: Any = None,
     ) -> None:
-        super().__init__(
-            class_weight=class_weight,
-            from_logits=from_logits,
-            label_smoothing=label_smoothing,
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
-        )
-        self.pos_weight: float | list[float] | None = None
-        if pos_weight is not None:
-            self.pos_weight = checked_pos_weight(pos_weight)
+        super().__init__(class_weight, from_logits, label_smoothing, reduction, name, dtype)
+        self.pos_weight = None if pos_weight is None else checked_pos_weight(pos_weight)
 
     def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the loss of each row."""
-        return weighted_binary_crossentropy(
-            y_true, y_pred, pos_weight=self.pos_weight, **self._arguments()
-        )
+        given = self._arguments(pos_weight=self.pos_weight)
+        return weighted_binary_crossentropy(y_true, y_pred, **given)

@@ -18,11 +18,9 @@ from tfimbalance.metrics._rows import MetricRows, sum_dtype
 class RowMetric(keras.metrics.Metric):
     """Base of the metrics here: a subclass adds up rows, and makes one formula of the sums.
 
-    All state is sums, so that batches, replicas and devices add up. They are float64 on the
-    TensorFlow and PyTorch backends. On JAX they are float32 unless ``jax_enable_x64`` is set: there
-    a count stops growing at 16.7 million rows. Half-precision predictions are compared and
-    transformed in float32. What is undefined is NaN: any result before the first row, and results
-    of classes that did not occur.
+    All state is sums, so that batches, replicas and devices add up. They are float64, but float32
+    on JAX without ``jax_enable_x64``: there a count stops growing at 16.7 million rows. Half
+    precision is computed in float32. What is undefined is NaN, as is a result before the first row.
     """
 
     # For callbacks that find out by themselves; a subclass says "up" or "down", if it is one.

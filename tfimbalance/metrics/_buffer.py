@@ -15,10 +15,9 @@ from tfimbalance.metrics._rows import concrete, sum_dtype
 
 
 class RowBuffer:
-    """Keeps columns of up to ``max_rows`` rows in variables of a metric.
+    """Columns of up to ``max_rows`` rows, in variables of a metric.
 
-    Replicas add up their variables when they are read, so replica r of R writes to the slots r,
-    r + R, r + 2R, ... and leaves the others 0. Each may fill its share.
+    Replicas add up when they are read: replica r of R fills slots r, r + R, ..., the others are 0.
     """
 
     def __init__(

@@ -10,6 +10,7 @@ from keras import ops
 from tfimbalance._checks import check_number
 from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._base import RowMetric, mean_where, ratio
+from tfimbalance.metrics._grid import sums_by
 from tfimbalance.metrics._rows import MetricRows
 
 
@@ -48,17 +49,12 @@ class ConfusionMetric(RowMetric):
     def _accumulate(self, rows: MetricRows, *more: Tensor) -> None:
         _, labels, classes = self._margins.shape
         actual, predicted = self._decisions(rows)
-        offset = classes * ops.arange(labels, dtype="int32")
+        column = ops.arange(labels, dtype="int32")
         weight = ops.broadcast_to(ops.expand_dims(rows.weight, -1), ops.shape(actual))
-
-        def count(ids: Tensor, weight: Tensor) -> Tensor:
-            flat = ops.reshape(ids + offset, (-1,))
-            summed = ops.segment_sum(ops.reshape(weight, (-1,)), flat, labels * classes)
-            return ops.reshape(summed, (labels, classes))
-
         correct = ops.where(actual == predicted, weight, 0.0 * weight)
-        found = [count(actual, correct), count(actual, weight), count(predicted, weight)]
-        self._margins.assign_add(ops.stack(found))
+        of_actual = sums_by(actual, column, [correct, weight], labels, classes)
+        of_predicted = sums_by(predicted, column, [weight], labels, classes)
+        self._margins.assign_add(ops.concatenate([of_actual, of_predicted]))
 
     def _decisions(self, rows: MetricRows) -> tuple[Tensor, Tensor]:
         """Return actual and predicted class ids, ``(rows, labels)``."""

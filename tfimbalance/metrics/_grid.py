@@ -22,20 +22,14 @@ def bin_of(log_odds: Tensor, num_bins: int) -> Tensor:
 def sums_over(
     log_odds: Tensor, column: Tensor, values: list[Tensor], columns: int, num_bins: int
 ) -> Tensor:
-    """Add up values by column and bin.
+    """Add up values by column and bin of ``log_odds``, ``(rows, width)``; as `sums_by`."""
+    return sums_by(bin_of(log_odds, num_bins), column, values, columns, num_bins)
 
-    Args:
-        log_odds: ``(rows, width)``.
-        column: which column of the result a score belongs to, broadcasts to ``log_odds``.
-        values: tensors of the shape of ``log_odds``.
-        columns: number of columns.
-        num_bins: number of bins.
 
-    Returns:
-        ``(len(values), columns, num_bins)``, bins in ascending order.
-    """
-    cell = ops.reshape(bin_of(log_odds, num_bins) + num_bins * column, (-1,))
-    summed = [
-        ops.segment_sum(ops.reshape(value, (-1,)), cell, columns * num_bins) for value in values
-    ]
-    return ops.reshape(ops.stack(summed), (len(values), columns, num_bins))
+def sums_by(
+    group: Tensor, column: Tensor, values: list[Tensor], columns: int, groups: int
+) -> Tensor:
+    """Add up values of one shape by column and group, to ``(len(values), columns, groups)``."""
+    cell = ops.reshape(group + groups * column, (-1,))
+    summed = [ops.segment_sum(ops.reshape(v, (-1,)), cell, columns * groups) for v in values]
+    return ops.reshape(ops.stack(summed), (len(values), columns, groups))

@@ -10,15 +10,14 @@ from tfimbalance._checks import bad_value, check_integer
 from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._base import RowMetric, check_class_id, check_has_class, mean_where
 from tfimbalance.metrics._buffer import RowBuffer, signed, starts, unsigned
-from tfimbalance.metrics._grid import sums_over
+from tfimbalance.metrics._grid import sums_by, sums_over
 from tfimbalance.metrics._rows import MetricRows
 
 
 class RankingMetric(RowMetric):
     """Base of the metrics of a ranking: a subclass writes `curve`, on groups of tied scores.
 
-    Streaming, the groups are the bins of a grid over the log odds. Exact, they are the distinct
-    scores, found by sorting a buffer of all rows.
+    The groups are the bins of a grid over the log odds or, if exact, the distinct scores.
     """
 
     _direction = "up"
@@ -42,12 +41,9 @@ class RankingMetric(RowMetric):
         self.max_rows = check_integer("max_rows", max_rows, minimum=1)
 
     def curve(self, positive: Tensor, negative: Tensor) -> Tensor:
-        """Return the metric of each column, where both classes have weight.
+        """Return the metric of each column, from the weights of both classes in each group.
 
-        Args:
-            positive: weight of the positives in each group of tied scores, ``(columns, groups)``,
-                from the highest score to the lowest.
-            negative: weight of the negatives, alike.
+        They are ``(columns, groups)``, from the highest score to the lowest.
         """
         raise NotImplementedError
 
@@ -115,15 +111,9 @@ class RankingMetric(RowMetric):
         scores = ops.take_along_axis(scores, order, axis=-1)
         positive, negative = unsigned(ops.take_along_axis(weights, order, axis=-1))
         columns, rows = scores.shape
-        cell = starts(scores) + rows * ops.expand_dims(ops.arange(columns, dtype="int32"), -1)
-
-        def tied(weight: Tensor) -> Tensor:
-            flat = ops.segment_sum(
-                ops.reshape(weight, (-1,)), ops.reshape(cell, (-1,)), columns * rows
-            )
-            return ops.reshape(flat, (columns, rows))
-
-        return self._buffer.checked(tied(positive)), tied(negative)
+        column = ops.expand_dims(ops.arange(columns, dtype="int32"), -1)
+        tied = sums_by(starts(scores), column, [positive, negative], columns, rows)
+        return self._buffer.checked(tied[0]), tied[1]
 
     def _value(self) -> Tensor:
         positive, negative = self._groups()

@@ -68,21 +68,13 @@ def refuse(
 
 @dataclass(frozen=True)
 class MetricRows:
-    """Rows of a batch.
+    """Rows of a batch."""
 
-    Attributes:
-        kind: ``"binary"``, ``"classes"`` (that exclude one another) or ``"labels"``.
-        target: 0 and 1, ``(rows, width)``, or class ids, ``(rows,)``.
-        given: predictions in float32 or float64, ``(rows, width)``.
-        weight: ``(rows,)``, in the dtype of sums; NaN where the prediction is NaN.
-        from_logits: whether ``given`` are logits.
-    """
-
-    kind: str
-    target: Tensor
-    given: Tensor
-    weight: Tensor
-    from_logits: bool
+    kind: str  # "binary", "classes" (that exclude one another) or "labels".
+    target: Tensor  # 0 and 1, (rows, width), or class ids, (rows,).
+    given: Tensor  # Predictions in float32 or float64, (rows, width).
+    weight: Tensor  # (rows,), in the dtype of sums; NaN where the prediction is NaN.
+    from_logits: bool  # Whether `given` are logits.
 
     @staticmethod
     def read(
@@ -105,44 +97,27 @@ class MetricRows:
             )
         mask = getattr(y_pred, "_keras_mask", None)
         y_pred = as_float(y_pred)
-        y_true = y_true if ops.is_tensor(y_true) else ops.convert_to_tensor(y_true)
-        given_dtype = keras.backend.standardize_dtype(y_pred.dtype)
-        width = _width(y_pred, multi_label)
-        kind = "labels" if multi_label else "binary" if width == 1 else "classes"
-        sparse = kind == "classes" and is_sparse(y_true, y_pred)
-        target = sparse_targets(y_true, y_pred) if sparse else align(y_true, y_pred)
-        target = ops.reshape(target, (-1,) if sparse else (-1, width))
-        weight = _row_weights(sample_weight, mask, y_pred)
-        weight = refuse(
-            weight < 0,
-            weight,
-            argument="sample_weight",
-            expected="weights of at least 0",
-            given=weight,
-        )
+        kind, width = _kind_and_width(y_pred, multi_label)
+        target = _flat_targets(y_true, y_pred, kind, width)
         # Half precision would merge scores that differ; float64 keeps the ranks it came with.
-        wide = "float64" in (given_dtype, dtype)
+        wide = "float64" in (keras.backend.standardize_dtype(y_pred.dtype), dtype)
         given = ops.reshape(ops.cast(y_pred, sum_dtype() if wide else "float32"), (-1, width))
+        weight = _row_weights(sample_weight, mask, y_pred)
         # Before any cast: of a label to integers, and of an integer to fewer bits.
         weight = _refuse_labels(target, weight, kind, width, soft=soft)
         if not from_logits:
-            outside = ops.any(ops.logical_or(given < -0.01, given > 1.01), axis=-1)
             weight = refuse(
-                outside,
+                ops.any(ops.logical_or(given < -0.01, given > 1.01), axis=-1),
                 weight,
                 argument="y_pred",
                 expected="probabilities, in [0, 1]",
                 given=given,
                 remedy="Logits need from_logits=True.",
             )
-        target = ops.cast(target, "int32" if sparse else "float32")
+        target = ops.cast(target, "int32" if len(target.shape) == 1 else "float32")
         if sample_weight is not None or mask is not None:
-            # What does not count may be anything, NaN too, and 0 * NaN is NaN.
-            counts = weight != 0
-            column = ops.expand_dims(counts, -1)
-            given = ops.where(column, given, ops.zeros_like(given))
-            target = ops.where(counts if sparse else column, target, ops.zeros_like(target))
-        if sparse:
+            given, target = _where_counted(given, weight), _where_counted(target, weight)
+        if len(target.shape) == 1:
             target = ops.clip(target, 0, width - 1)
         weight = ops.where(ops.any(ops.isnan(given), axis=-1), np.nan, weight)
         return MetricRows(kind, target, given, weight, from_logits)
@@ -219,7 +194,7 @@ def widened(ids: Tensor) -> Tensor:
     return ops.cast(ids, "int32") if keras.backend.standardize_dtype(ids.dtype) in small else ids
 
 
-def _width(y_pred: Tensor, multi_label: bool) -> int:
+def _kind_and_width(y_pred: Tensor, multi_label: bool) -> tuple[str, int]:
     rank = len(y_pred.shape)
     width = y_pred.shape[-1] if rank > 1 else 1
     if rank == 0 or width is None or (multi_label and rank == 1):
@@ -230,7 +205,15 @@ def _width(y_pred: Tensor, multi_label: bool) -> int:
             else "rows, (batch,), or a last axis of known size, (batch, classes)",
             received=f"static shape {tuple(y_pred.shape)}",
         )
-    return int(width)
+    return "labels" if multi_label else "binary" if width == 1 else "classes", int(width)
+
+
+def _flat_targets(y_true: Tensor, y_pred: Tensor, kind: str, width: int) -> Tensor:
+    """Return class ids, ``(rows,)``, or a column an output, in the dtype in which they came."""
+    y_true = y_true if ops.is_tensor(y_true) else ops.convert_to_tensor(y_true)
+    if kind == "classes" and is_sparse(y_true, y_pred):
+        return ops.reshape(sparse_targets(y_true, y_pred), (-1,))
+    return ops.reshape(align(y_true, y_pred), (-1, width))
 
 
 def _row_weights(sample_weight: Tensor | None, mask: Tensor | None, y_pred: Tensor) -> Tensor:
@@ -254,7 +237,17 @@ def _row_weights(sample_weight: Tensor | None, mask: Tensor | None, y_pred: Tens
                 remedy="Labels of a row cannot weigh differently; give each its output.",
             )
         total = ops.reshape(total * weight, ops.shape(rows))
-    return ops.reshape(total, (-1,))
+    total = ops.reshape(total, (-1,))
+    return refuse(
+        total < 0, total, argument="sample_weight", expected="weights of at least 0", given=total
+    )
+
+
+def _where_counted(values: Tensor, weight: Tensor) -> Tensor:
+    """Return 0 for rows of weight 0, which may hold anything: NaN times 0 is NaN."""
+    counts = weight != 0
+    counts = ops.expand_dims(counts, -1) if len(values.shape) > 1 else counts
+    return ops.where(counts, values, ops.zeros_like(values))
 
 
 def _one_versus_rest(z: Tensor) -> Tensor:

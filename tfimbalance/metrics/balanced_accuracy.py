@@ -22,17 +22,12 @@ class BalancedAccuracy(ConfusionMetric):
     Args:
         threshold: probability from which on a row (or label) is predicted positive, in (0, 1).
             With ``from_logits`` it is compared as a logit. Classes take the largest prediction.
-        from_logits: whether ``y_pred`` are logits.
         multi_label: whether the last axis holds labels that do not exclude one another; the result
             is then the mean over labels of the binary metric.
-        name, dtype: as `keras.metrics.Metric`; sums are kept in float64 where there is float64.
+        from_logits, name, dtype: as `AUC`.
 
     Shapes:
-        y_true: 0 and 1, ``(batch,)`` or ``(batch, 1)``; class ids alike, beside predictions of
-            ``(batch, classes)``, or one-hot like them; with ``multi_label`` ``(batch, labels)``.
-        y_pred: ``(batch,)``, ``(batch, 1)``, ``(batch, classes)`` or ``(batch, labels)``. More axes
-            in front are rows too.
-        sample_weight: ``(batch,)`` or what broadcasts to the rows. Returns a scalar in [0, 1].
+        y_true, y_pred, sample_weight: as `AUC`. Returns a scalar in [0, 1].
 
     Raises:
         ValueError: for a threshold outside (0, 1), shapes that do not fit, or class ids outside

@@ -30,16 +30,10 @@ class BrierScore(ProbabilityMetric):
     Args:
         skill: whether to return the skill: 1 is perfect, 0 no better than the base rate. It is NaN
             where all rows are of one class.
-        from_logits: whether ``y_pred`` are logits.
-        multi_label: whether the last axis holds labels that do not exclude one another.
-        name, dtype: as `keras.metrics.Metric`; sums are kept in float64 where there is float64.
+        from_logits, multi_label, name, dtype: as `AUC`.
 
     Shapes:
-        y_true: 0 and 1, ``(batch,)`` or ``(batch, 1)``; class ids alike, beside predictions of
-            ``(batch, classes)``, or one-hot like them; with ``multi_label`` ``(batch, labels)``.
-        y_pred: ``(batch,)``, ``(batch, 1)``, ``(batch, classes)`` or ``(batch, labels)``. More axes
-            in front are rows too.
-        sample_weight: ``(batch,)`` or what broadcasts to the rows. Returns a scalar.
+        y_true, y_pred, sample_weight: as `AUC`. Returns a scalar.
 
     Raises:
         ValueError: for shapes that do not fit, or class ids outside ``y_pred`` (in a graph the

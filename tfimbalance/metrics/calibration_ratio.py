@@ -25,12 +25,10 @@ class CalibrationRatio(ProbabilityMetric):
 
     Args:
         class_id: the class or label whose ratio alone is returned, as a scalar. None: all of them.
-        from_logits: whether ``y_pred`` are logits.
-        multi_label: whether the last axis holds labels that do not exclude one another.
-        name, dtype: as `keras.metrics.Metric`; sums are kept in float64 where there is float64.
+        from_logits, multi_label, name, dtype: as `AUC`.
 
     Shapes:
-        y_true, y_pred, sample_weight: as `BrierScore`. Returns a scalar for binary, and with
+        y_true, y_pred, sample_weight: as `AUC`. Returns a scalar for binary, and with
             ``class_id``; else ``(classes,)`` or ``(labels,)``. NaN where there are no positives.
 
     Raises:

@@ -11,7 +11,7 @@ from keras import ops
 from tfimbalance._checks import check_integer
 from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._base import RowMetric, mean_where, ratio
-from tfimbalance.metrics._grid import sums_over
+from tfimbalance.metrics._grid import sums_by, sums_over
 from tfimbalance.metrics._rows import MetricRows
 
 _CELLS = 8192
@@ -33,14 +33,11 @@ class ExpectedCalibrationError(RowMetric):
     split, so that bins are equal up to one cell's rows.
 
     Args:
-        num_bins: number of bins.
-        from_logits: whether ``y_pred`` are logits.
-        multi_label: whether the last axis holds labels that do not exclude one another.
-        name, dtype: as `keras.metrics.Metric`; sums are kept in float64 where there is float64. The
-            grid takes 256 KiB a class or label.
+        num_bins: number of bins. Their grid takes 256 KiB a class or label.
+        from_logits, multi_label, name, dtype: as `AUC`.
 
     Shapes:
-        y_true, y_pred, sample_weight: as `BrierScore`. Returns a scalar in [0, 1].
+        y_true, y_pred, sample_weight: as `AUC`. Returns a scalar in [0, 1].
 
     Raises:
         ValueError: for shapes that do not fit, or class ids outside ``y_pred`` (in a graph the
@@ -99,31 +96,24 @@ class ExpectedCalibrationError(RowMetric):
         column = ops.arange(rows.width, dtype="int32")
         self._cells.assign_add(sums_over(rows.log_odds(), column, values, rows.width, _CELLS))
 
-    def _merged(self) -> list[Tensor]:
-        """Return sums of weight, p, y and variance of bins of equal mass, ``(width, bins)``."""
+    def _merged(self) -> Tensor:
+        """Return sums of weight, p, y and variance of bins of equal mass, ``(4, width, bins)``."""
         cells = ops.convert_to_tensor(self._cells)
         weight = cells[0]
         middle = ops.cumsum(weight, axis=-1) - weight / 2
         share = ops.divide_no_nan(middle, ops.sum(weight, axis=-1, keepdims=True))
         place = ops.clip(ops.floor(share * self.num_bins), 0, self.num_bins - 1)
         _, width, _ = cells.shape
-        offset = self.num_bins * ops.expand_dims(ops.arange(width, dtype="int32"), -1)
-        ids = ops.cast(ops.where(ops.isnan(place), 0.0, place), "int32") + offset
-        flat = ops.reshape(ids, (-1,))
-        size = width * self.num_bins
-        return [
-            ops.reshape(
-                ops.segment_sum(ops.reshape(cells[i], (-1,)), flat, size), (width, self.num_bins)
-            )
-            for i in range(4)
-        ]
+        ids = ops.cast(ops.where(ops.isnan(place), 0.0, place), "int32")
+        column = ops.expand_dims(ops.arange(width, dtype="int32"), -1)
+        return sums_by(ids, column, ops.unstack(cells, 4, axis=0), width, self.num_bins)
 
     def _value(self) -> Tensor:
-        weight, predicted, seen, _ = self._merged()
+        weight, predicted, seen, _ = ops.unstack(self._merged(), 4, axis=0)
         return _mean_of(ops.abs(predicted - seen), weight)
 
     def _floor(self) -> Tensor:
-        weight, _, _, variance = self._merged()
+        weight, _, _, variance = ops.unstack(self._merged(), 4, axis=0)
         return _mean_of(ops.minimum(ops.sqrt(2.0 / np.pi * variance), 2.0 * variance), weight)
 
 

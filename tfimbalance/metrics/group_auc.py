@@ -40,9 +40,7 @@ class GroupAUC(RowMetric):
         exact: whether to keep every row instead: 16 bytes a row (24 for float64 predictions),
             however many groups there are. `compile` makes Keras ask for the result at every step,
             two sorts of ``max_rows`` each; prefer it for `evaluate` and own loops.
-        max_rows: rows that ``exact`` has room for between resets; replicas share them evenly.
-        from_logits: whether ``y_pred`` are logits.
-        name, dtype: as `keras.metrics.Metric`; sums are kept in float64 where there is float64.
+        max_rows, from_logits, name, dtype: as `AUC`.
 
     Shapes:
         y_true: label and group id, ``(batch, 2)``; or labels alone, ``(batch,)`` or ``(batch, 1)``,

@@ -24,19 +24,13 @@ class MatthewsCorrelation(ConfusionMetric):
     `sklearn.metrics.matthews_corrcoef`: 0 where all rows are, or are predicted, of one class.
 
     Args:
-        threshold: probability from which on a row (or label) is predicted positive, in (0, 1).
-            With ``from_logits`` it is compared as a logit. Classes take the largest prediction.
-        from_logits: whether ``y_pred`` are logits.
-        multi_label: whether the last axis holds labels that do not exclude one another; the result
-            is then the mean over labels of the binary metric.
-        name, dtype: as `keras.metrics.Metric`; sums are kept in float64 where there is float64.
+        threshold, from_logits, multi_label, name, dtype: as `BalancedAccuracy`.
 
     Shapes:
-        y_true, y_pred, sample_weight: as `BalancedAccuracy`. Returns a scalar in [-1, 1].
+        y_true, y_pred, sample_weight: as `AUC`. Returns a scalar in [-1, 1].
 
     Raises:
-        ValueError: for a threshold outside (0, 1), shapes that do not fit, or class ids outside
-            ``y_pred`` (in a graph the result is NaN).
+        ValueError: as `BalancedAccuracy`.
 
     Example:
         >>> import tfimbalance as tfi

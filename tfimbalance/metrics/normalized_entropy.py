@@ -35,12 +35,10 @@ class NormalizedEntropy(ProbabilityMetric):
         priors: what is always predicted instead: the probability of a positive, one a label, the
             priors or counts of the classes, or `ClassStatistics`; of the training data, for
             instance. None: the base rate of the rows seen.
-        from_logits: whether ``y_pred`` are logits. Prefer that.
-        multi_label: whether the last axis holds labels that do not exclude one another.
-        name, dtype: as `keras.metrics.Metric`; sums are kept in float64 where there is float64.
+        from_logits, multi_label, name, dtype: as `AUC`. Prefer logits.
 
     Shapes:
-        y_true, y_pred, sample_weight: as `BrierScore`. Returns a scalar of at least 0, without
+        y_true, y_pred, sample_weight: as `AUC`. Returns a scalar of at least 0, without
             unit; NaN where all rows are of one class.
 
     Raises:

@@ -25,15 +25,11 @@ class PerClassRecall(RecallMetric):
 
     Args:
         class_id: the class whose recall alone is returned, as a scalar. None: all of them.
-        threshold: probability from which on a row (or label) is predicted positive, in (0, 1).
-            With ``from_logits`` it is compared as a logit. Classes take the largest prediction.
-        from_logits: whether ``y_pred`` are logits.
-        multi_label: whether the last axis holds labels that do not exclude one another; the result
-            is then the recall of each label's positives.
-        name, dtype: as `keras.metrics.Metric`; sums are kept in float64 where there is float64.
+        threshold, from_logits, multi_label, name, dtype: as `BalancedAccuracy`. The recall of a
+            label is that of its positives.
 
     Shapes:
-        y_true, y_pred, sample_weight: as `BalancedAccuracy`. Returns ``(classes,)`` (2 for binary)
+        y_true, y_pred, sample_weight: as `AUC`. Returns ``(classes,)`` (2 for binary)
             or ``(labels,)``, NaN for those without rows; a scalar with ``class_id``, and before
             the first row, when the number of classes is unknown.
 

@@ -36,15 +36,11 @@ class ManyMediumFewRecall(RecallMetric):
         group: the group whose recall alone is returned, as a scalar. None: a dictionary of all,
             which Keras logs as ``many``, ``medium`` and ``few``; for another ``name`` than the
             default, as ``<name>_many`` and so on. Of several outputs each needs such a name.
-        threshold: probability from which on a row (or label) is predicted positive, in (0, 1).
-            With ``from_logits`` it is compared as a logit. Classes take the largest prediction.
-        from_logits: whether ``y_pred`` are logits.
-        multi_label: whether the last axis holds labels that do not exclude one another; the recall
-            of a label is that of its positives.
-        name, dtype: as `keras.metrics.Metric`; sums are kept in float64 where there is float64.
+        threshold, from_logits, multi_label, name, dtype: as `BalancedAccuracy`. The recall of a
+            label is that of its positives.
 
     Shapes:
-        y_true, y_pred, sample_weight: as `BalancedAccuracy`. Returns ``{"many": scalar, "medium":
+        y_true, y_pred, sample_weight: as `AUC`. Returns ``{"many": scalar, "medium":
             scalar, "few": scalar}``, or a scalar with ``group``; NaN where no class has rows.
 
     Raises:
