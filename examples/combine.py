@@ -83,9 +83,7 @@ def train(
     dataset = plan.dataset(
         training.x, training.label, BATCH_SIZE, steps_per_epoch=STEPS_PER_EPOCH, seed=seed
     )
-    watch = plan.callbacks(
-        plan.validation((validation.x, validation.label), batch_size=65_536)
-    )
+    watch = plan.callbacks(plan.validation((validation.x, validation.label), batch_size=65_536))
     stop = keras.callbacks.EarlyStopping(
         MONITOR, mode="min", patience=PATIENCE, restore_best_weights=True
     )

@@ -122,7 +122,7 @@ def test_results_of_several_numbers_in_fit():
         tfi.metrics.PerClassRecall(),
         tfi.metrics.PerClassRecall(class_id=2, name="tail"),
     ]
-    model.compile("sgd", "sparse_categorical_crossentropy", metrics=metrics)
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=metrics, run_eagerly=True)
     stop = keras.callbacks.EarlyStopping("val_tail", patience=1)
     history = model.fit(z, ids, validation_data=(z, ids), callbacks=[stop], epochs=2, verbose=2)
     recalls = np.asarray(history.history["val_per_class_recall"][-1])
