@@ -22,7 +22,7 @@ each_rate = pytest.mark.parametrize("rate", RATES)
 @each_rate
 @pytest.mark.parametrize("threshold", [0.5, 0.02])
 def test_binary_equals_its_peer(cls, peer, rate, threshold):
-    y, z = two_gaussians(30_000, rate)
+    y, z = two_gaussians(15_000, rate)
     p = sigmoid(z).astype("float32")
     wanted = peer(y, p > np.float32(threshold))
     found = ragged(cls(threshold=threshold), y, p).result()
