@@ -162,7 +162,8 @@ def compare(seeds: int, console: Console) -> dict[str, np.ndarray]:
                 keras.utils.set_random_seed(seed)
                 model = build(x.iloc[train])
                 loss = keras.losses.BinaryCrossentropy(from_logits=True)
-                model.compile(keras.optimizers.Adam(2e-3), loss, steps_per_execution=50)
+                steps = min(50, EARLY)
+                model.compile(keras.optimizers.Adam(2e-3), loss, steps_per_execution=steps)
                 watch = Watch(x.iloc[test])
                 steps = {"steps_per_epoch": EARLY, "epochs": STEPS // EARLY}
                 dataset = data(x.iloc[train], y[train], seed)

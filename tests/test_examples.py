@@ -42,7 +42,7 @@ def quickstart(monkeypatch):
 
 
 def test_quickstart(quickstart, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(quickstart, "CHECKPOINTS", (20, 60))
+    monkeypatch.setattr(quickstart, "CHECKPOINTS", (15, 30))
     monkeypatch.setattr(quickstart, "NEGATIVES", 9)
     ways = quickstart.main(0, tmp_path / "figure.png")
     assert [way.name for way in ways] == list(quickstart.COLORS)
@@ -51,7 +51,7 @@ def test_quickstart(quickstart, monkeypatch, tmp_path, capsys):
     for way in ways:
         assert way.name in printed
         assert np.isfinite(way.raw).all()
-        assert set(way.curve) == {20, 60}
+        assert set(way.curve) == {15, 30}
     balanced = ways[-1]
     # Re-balanced probabilities are far too high, and the shift brings them back.
     assert quickstart.sigmoid(balanced.raw).mean() > 2 * balanced.corrected.mean()
@@ -60,7 +60,7 @@ def test_quickstart(quickstart, monkeypatch, tmp_path, capsys):
 
 def test_long_tail_digits(monkeypatch, tmp_path, capsys):
     digits = load("long_tail_digits")
-    monkeypatch.setattr(digits, "STEPS_PER_EPOCH", 10)
+    monkeypatch.setattr(digits, "STEPS_PER_EPOCH", 6)
     monkeypatch.setattr(digits, "EPOCHS", 2)
     monkeypatch.setattr(digits, "DEFERRED", 1)
     results = digits.main(2, tmp_path / "figure.png")
@@ -79,7 +79,7 @@ def test_long_tail_digits(monkeypatch, tmp_path, capsys):
 @pytest.mark.usefixtures("quickstart")
 def test_initial_bias(monkeypatch, tmp_path):
     example = load("initial_bias")
-    monkeypatch.setattr(example, "STEPS", (1, 20, 50))
+    monkeypatch.setattr(example, "STEPS", (1, 10, 20))
     monkeypatch.setattr(example, "VALIDATION_ROWS", 20_000)
     curves = example.main(1, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 10_000
@@ -95,7 +95,7 @@ def test_initial_bias(monkeypatch, tmp_path):
 @pytest.mark.usefixtures("quickstart")
 def test_ranking(monkeypatch):
     example = load("ranking")
-    monkeypatch.setattr(example, "STEPS", 60)
+    monkeypatch.setattr(example, "STEPS", 30)
     results = example.main(1)
     assert len(results) == 5
     # Chance is an AP of .01 and a ROC-AUC of .5.
@@ -138,7 +138,7 @@ def test_out_of_core(monkeypatch, tmp_path, capsys):
 def test_combine(quickstart, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(quickstart, "NEGATIVES", 9)
     example = load("combine")
-    monkeypatch.setattr(example, "STEPS_PER_EPOCH", 20)
+    monkeypatch.setattr(example, "STEPS_PER_EPOCH", 8)
     monkeypatch.setattr(example, "EPOCHS", 2)
     results = example.main(0, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 10_000

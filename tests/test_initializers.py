@@ -31,13 +31,13 @@ def model_with(units, activation, priors):
 )
 def test_an_untrained_model_predicts_the_base_rate(units, activation, priors, right, tmp_path):
     model = model_with(units, activation, priors)
-    predicted = model.predict(X, verbose=0)
+    predicted = model(X)
     np.testing.assert_allclose(predicted, np.tile(right, (40, 1)), rtol=1e-5)
     model.save(tmp_path / "m.keras")
     again = keras.models.load_model(tmp_path / "m.keras")
-    np.testing.assert_array_equal(again.predict(X, verbose=0), predicted)
+    np.testing.assert_array_equal(again(X), predicted)
     fresh = keras.models.clone_model(again)
-    np.testing.assert_array_equal(fresh.predict(X, verbose=0), predicted)
+    np.testing.assert_array_equal(fresh(X), predicted)
 
 
 def test_the_first_loss_is_the_entropy_of_the_base_rate():

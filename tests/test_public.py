@@ -53,6 +53,7 @@ def test_arguments_after_the_first_are_keyword_only(thing):
     assert required <= 3
 
 
+@pytest.mark.slow
 def test_import_adds_little_to_keras():
     """No plotting, no data frames, no learning libraries: they cost seconds."""
     code = (

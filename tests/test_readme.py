@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
+pytestmark = pytest.mark.slow
+
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 

@@ -1,5 +1,7 @@
 """Corrections against formulas, solved and derived without this package."""
 
+import functools
+
 import keras
 import numpy as np
 import oracles
@@ -45,6 +47,20 @@ def focal_softmax_minimiser(eta, gamma):
         below = inverse(np.exp(middle) * eta).sum(axis=1, keepdims=True) < 1
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     return inverse(np.exp(low) * eta)
+
+
+@functools.cache
+def learned_in_the_stated_order(classes, gamma):
+    """Posteriors, and what a model learns of them: sampling, weights, focal."""
+    rng = np.random.default_rng(classes)
+    priors, deployed, shares = rng.dirichlet(np.full(classes, 3.0), 3)
+    weights = rng.uniform(0.2, 5.0, classes)
+    natural = rng.dirichlet(np.full(classes, 0.5), 20) + 1e-6
+    natural /= natural.sum(axis=1, keepdims=True)
+    learned = natural * shares / priors * weights
+    learned /= learned.sum(axis=1, keepdims=True)
+    output = focal_softmax_minimiser(learned, gamma)
+    return priors, deployed, shares, weights, natural, output
 
 
 def test_published_values_of_focal_calibration():
@@ -115,15 +131,8 @@ def test_any_logit_is_finite_and_keeps_its_order(gamma, dtype):
 @pytest.mark.parametrize("from_logits", [False, True])
 def test_round_trip_in_the_stated_order(classes, dtype, within, from_logits):
     """Posteriors -> deployment, sampling, weights, focal; and back, last first."""
-    rng = np.random.default_rng(classes)
     gamma = 2.0
-    priors, deployed, shares = rng.dirichlet(np.full(classes, 3.0), 3)
-    weights = rng.uniform(0.2, 5.0, classes)
-    natural = rng.dirichlet(np.full(classes, 0.5), 20) + 1e-6
-    natural /= natural.sum(axis=1, keepdims=True)
-    learned = natural * shares / priors * weights
-    learned /= learned.sum(axis=1, keepdims=True)
-    output = focal_softmax_minimiser(learned, gamma)
+    priors, deployed, shares, weights, natural, output = learned_in_the_stated_order(classes, gamma)
     p = (np.log(output) if from_logits else output).astype(dtype)
     kind = {"from_logits": from_logits}
     p = focal_calibration(p, gamma=gamma, **kind)

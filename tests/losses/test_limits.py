@@ -8,6 +8,8 @@ from scipy.stats import norm
 
 import tfimbalance as tfi
 
+pytestmark = pytest.mark.slow
+
 PRIOR, ROWS, TRIALS = 0.05, 10_000, 25
 ARGUMENTS = {"from_logits": True, "dtype": "float64"}
 BAYES, NAIVE = 0.0786, 0.1808  # Of the balanced error: norm.cdf(-sqrt(2)), and log odds ignored.

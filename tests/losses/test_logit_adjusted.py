@@ -21,8 +21,17 @@ def test_is_crossentropy_of_adjusted_logits(tau):
     np.testing.assert_allclose(loss(np.eye(4)[IDS], Z), right, rtol=1e-12)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize(
+    ("dtype", "jit_compile"),
+    [
+        ("float64", False),
+        ("float32", False),
+        ("float32", True),
+        ("float16", False),
+        ("bfloat16", False),
+        ("bfloat16", True),
+    ],
+)
 def test_balanced_softmax_is_tau_one_to_the_last_place(dtype, jit_compile):
     arguments = {"from_logits": True, "dtype": dtype, "reduction": None}
     found = []

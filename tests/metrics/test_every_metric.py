@@ -136,7 +136,7 @@ def test_result_without_rows_is_nan_and_reset_forgets(cls, kind, kwargs):
     same(measured(metric, y, of(kind, z)), first, rtol=0)
 
 
-@each_case
+@each_sampled
 def test_any_shape_is_the_flat_one(cls, kind, kwargs):
     y, z = example(cls, kind)
     p = of(kind, z)
@@ -151,7 +151,7 @@ def test_any_shape_is_the_flat_one(cls, kind, kwargs):
         same(measured(make(cls, kind, **kwargs), target, given), wanted)
 
 
-@each_case
+@each_sampled
 def test_targets_never_broadcast(cls, kind, kwargs):
     y, z = example(cls, kind)
     for wrong in (y[:5], np.zeros((ROWS, 4))):
@@ -243,21 +243,32 @@ def test_what_is_no_prediction_gives_nan(cls, kind, kwargs):
     assert np.isnan(np.concatenate(found)).any()
 
 
-@each_case
-def test_class_ids_that_do_not_exist_are_refused(cls, kind, kwargs):
+OF_CLASSES = [case for case in CASES if case[1] == "classes"]
+
+
+def test_class_ids_that_do_not_exist_are_refused():
     """In a graph, where nothing can be raised, they show as NaN."""
-    if kind != "classes":
-        return
-    y, z = example(cls, kind)
+    y, z = example(tfi.metrics.AUC, "classes")
     y[5] = 7
-    with pytest.raises(ValueError, match=r"from 0 to 2.*Received: 7"):
-        make(cls, kind, **kwargs).update_state(y, of(kind, z))
-    metric = make(cls, kind, **kwargs)
-    tf.function(metric.update_state, autograph=False)(tf.constant(y), tf.constant(of(kind, z)))
-    found = [np.ravel(part) for part in keras.tree.flatten(metric.result())]
-    assert np.isnan(np.concatenate(found)).any()
+    p = of("classes", z)
+    metrics = [make(cls, kind, **kwargs) for cls, kind, kwargs in OF_CLASSES]
+    for metric in metrics:
+        with pytest.raises(ValueError, match=r"from 0 to 2.*Received: 7"):
+            metric.update_state(y, p)
+        metric.reset_state()
+
+    @tf.function(autograph=False)
+    def update(y, p):
+        for metric in metrics:
+            metric.update_state(y, p)
+
+    update(tf.constant(y), tf.constant(p))
     weight = np.where(y == 7, 0.0, 1.0)
-    measured(make(cls, kind, **kwargs), y, of(kind, z), sample_weight=weight)
+    for metric in metrics:
+        found = [np.ravel(part) for part in keras.tree.flatten(metric.result())]
+        assert np.isnan(np.concatenate(found)).any(), metric
+        metric.reset_state()
+        measured(metric, y, p, sample_weight=weight)
 
 
 def suite():
@@ -325,22 +336,50 @@ def test_sample_has_every_metric():
     assert any(kwargs.get("exact") for _, _, kwargs in SAMPLE.values())
 
 
-def test_fit_with_xla_save_load_and_evaluate(tmp_path):
+def test_fit_save_load_and_evaluate(tmp_path):
+    """Eagerly: graphs are those of two replicas, and XLA's."""
     targets, z = data()
     metrics = suite()
-    model = model_of(metrics, jit_compile=True)
+    model = model_of(metrics, run_eagerly=True)
     history = model.fit(z, targets, **OPTIONS).history
     wanted = alone(targets, predictions(model, z), sample_weight=OPTIONS["sample_weight"])
     logs = {name: entries[-1] for name, entries in history.items()}
     agree(logs, metrics, wanted, rtol=1e-5)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
-    again.jit_compile = False
     found = again.evaluate(z, targets, return_dict=True, **OPTIONS)
     assert set(found) == set(logs)
     for name in found:
         if "loss" not in name:  # Which depends on the order of the batches.
             same(found[name], logs[name], rtol=1e-5)
+
+
+def test_xla_agrees_with_eager():
+    """Of a third of the sample, and of two that compute as no other does."""
+    like_no_other = (tfi.metrics.ExpectedCalibrationError, tfi.metrics.GroupAUC)
+    names = [
+        name for i, name in enumerate(SAMPLE) if i % 3 == 1 or SAMPLE[name][0] in like_no_other
+    ]
+    assert {SAMPLE[name][1] for name in names} == set(WIDTH)
+    assert any(SAMPLE[name][2].get("exact") for name in names)
+    metrics = {name: metric for name, metric in suite().items() if name in names}
+    targets, z = data()
+    given = {kind: of(kind, logits) for kind, logits in z.items()}
+
+    @tf.function(jit_compile=True, autograph=False)
+    def step(targets, given, weight):
+        for name, metric in metrics.items():
+            metric.update_state(targets[name], given[SAMPLE[name][1]], sample_weight=weight)
+        return {name: metric.result() for name, metric in metrics.items()}
+
+    weight = OPTIONS["sample_weight"]
+    rows = {name: targets[name] for name in names}, given, weight
+    for half in (slice(0, ROWS // 2), slice(ROWS // 2, ROWS)):
+        found = step(*keras.tree.map_structure(lambda part, half=half: part[half], rows))
+    wanted = alone(targets, given, sample_weight=weight)
+    for name in names:
+        parts = found[name].values() if isinstance(found[name], dict) else [found[name]]
+        same(np.concatenate([np.ravel(part) for part in parts]), wanted[name], rtol=1e-5)
 
 
 def test_two_replicas_in_mixed_precision_add_up():
@@ -382,30 +421,33 @@ def test_callbacks_know_its_direction(cls):
         assert (metric._direction == "down") == (cls.__name__ in lower)
 
 
+OF_THREE_BASES = [tfi.metrics.AUC, tfi.metrics.BrierScore, tfi.metrics.GeometricMean]
+OTHER_ROWS = [
+    ([0, 1, 1], [-1.0, 0.5, 2.0], "from_logits=True"),
+    ([0, np.nan, 1], [0.1, 0.2, 0.3], "0 and 1"),
+    ([0, 2, 1], [0.1, 0.2, 0.3], "0 and 1"),
+    ([-1, 1, 1], [0.1, 0.2, 0.3], "0 and 1"),
+    ([0, 3, 1], np.full((3, 3), 1 / 3), "0 to 2"),
+    ([0, 1.5, 1], np.full((3, 3), 1 / 3), "0 to 2"),
+    (np.array([0, 2**32 + 1, 1]), np.full((3, 3), 1 / 3), "0 to 2"),
+    ([[1, 1, 0]] * 3, np.full((3, 3), 1 / 3), "multi_label"),
+    ([[0, 0, 0]] * 3, np.full((3, 3), 1 / 3), "multi_label"),
+]
+
+
 @pytest.mark.parametrize(
-    ("y", "p", "match"),
-    [
-        ([0, 1, 1], [-1.0, 0.5, 2.0], "from_logits=True"),
-        ([0, np.nan, 1], [0.1, 0.2, 0.3], "0 and 1"),
-        ([0, 2, 1], [0.1, 0.2, 0.3], "0 and 1"),
-        ([-1, 1, 1], [0.1, 0.2, 0.3], "0 and 1"),
-        ([0, 3, 1], np.full((3, 3), 1 / 3), "0 to 2"),
-        ([0, 1.5, 1], np.full((3, 3), 1 / 3), "0 to 2"),
-        (np.array([0, 2**32 + 1, 1]), np.full((3, 3), 1 / 3), "0 to 2"),
-        ([[1, 1, 0]] * 3, np.full((3, 3), 1 / 3), "multi_label"),
-        ([[0, 0, 0]] * 3, np.full((3, 3), 1 / 3), "multi_label"),
-    ],
+    ("in_graph", "y", "p", "match"),
+    [(OF_THREE_BASES[i % 3], *rows) for i, rows in enumerate(OTHER_ROWS)],
 )
-@pytest.mark.parametrize(
-    "cls", [tfi.metrics.AUC, tfi.metrics.BrierScore, tfi.metrics.GeometricMean]
-)
-def test_what_would_pass_for_other_rows_is_refused(cls, y, p, match):
-    with pytest.raises(ValueError, match=match):
-        cls().update_state(y, p)
-    metric = cls()
+def test_what_would_pass_for_other_rows_is_refused(in_graph, y, p, match):
+    """In a graph, where nothing can be raised, it shows as NaN: of the three in turn."""
+    for cls in OF_THREE_BASES:
+        with pytest.raises(ValueError, match=match):
+            cls().update_state(y, p)
+        cls().update_state(y, p, sample_weight=[0.0, 0.0, 0.0])  # May be anything: does not count.
+    metric = in_graph()
     tf.function(metric.update_state)(tf.constant(y), tf.constant(p))
     assert np.isnan(metric.result())
-    cls().update_state(y, p, sample_weight=[0.0, 0.0, 0.0])  # What does not count may be anything.
 
 
 def test_soft_labels_mean_something_to_probabilities_alone():
@@ -442,12 +484,13 @@ def test_callbacks_infer_what_is_better():
         (tfi.metrics.BalancedAccuracy, "balanced_accuracy", "more"),
     ):
         model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, "sigmoid")])
-        model.compile("sgd", "binary_crossentropy", metrics=[cls()])
+        model.compile("sgd", "binary_crossentropy", metrics=[cls()], run_eagerly=True)
         stop = keras.callbacks.EarlyStopping(f"val_{name}")
         x, y = np.ones((4, 2)), np.array([0, 1, 0, 1])
         model.fit(x, y, validation_data=(x, y), callbacks=[stop], verbose=0)
         assert bool(stop.monitor_op(1.0, 0.0)) == (better == "more")
-    model.compile("sgd", "binary_crossentropy", metrics=[tfi.metrics.CalibrationRatio()])
+    ratio = tfi.metrics.CalibrationRatio()  # Is best at 1.
+    model.compile("sgd", "binary_crossentropy", metrics=[ratio], run_eagerly=True)
     stop = keras.callbacks.EarlyStopping("val_calibration_ratio")
-    with pytest.raises(ValueError, match="mode"):  # Best is 1.
+    with pytest.raises(ValueError, match="mode"):
         model.fit(x, y, validation_data=(x, y), callbacks=[stop], verbose=0)

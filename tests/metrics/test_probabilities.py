@@ -157,8 +157,9 @@ def test_calibration_error_of_classes_and_labels_is_their_mean():
     assert float(ragged(metric, np.eye(4)[ids], p).result()) == pytest.approx(float(found))
 
 
-@each_rate
-@pytest.mark.parametrize("rows", [2_000, 20_000])
+@pytest.mark.parametrize(
+    ("rate", "rows"), [*((rate, 2_000) for rate in RATES), (RATES[0], 20_000), (RATES[-1], 20_000)]
+)
 def test_floor_is_the_error_of_a_calibrated_model(rate, rows):
     """Labels drawn from the predictions, over and over."""
     _, z = two_gaussians(rows, rate)

@@ -42,9 +42,9 @@ SMALL = {0.5: 0.002, 0.01: 0.02, 0.001: 0.05}
 @each_rate
 @pytest.mark.parametrize("ties", [False, True], ids=["distinct", "tied"])
 def test_exact_equals_scikit_learn(cls, args, peer, rate, ties):
-    y, z = two_gaussians(20_000, rate)
+    y, z = two_gaussians(10_000, rate)
     p = sigmoid(np.round(z, 1) if ties else z).astype("float32")
-    metric = ragged(cls(*args, exact=True, max_rows=20_000), y, p)
+    metric = ragged(cls(*args, exact=True, max_rows=10_000), y, p)
     assert float(metric.result()) == pytest.approx(peer(y, p), rel=1e-6, abs=1e-6)
     assert float(metric.error_bound()) == 0.0
 
