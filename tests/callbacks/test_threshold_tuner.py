@@ -33,6 +33,7 @@ def tuned(rows, model=None, kind=None, **arguments):
     return tuner, model, history
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_f1_on_two_gaussians_is_at_half_of_the_best_f1(seed):
     """FORMULAS.md 5.1: .7367 at .3684."""
