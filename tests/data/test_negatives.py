@@ -198,6 +198,7 @@ def test_resuming_gives_the_same_remaining_batches(step, tmp_path):
     np.testing.assert_array_equal(items(restored), items(again)[step:])
 
 
+@pytest.mark.slow
 def test_log_q_recovers_preference_from_popular_negatives():
     """FORMULAS.md 3, form (a): with log Q subtracted from all logits, a softmax over drawn lists
     learns the rates of the items; without, rates over popularity."""

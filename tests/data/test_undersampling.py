@@ -41,6 +41,7 @@ def logistic(x, y, offset=0.0, weight=1.0):
     raise AssertionError("Newton's method did not converge")
 
 
+@pytest.mark.slow
 def test_limits_of_negative_downsampling():
     """FORMULAS.md 5.2, on the very rows that are handed out: 200 trials of 40,000 rows each.
 
@@ -74,6 +75,7 @@ def test_limits_of_negative_downsampling():
     assert 0.5 / 1.5 < ratio < 0.5 * 1.5
 
 
+@pytest.mark.slow
 def test_a_model_trained_with_the_offset_is_calibrated_as_it_is():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(100_000, 1)).astype("float32")

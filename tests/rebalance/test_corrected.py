@@ -1,0 +1,107 @@
+"""Models that are corrected: what they serve, saved and exported."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from scipy.special import expit
+
+import tfimbalance as tfi
+
+STATS = tfi.ClassStatistics([950, 50])
+
+
+def two_gaussians(rows, seed=0):
+    rng = np.random.default_rng(seed)
+    y = (rng.random(rows) < 0.05).astype("int32")
+    return (rng.normal(size=(rows, 2)) + (2 * y - 1)[:, None]).astype("float32"), y
+
+
+PLAIN_TENSORFLOW = """
+import sys
+import numpy as np
+import tensorflow as tf
+served = tf.saved_model.load(sys.argv[1])
+np.save(sys.argv[3], served.serve(np.load(sys.argv[2])).numpy())
+assert not any(name.startswith("tfimbalance") for name in sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_saves_loads_and_exports_to_plain_tensorflow(tmp_path):
+    x, y = two_gaussians(2_000)
+    plan = tfi.Rebalance(y, class_shares={1: 0.2}, class_weight="balanced", focal_gamma=2.0)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("adam", plan.loss(from_logits=True))
+    model.fit(plan.dataset(x, y, batch_size=100), epochs=1, verbose=0)
+    corrected = plan.corrected(model)
+    wanted = corrected.predict(x, verbose=0)
+    corrected.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_allclose(again.predict(x, verbose=0), wanted, rtol=1e-6)
+    corrected.export(tmp_path / "served", verbose=False)
+    np.save(tmp_path / "x.npy", x)
+    # From elsewhere, with nothing of this package on the path.
+    command = [sys.executable, "-I", "-c", PLAIN_TENSORFLOW]
+    command += [str(tmp_path / name) for name in ("served", "x.npy", "p.npy")]
+    subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
+    np.testing.assert_allclose(np.load(tmp_path / "p.npy"), wanted, rtol=1e-6)
+
+
+def test_any_kind_of_model_is_corrected():
+    plan = tfi.Rebalance(STATS, class_weight={0: 1.0, 1: 19.0})
+    x = np.random.default_rng(0).normal(size=(20, 2)).astype("float32")
+    sequential = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    kernel, bias = sequential.get_weights()
+    wanted = expit(x @ kernel + bias - np.log(19))
+
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(1)
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    subclassed = Subclassed()
+    subclassed(x)
+    inputs = {"a": keras.Input((1,), name="a"), "b": keras.Input((1,), name="b")}
+    both = keras.layers.Concatenate()([inputs["a"], inputs["b"]])
+    of_dict = keras.Model(inputs, keras.layers.Dense(1, "sigmoid")(both))
+    several = keras.Input((2,))
+    outputs = {"click": keras.layers.Dense(1)(several), "other": keras.layers.Dense(3)(several)}
+    of_two = keras.Model(several, outputs)
+    for model in (subclassed, of_dict):
+        model.set_weights([kernel, bias])
+    of_two.layers[1].set_weights([kernel, bias])
+    parts = {"a": x[:, :1], "b": x[:, 1:]}
+    given = {"atol": 1e-6}
+    np.testing.assert_allclose(plan.corrected(sequential)(x), wanted, **given)
+    np.testing.assert_allclose(plan.corrected(subclassed, from_logits=True)(x), wanted, **given)
+    np.testing.assert_allclose(plan.corrected(of_dict)(parts), wanted, **given)
+    served = plan.corrected(of_two, output="click", from_logits=True)
+    found = served(x)
+    np.testing.assert_allclose(found["click"], wanted, **given)
+    np.testing.assert_array_equal(found["other"], of_two(x)["other"])
+    # Weights are shared: training on goes on being served.
+    sequential.set_weights([kernel * 0, bias])
+    np.testing.assert_allclose(plan.corrected(sequential)(x)[:, 0], 20 * [0.05], **given)
+
+
+@pytest.mark.parametrize(("first", "second"), [("a", "b"), ("click_buy", "click")])
+def test_two_outputs_are_corrected_one_after_the_other(first, second):
+    inputs = keras.Input((2,))
+    outputs = {name: keras.layers.Dense(1)(inputs) for name in (first, second)}
+    model = keras.Model(inputs, outputs)
+    plan = tfi.Rebalance(STATS, class_shares="balanced")
+    once = plan.corrected(model, output=first, from_logits=True)
+    twice = plan.corrected(once, output=second, from_logits=True)
+    x = np.ones((3, 2))
+    for name in (first, second):
+        np.testing.assert_allclose(
+            twice(x)[name], expit(model(x)[name].numpy() - np.log(19)), rtol=1e-5
+        )
+    with pytest.raises(ValueError, match="already"):
+        plan.corrected(twice, output=first, from_logits=False)
