@@ -25,6 +25,14 @@ def is_dataset(data: Any) -> bool:
     return hasattr(data, "element_spec") and hasattr(data, "as_numpy_iterator")
 
 
+def named(parts: dict[Any, Any], output: Any) -> Any:
+    """Return an output's part of a mapping, or raise naming those that there are."""
+    if output not in parts:
+        expected = f"one of {', '.join(map(str, parts))}"
+        raise bad_value("output", expected=expected, received=repr(output))
+    return parts[output]
+
+
 def check_dataset(dataset: Any, *, argument: str, output: str | None = None) -> Any:
     """Return the spec of a dataset's labels; raise if it has no end, or labels of a structure."""
     if int(dataset.cardinality()) == -1:
@@ -37,7 +45,9 @@ def check_dataset(dataset: Any, *, argument: str, output: str | None = None) -> 
     spec = dataset.element_spec
     target = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else spec
     if output is not None and isinstance(target, dict):
-        target = target[output]
+        target = named(target, output)
+    elif output is not None and isinstance(target, (tuple, list)):
+        target = target[0]  # The model knows the order of its outputs; one stands for all here.
     if not hasattr(target, "shape"):
         raise bad_value(
             argument,

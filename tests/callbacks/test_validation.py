@@ -271,3 +271,66 @@ def test_logits_of_one_of_several_outputs_are_seen():
         assert set(np.unique(decided)) == {0, 1}
     with pytest.raises(ValueError, match="one of the outputs"):
         plan.corrected(keras.Model(i, ends))
+
+
+def test_masked_steps_of_arrays_are_not_judged_before_they_are_known():
+    """Neither by their rate nor by their labels: what is padding shows when it is predicted."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(1, 9, (2000, 6))
+    x[:, 1:] = 0
+    y = np.where(x == 0, -1, x >= 7)[..., None]
+    inputs = keras.Input((6,), dtype="int32")
+    masked = keras.layers.Embedding(10, 2, mask_zero=True)(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(1)(masked))
+    plan = tfi.Rebalance((x[:, 0] >= 7).astype(int), class_weight="balanced")
+    model.compile("sgd", plan.loss(from_logits=True))
+    report = tfi.callbacks.ClassReport(plan.validation((x, y)), every=0)
+    model.fit(x, np.maximum(y, 0), verbose=0, batch_size=500, callbacks=[report])
+    assert sum(row["rows"] for row in report.rows) == 2000  # A false rate would have warned.
+
+
+def test_labels_of_several_outputs_in_a_list():
+    """Of other widths, of other rates: those of another output are not the plan's."""
+    x, y = rows_of_two_classes()
+    plan = tfi.Rebalance(y, class_weight="balanced")
+    wide = np.eye(3)[np.arange(len(y)) % 3]
+    i = keras.Input((2,))
+    model = keras.Model(
+        i,
+        [
+            keras.layers.Dense(1, name="click", activation="sigmoid")(i),
+            keras.layers.Dense(3, name="kind", activation="softmax")(i),
+        ],
+    )
+    model.compile("sgd", [plan.loss(), "categorical_crossentropy"])
+    both = [y, wide]
+    arrays = plan.validation((x, both), output="click")
+    dataset = tf.data.Dataset.from_tensor_slices((x, (y, wide))).batch(100)
+    batches = plan.validation(dataset, output="click")
+    readers = [tfi.callbacks.ClassReport(v, every=0) for v in (arrays, batches)]
+    callbacks = [*plan.callbacks(arrays), *readers]
+    model.fit(x, both, verbose=0, validation_data=(x, both), callbacks=callbacks)
+    assert readers[0].rows == readers[1].rows
+
+
+@pytest.mark.parametrize("as_dataset", [False, True])
+def test_an_output_that_is_not_there_is_named(as_dataset):
+    model, x, y = of_two_outputs()
+    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(100) if as_dataset else (x, y)
+    with pytest.raises(ValueError, match="`output`: expected one of .*a.*b.*Received: 'c'"):
+        report = tfi.callbacks.ClassReport(tfi.callbacks.Validation(data, output="c"))
+        model.fit(x, y, verbose=0, callbacks=[report])
+
+
+def test_a_validation_of_two_fits_at_once_is_refused():
+    x, y = rows_of_two_classes()
+    validation = tfi.callbacks.Validation((x, y))
+
+    def another(epoch, logs):
+        report = tfi.callbacks.ClassReport(validation, every=0)
+        binary().fit(x, y, verbose=0, callbacks=[report])
+
+    nested = keras.callbacks.LambdaCallback(on_epoch_begin=another)
+    report = tfi.callbacks.ClassReport(validation, every=0)
+    with pytest.raises(ValueError, match="serves one fit at a time"):
+        binary().fit(x, y, verbose=0, callbacks=[nested, report])

@@ -6,7 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from scipy.special import expit
+from scipy.special import expit, logit
 
 import tfimbalance as tfi
 
@@ -105,3 +105,34 @@ def test_two_outputs_are_corrected_one_after_the_other(first, second):
         )
     with pytest.raises(ValueError, match="already"):
         plan.corrected(twice, output=first, from_logits=False)
+
+
+def test_names_of_outputs_may_end_as_ours_do():
+    i = keras.Input((2,))
+    shared = keras.layers.Dense(4)(i)
+    names = ["click_probability", "buy_probability"]
+    model = keras.Model(
+        i, [keras.layers.Dense(1, activation="sigmoid", name=name)(shared) for name in names]
+    )
+    plan = tfi.Rebalance(STATS, class_shares="balanced")
+    once = plan.corrected(model, output=names[0])
+    twice = plan.corrected(once, output=names[1])
+    x = np.ones((3, 2))
+    for before, after in zip(model(x), twice(x), strict=True):
+        wanted = logit(before.numpy().astype("float64")) - np.log(19)
+        np.testing.assert_allclose(after, expit(wanted), rtol=1e-4)
+
+
+def test_an_output_that_is_corrected_under_another_name_is_refused():
+    i = keras.Input((2,))
+    plan = tfi.Rebalance(STATS, class_shares="balanced")
+    served = plan.corrected(keras.Model(i, keras.layers.Dense(1)(i)))
+    nested = keras.Model(i, {"x": served(i), "y": keras.layers.Dense(1)(i)})
+    plan.corrected(nested, output="y")
+    two = keras.Model(i, {name: keras.layers.Dense(1)(i) for name in "xy"})
+    layer = tfi.calibration.PriorCorrection(0.5, 0.2, from_logits=True)
+    by_hand = tfi.calibration.calibrated_model(two, layer, output="x")
+    plan.corrected(by_hand, output="y")
+    for model in (nested, by_hand):
+        with pytest.raises(ValueError, match="corrected already"):
+            plan.corrected(model, output="x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -13,6 +14,9 @@ _PASSING = ("Activation", "Dropout", "Flatten", "Identity", "Reshape", "Activity
 
 # Layers whose ``activation`` is the last thing that they do.
 _ENDING = ("Dense", "EinsumDense", "Conv", "DepthwiseConv", "SeparableConv", "Activation")
+
+# These may stand behind a correction.
+_ENDS = (*_PASSING, "Softmax", "Sigmoid", "Threshold")
 
 # How the name ends of the activation that makes logits of an output probabilities.
 PROBABILITY = "_probability"
@@ -42,6 +46,22 @@ def last_activation(model: keras.Model, output: str | None = None) -> str | None
         tensor = arguments[0]
 
 
+def endings(tensor: Any) -> Iterator[Any]:
+    """Yield the layers at the end of an output, the last one first, up to what was trained."""
+    while True:
+        history = getattr(tensor, "_keras_history", None)
+        operation = getattr(history, "operation", None)
+        if history is None or operation is None:
+            return
+        if isinstance(operation, keras.Model) and getattr(operation, "outputs", None):
+            tensor = operation.outputs[history.tensor_index]
+            continue
+        yield operation
+        if not hasattr(operation, "gives_probabilities") and type(operation).__name__ not in _ENDS:
+            return
+        tensor = operation._inbound_nodes[history.node_index].input_tensors[0]
+
+
 def output_names(model: keras.Model) -> list[str]:
     """Return the names of several outputs, in the order of ``model.outputs``; [] of one."""
     if isinstance(model, keras.Sequential) or not getattr(model, "outputs", None):
@@ -54,16 +74,23 @@ def output_names(model: keras.Model) -> list[str]:
 
 def _trained_name(tensor: Any) -> str:
     """Return the name of an output as it was trained: what was put behind it does not rename it."""
-    operation = tensor._keras_history.operation
-    while hasattr(operation, "gives_probabilities") or operation.name.endswith(PROBABILITY):
+    last = operation = tensor._keras_history.operation
+    is_end = isinstance(last, keras.layers.Activation) and last.name.endswith(PROBABILITY)
+    if is_end:
         operation = operation.input._keras_history.operation
-    return str(operation.name)
+    while hasattr(operation, "gives_probabilities"):
+        operation = operation.input._keras_history.operation
+    is_users = is_end and last.name != f"{operation.name}{PROBABILITY}"
+    return str(last.name if is_users else operation.name)
 
 
 def check_from_logits(
     model: keras.Model, from_logits: bool | None, output: str | None = None
 ) -> bool:
     """Return whether an output is one of logits, or raise where that has to be said."""
+    names = output_names(model)
+    if names and output not in names:
+        raise bad_value("output", expected=f"one of the outputs {names}", received=repr(output))
     found = last_activation(model, output)
     if from_logits is not None:
         if found is not None and bool(from_logits) != (found == "linear"):

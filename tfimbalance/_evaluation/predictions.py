@@ -10,7 +10,7 @@ import numpy as np
 
 from tfimbalance._checks import bad_value
 from tfimbalance._evaluation.ending import output_names
-from tfimbalance._labels import check_dataset, is_dataset
+from tfimbalance._labels import check_dataset, is_dataset, named
 
 _EXPECTED = "(x, y), (x, y, sample_weight), or a finite tf.data.Dataset of batches of them"
 
@@ -65,7 +65,9 @@ class Predictor(keras.Model):
         super().__init__()
         self.model = model
         self.names = output_names(model)
-        self.row_shape: tuple[int, ...] = ()  # Of a prediction without its rows, once there is one.
+        # Of a prediction without its rows, and whether it has a mask, once there is one.
+        self.row_shape: tuple[int, ...] = ()
+        self.has_masks = False
 
     def call(self, inputs: Any) -> Any:
         """Return ``(prediction,)`` or ``(prediction, mask)`` for each output."""
@@ -103,7 +105,7 @@ class Predictor(keras.Model):
                 )
             y_pred, y, weight = (of_output(part, output, names) for part in (y_pred, y, weight))
         prediction, *mask = y_pred
-        self.row_shape = tuple(np.shape(prediction)[1:])
+        self.row_shape, self.has_masks = tuple(np.shape(prediction)[1:]), bool(mask)
         return Predicted(
             np.asarray(y),
             np.asarray(prediction),
@@ -135,5 +137,5 @@ def _with_mask(y_pred: Any) -> tuple[Any, ...]:
 def of_output(part: Any, output: Any, names: list[Any]) -> Any:
     """Return one output's part of a structure; what is none belongs to it already."""
     if isinstance(part, dict):
-        return part[output]
+        return named(part, output)
     return part[names.index(output)] if isinstance(part, (list, tuple)) else part

@@ -130,7 +130,8 @@ class NaturalRate(keras.callbacks.Callback):
         if dataset is not None:
             return dataset if resampled(dataset) is not None else None
         arrays = getattr(adapter, "_inputs", None)
-        if not isinstance(arrays, tuple) or len(arrays) < 2 or isinstance(arrays[1], dict):
+        # Labels of several outputs are not those of one plan.
+        if not isinstance(arrays, tuple) or len(arrays) < 2 or not hasattr(arrays[1], "shape"):
             return None
         labels = np.asarray(arrays[1])
         if not self.multi_label and labels.ndim > 1 and labels.shape[-1] != len(self.priors):

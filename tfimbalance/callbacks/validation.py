@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfimbalance._checks import check_integer
+from tfimbalance._checks import bad_value, check_integer
 from tfimbalance._evaluation.ending import check_from_logits
 from tfimbalance._evaluation.predictions import Predictor, check_rows, head, of_output
 from tfimbalance._evaluation.rows import Evaluated
@@ -95,11 +95,15 @@ class Validation:
         # Rows are shared: a tf.data.Dataset cannot be copied, and arrays need not be.
         names = ("correct", "priors", "output", "from_logits", "multi_label", "ignore_class")
         arguments = {name: getattr(self, name) for name in (*names, "batch_size")}
-        memo[id(self)] = copied = Validation(self.data, **arguments)
+        memo[id(self)] = copied = type(self)(self.data, **arguments)
         return copied
 
     def begin(self, model: keras.Model, reader: ValidationCallback) -> None:
-        """Join a reader before training; the first one corrects the model and checks the rows."""
+        """Join a reader before training; the first one corrects the model and checks the rows.
+
+        A reader that has joined already, another model, or an epoch that has been passed over: the
+        fit before was cut off.
+        """
         interrupted = reader in self._readers or model is not self._model or self._epoch is not None
         if self._predictor is None or interrupted:
             self.end()
@@ -112,7 +116,13 @@ class Validation:
         """Predict the rows for all readers, unless that is done in this epoch."""
         if epoch == self._epoch:
             return
-        assert self._predictor is not None  # Made at the start of training.
+        if self._predictor is None:
+            raise bad_value(
+                "validation",
+                expected="a Validation that serves one fit at a time",
+                received="one that another fit has begun and ended meanwhile",
+                remedy="Give each fit one of its own: copy.deepcopy(validation).",
+            )
         readers = [reader for reader in self._readers if reader.starts(epoch)]
         labels = []
         for rows in self._rows(self._predictor, self.data):
@@ -168,7 +178,8 @@ class Validation:
     def _check_rows(self, predictor: Predictor) -> Evaluated:
         """Read what is known before training: labels of arrays, the first batch of a dataset."""
         first = next(self._rows(predictor, head(self.data)))
-        if is_dataset(self.data):
+        if is_dataset(self.data) or predictor.has_masks:
+            # Which steps of arrays count shows when they are predicted.
             if resampled(self.data) is not None:
                 self._look([])
             return first

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from tfimbalance._checks import FloatArray, bad_value, check_count
-from tfimbalance._evaluation.ending import check_from_logits, output_names
+from tfimbalance._evaluation.ending import check_from_logits, endings, output_names
 from tfimbalance.calibration import FocalCalibration, PriorCorrection, calibrated_model
 from tfimbalance.offsets import natural_priors, positive_priors
 
@@ -62,12 +63,10 @@ def corrected_model(
 ) -> keras.Model:
     """Return the model to serve; see `Rebalance.corrected`."""
     names = output_names(model)
-    if names and output not in names:
-        raise bad_value("output", expected=f"one of the outputs {names}", received=repr(output))
     logits = check_from_logits(model, from_logits, output)
     _check_outputs(plan, model, output)
     prefix = "" if output is None else f"{output}_"
-    _check_not_corrected(model, prefix)
+    _check_not_corrected(model, None if not names else model.outputs[names.index(str(output))])
     layers = correction_layers(plan, logits, target_priors, prefix)
     return calibrated_model(
         model, layers, output=output, from_logits=logits, activation=plan.activation
@@ -106,16 +105,20 @@ def _check_outputs(plan: Rebalance, model: keras.Model, output: str | None) -> N
         )
 
 
-def _check_not_corrected(model: keras.Model, prefix: str) -> None:
-    """Refuse to undo twice what was done once, to this output."""
-    for layer in getattr(model, "layers", []):
-        if isinstance(layer, keras.Model):
-            _check_not_corrected(layer, prefix)
-        is_ours = isinstance(layer, (PriorCorrection, FocalCalibration))
-        if is_ours and (not prefix or layer.name.startswith(prefix + _UNDO)):
+def _check_not_corrected(model: keras.Model, tensor: Any) -> None:
+    """Refuse to undo twice what was done once: to one of several outputs, or to a model."""
+    found = _all_layers(model) if tensor is None else endings(tensor)
+    for layer in found:
+        if isinstance(layer, (PriorCorrection, FocalCalibration)):
             raise bad_value(
                 "model",
                 expected="the model as it was trained",
                 received=f"one that is corrected already, by its layer {layer.name!r}",
                 remedy="Correct the trained model once; for another target_priors, again from it.",
             )
+
+
+def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    for layer in getattr(model, "layers", []):
+        yield layer
+        yield from _all_layers(layer) if isinstance(layer, keras.Model) else ()
