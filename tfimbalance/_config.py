@@ -13,23 +13,21 @@ def config_of(instance: Any) -> dict[str, Any]:
     """Return the constructor's arguments of an object, by name, as they are now.
 
     Each argument is an attribute of the same name. Variables and arrays are numbers and lists in a
-    config, and objects of Keras are their own configs. Where a constructor passes ``**kwargs`` on,
-    the arguments of its base follow, up to Keras' own classes, which return theirs themselves. An
-    argument that a user's subclass keeps under another name is left to its own `get_config`.
+    config, and objects of Keras are their own configs. Classes here name all of their arguments but
+    those of Keras' base. Where the constructor of a user's subclass passes ``**kwargs`` on, the
+    arguments of its base follow; what it keeps under another name is left to its own `get_config`.
     """
     found: dict[str, Any] = {}
     for cls in type(instance).__mro__:
         if "__init__" not in vars(cls):
             continue
-        if cls.__module__.startswith("keras.") or cls is object:
-            break
         parameters = list(inspect.signature(vars(cls)["__init__"]).parameters.values())[1:]
+        is_ours = cls.__module__.startswith("tfimbalance.")
         for p in parameters:
             named = p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-            is_ours = cls.__module__.startswith("tfimbalance.")
             if named and (is_ours or hasattr(instance, p.name)):
                 found.setdefault(p.name, _plain(getattr(instance, p.name)))
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        if is_ours or not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
     return found
 
