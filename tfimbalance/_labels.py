@@ -37,7 +37,7 @@ def check_dataset(dataset: Any, *, argument: str, output: str | None = None) -> 
     spec = dataset.element_spec
     target = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else spec
     if output is not None and isinstance(target, dict):
-        target = target[output]
+        target = target.get(output, target)
     if not hasattr(target, "shape"):
         raise bad_value(
             argument,
