@@ -44,7 +44,7 @@ def class_priors(priors: Any, *, argument: str = "priors") -> FloatArray:
         remedy="log(0) has no finite value: number the classes without gaps, or leave a class "
         "that was never seen out. If these are labels: tfi.class_statistics(labels).",
     )
-    return add_up(argument, vector, what="probabilities")
+    return add_up(argument, vector, what="priors")
 
 
 def add_up(argument: str, vector: FloatArray, *, what: str) -> FloatArray:

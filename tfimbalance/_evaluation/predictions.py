@@ -138,4 +138,6 @@ def of_output(part: Any, output: Any, names: list[Any]) -> Any:
     """Return one output's part of a structure; what is none belongs to it already."""
     if isinstance(part, dict):
         return named(part, output)
-    return part[names.index(output)] if isinstance(part, (list, tuple)) else part
+    # The labels of one output may be a list as well.
+    is_several = isinstance(part, (list, tuple)) and output in names
+    return part[names.index(output)] if is_several else part
