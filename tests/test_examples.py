@@ -60,7 +60,7 @@ def test_quickstart(quickstart, monkeypatch, tmp_path, capsys):
 
 def test_long_tail_digits(monkeypatch, tmp_path, capsys):
     digits = load("long_tail_digits")
-    monkeypatch.setattr(digits, "STEPS_PER_EPOCH", 6)
+    monkeypatch.setattr(digits, "STEPS_PER_EPOCH", 8)
     monkeypatch.setattr(digits, "EPOCHS", 2)
     monkeypatch.setattr(digits, "DEFERRED", 1)
     results = digits.main(2, tmp_path / "figure.png")

@@ -38,7 +38,9 @@ def test_any_size_of_features_is_finite(policy, size):
         assert np.abs(cosines.numpy().astype("float64")).max() > 0.01
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["graph", "xla"]
+)
 def test_trains_saves_and_loads(jit_compile, tmp_path):
     x, y = RNG.normal(size=(60, 8)).astype("float32"), np.repeat([0, 1, 2], [40, 15, 5])
     x[:, 0] += 3 * y

@@ -312,7 +312,9 @@ def test_mask_leaves_padding_out(cls, kind):
     np.testing.assert_allclose(make(cls)(y, p, sample_weight=rows), both, rtol=1e-5)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["graph", "xla"]
+)
 def test_graph_and_xla_agree_with_eager(jit_compile):
     """Of all losses at once: one compilation."""
     losses = {name: make(cls) for name, (cls, _) in NAMES.items()}
@@ -341,6 +343,7 @@ def test_gradient_matches_differences(cls, kind):
         assert difference == pytest.approx(slope[index], rel=1e-5, abs=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
 def test_fit_save_and_load(policy, tmp_path):
     """Of all losses at once, each with an output of its own.
@@ -498,6 +501,7 @@ def test_weights_of_the_wrong_length_are_refused(cls, kind):
         make(cls, class_weight=[1.0, 2.0, 3.0])(y, p)
 
 
+@pytest.mark.slow
 def test_distributed_training_is_training():
     """Two replicas take the mean of the steps that their halves of the batch take alone."""
     x, y = rows_for_all(16)

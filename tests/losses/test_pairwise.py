@@ -70,7 +70,9 @@ def test_float32_keeps_its_digits_on_large_batches(surrogate, scale):
 
 
 @each
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["graph", "xla"]
+)
 def test_batches_of_unknown_size(surrogate, jit_compile):
     """As `fit` compiles its steps."""
     loss = tfi.losses.PairwiseAUCLoss(surrogate, dtype="float64")
@@ -148,6 +150,7 @@ def test_a_soft_target_is_on_both_sides(surrogate):
     assert float(split) == pytest.approx(float(whole), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_ranks_rare_positives_through_fit():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(4000, 5)).astype("float32")

@@ -354,6 +354,7 @@ def test_fit_save_load_and_evaluate(tmp_path):
             same(found[name], logs[name], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_xla_agrees_with_eager():
     """Of a third of the sample, and of two that compute as no other does."""
     like_no_other = (tfi.metrics.ExpectedCalibrationError, tfi.metrics.GroupAUC)
@@ -382,6 +383,7 @@ def test_xla_agrees_with_eager():
         same(np.concatenate([np.ravel(part) for part in parts]), wanted[name], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_replicas_in_mixed_precision_add_up():
     targets, z = data()
     keras.config.set_dtype_policy("mixed_float16")
