@@ -81,7 +81,7 @@ def worker(index, ports):
 def killed(folder):
     """Read every dataset to the middle of its second epoch and save the iterators.
 
-    Then train on new ones of them until killed in the middle of the third epoch.
+    Then train on them until killed in the middle of the third epoch.
     """
     import tensorflow as tf
     from data.rooms import DATASETS
@@ -98,7 +98,7 @@ def killed(folder):
     tf.train.Checkpoint(**objects).write(str(Path(folder) / "iterators"))
     for iterator in iterators:
         next(iterator)
-    fit(folder, kill_at=20)
+    fit(folder, datasets, kill_at=20)
 
 
 def restarted(folder):
@@ -113,20 +113,19 @@ def restarted(folder):
     tf.train.Checkpoint(**objects).read(str(Path(folder) / "iterators")).assert_consumed()
     left = {name: [x.numpy() for x, _ in iterator] for name, iterator in iterators.items()}
     np.savez(Path(folder) / "rest.npz", **{name: np.stack(x) for name, x in left.items()})
-    fit(folder)
+    fit(folder, datasets)
 
 
-def fit(folder, kill_at=0):
-    """Train on every dataset at once; with ``kill_at``, be killed after so many batches."""
+def fit(folder, datasets, kill_at=0):
+    """Train on all datasets at once; with ``kill_at``, be killed after so many batches."""
     import keras
     import tensorflow as tf
-    from data.rooms import DATASETS
 
     import tfimbalance as tfi
 
     keras.utils.set_random_seed(0)
-    datasets = tf.data.Dataset.zip(tuple(make() for make in DATASETS.values())).take(8)
-    joined = datasets.map(
+    joined = tf.data.Dataset.zip(tuple(datasets.values())).take(8)
+    joined = joined.map(
         lambda *pairs: (
             tf.concat([x for x, _ in pairs], axis=0),
             tf.concat([tf.cast(y, tf.int32) for _, y in pairs], axis=0),
@@ -154,5 +153,5 @@ def fit(folder, kill_at=0):
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    jobs = {job.__name__: job for job in (serve, worker, killed, restarted, fit)}
+    jobs = {job.__name__: job for job in (serve, worker, killed, restarted)}
     jobs[sys.argv[1]](*sys.argv[2:])

@@ -72,7 +72,7 @@ def test_after_a_kill_all_goes_on_as_in_a_process_that_lives_on(tmp_path):
         each.mkdir()
     # This process, which lives on, works while the other one does.
     process = start("killed", folder)
-    _processes.fit(whole)
+    _processes.fit(whole, {name: make() for name, make in DATASETS.items()})
     finish(process, code=-signal.SIGKILL)
     process = start("restarted", folder)
     expected = {name: two_epochs(name)[1][7:] for name in DATASETS}
