@@ -317,9 +317,13 @@ def test_labels_of_several_outputs_in_a_list():
 def test_an_output_that_is_not_there_is_named(as_dataset):
     model, x, y = of_two_outputs()
     data = tf.data.Dataset.from_tensor_slices((x, y)).batch(100) if as_dataset else (x, y)
-    with pytest.raises(ValueError, match="`output`: expected one of .*a.*b.*Received: 'c'"):
+
+    def run():
         report = tfi.callbacks.ClassReport(tfi.callbacks.Validation(data, output="c"))
         model.fit(x, y, verbose=0, callbacks=[report])
+
+    with pytest.raises(ValueError, match=r"`output`: expected one of .*a.*b.*Received: 'c'"):
+        run()
 
 
 def test_a_validation_of_two_fits_at_once_is_refused():
