@@ -388,3 +388,10 @@ def test_a_probability_of_1_is_one_in_a_graph_too():
         layer = tf.function(tfi.calibration.FocalCalibration(2.0), jit_compile=jit_compile)
         found = layer(tf.constant(p))
         np.testing.assert_allclose(found, p, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_does_not_make_a_loss_one_of_pairs(dtype):
+    z = np.linspace(-4.0, 4.0, 9)[:, None]
+    p = LossCalibration("binary_crossentropy", dtype=dtype)(z)
+    np.testing.assert_allclose(np.asarray(p, "float64"), expit(z), atol=1e-2)

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value
-from tfimbalance._tensors import Tensor, logits_of
+from tfimbalance._tensors import Tensor, compute_dtype, logits_of
 from tfimbalance.calibration._base import CalibrationLayer
 
 # Where a loss is tried out.
@@ -72,7 +72,6 @@ class LossCalibration(CalibrationLayer):
         self.loss = keras.losses.get(loss)
         self.loss_from_logits = loss_from_logits
         self._of_logits, self._takes_logits = _of_logits(self.loss, loss_from_logits)
-        self._dtype = getattr(self._of_logits, "dtype", None) or self.compute_dtype
         self._check()
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -123,7 +122,9 @@ class LossCalibration(CalibrationLayer):
 
     def _check(self) -> None:
         """Try the loss out, and say where it cannot be inverted."""
-        z = ops.convert_to_tensor(_LOGITS, dtype=self._dtype)
+        # In float32 at least: rounded to bfloat16, a row would seem to depend on the others.
+        dtype = compute_dtype(getattr(self._of_logits, "dtype", None) or self.compute_dtype)
+        z = ops.convert_to_tensor(_LOGITS, dtype=dtype)
         mixed = ops.cast(ops.arange(len(_LOGITS)) % 2, z.dtype)
         try:
             negative, positive, together = (
