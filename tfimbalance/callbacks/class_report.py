@@ -25,7 +25,8 @@ class ClassReport(ValidationCallback):
         validation_data: a `Validation`, or rows as it takes them. Only counts of them are held.
         class_names: one a class; by default their ids.
         threshold: probability from which one output (or a label) counts as positive: a number, or
-            one a label. In a softmax the largest decides.
+            one a label. In a softmax the largest decides. Rare events seldom reach 1/2 once a
+            plan has corrected them: `ThresholdTuner` finds where to cut.
         every: epochs from one printed table to the next, the first epoch's first; 0 prints none.
         max_logged: classes that go to the logs, the rarest first.
 
