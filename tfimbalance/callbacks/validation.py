@@ -29,10 +29,13 @@ class Validation:
     Masked steps of sequences, labels of ``ignore_class`` and rows (or steps) of weight 0 do not
     count.
 
+    The first of them in the list of callbacks predicts: weights that a callback between them
+    changes show in the next epoch.
+
     Args:
         data: ``(x, y)``, ``(x, y, sample_weight)`` or a finite dataset of batches of them, at the
-            natural rate. Before the first step, arrays are checked, and the first batch of a
-            dataset.
+            natural rate. Before the first step, arrays are checked; of a dataset, and of arrays
+            whose steps the model masks, the first batch.
         correct: a function of the model that returns the corrected one, such as
             `tfimbalance.Rebalance.corrected`; None: the model as it is.
         priors: `ClassStatistics`, counts or probabilities of the natural rate, to warn if ``data``
