@@ -97,9 +97,8 @@ class PairwiseAUCLoss(ImbalanceLoss):
         dtype = compute_dtype(self.dtype)
         weight = None
         if sample_weight is not None:
-            weight = ops.broadcast_to(
-                ops.cast(like_rows(sample_weight, rows), dtype), ops.shape(rows)
-            )
+            weight = ops.cast(like_rows(sample_weight, rows), dtype)
+            weight = ops.broadcast_to(weight, ops.shape(rows))
         if mask is not None:
             kept = ops.cast(mask, dtype)
             weight = kept if weight is None else weight * kept
@@ -134,8 +133,5 @@ class PairwiseAUCLoss(ImbalanceLoss):
 
 
 def _of_largest(weights: Tensor) -> Tensor:
-    """Divide by the largest weight of each label: weights of any size, and equal ones stay whole.
-
-    (Whole numbers add up without rounding, which shares of the total do not.)
-    """
+    """Divide by each label's largest weight: equal weights stay whole, and add up exactly."""
     return ops.divide_no_nan(weights, ops.max(weights, axis=-1, keepdims=True, initial=0.0))
