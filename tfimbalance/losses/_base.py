@@ -28,16 +28,12 @@ class _Reduction(keras.losses.Loss):
 class ImbalanceLoss(keras.losses.Loss):
     """Base of the losses here: a subclass writes `nats`, one formula on tensors of matching dtype.
 
-    It differs from `keras.losses.Loss` in three things. Targets are not cast to floating point
-    before the loss sees them, so that class ids survive bfloat16. Probabilities arrive as they
-    left the model, so that their logits can be found. And half precision is computed and averaged
-    in float32, and rounded once, to the largest finite number at most.
-
-    Attributes:
-        targets: which targets it takes: ``"binary"`` (0 and 1 for each output), ``"one_hot"``,
-            ``"sparse"`` (class ids).
+    Unlike `keras.losses.Loss` it leaves targets uncast, so that class ids survive bfloat16, and
+    probabilities as they left the model, so that their logits can be found. Half precision is
+    computed and averaged in float32, and rounded once, to the largest finite number at most.
     """
 
+    # What it takes: "binary" (0 and 1 for each output), "one_hot", "sparse" (class ids).
     targets: tuple[str, ...] = ("binary",)
     ignore_class: int | None = None
     # Arguments besides the numbers of `_make_movable` that move, each by its ``_assign_<name>``.
@@ -65,9 +61,8 @@ class ImbalanceLoss(keras.losses.Loss):
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
     ) -> Tensor:
         with keras.name_scope(self.name):
-            return _rounded(
-                self._reduced(_as_tensor(y_true), as_float(y_pred), sample_weight), self.dtype
-            )
+            value = self._reduced(_as_tensor(y_true), as_float(y_pred), sample_weight)
+            return _rounded(value, self.dtype)
 
     def _reduced(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
         values = self.nats(y_true, y_pred)
@@ -104,15 +99,15 @@ class ImbalanceLoss(keras.losses.Loss):
     def assign(self, argument: str, value: Any) -> bool:
         """Move an argument, such as ``tau``, ``priors`` or ``class_weight``.
 
-        A step that is already compiled sees the change (on JAX it has to be compiled again).
+        A compiled step sees the change, except on JAX, where it has to be compiled again.
 
         Args:
             argument: one of `movable`.
             value: what the constructor takes.
 
         Returns:
-            Whether the loss had no such variable before. A step compiled until then does not read
-            it, and has to be compiled again (`tfimbalance.callbacks` do).
+            Whether the loss had no such variable before: a step that was compiled without it has
+            to be compiled again (`tfimbalance.callbacks` do).
 
         Raises:
             ValueError: for an argument that is not `movable`, or a value that it may not have.
@@ -217,12 +212,8 @@ class CrossentropyLoss(WeighableLoss):
         )
 
     def _logits(self, y_pred: Tensor, activation: str) -> Tensor:
-        return to_logits(
-            y_pred,
-            from_logits=self.from_logits,
-            activation=activation,
-            dtype=compute_dtype(self.dtype),
-        )
+        dtype = compute_dtype(self.dtype)
+        return to_logits(y_pred, from_logits=self.from_logits, activation=activation, dtype=dtype)
 
     def _arguments(self, **own: Any) -> dict[str, Any]:
         """Return what the function behind the loss takes: its own, and what all of them take."""
@@ -244,10 +235,7 @@ def _as_tensor(x: Tensor) -> Tensor:
 
 
 def _rounded(values: Tensor, dtype: str) -> Tensor:
-    """Cast to the dtype of the loss; what float16 cannot hold becomes its largest number.
-
-    The gradient passes as if it had not.
-    """
+    """Cast to the dtype of the loss, at most its largest number; the gradient sees no bound."""
 
     @ops.custom_gradient
     def bounded(values: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
@@ -259,10 +247,7 @@ def _rounded(values: Tensor, dtype: str) -> Tensor:
 
 
 def like_rows(sample_weight: Tensor, values: Tensor) -> Tensor:
-    """Give a weight a row the rank of the values, from the left: ``(batch,)`` to ``(batch, 1)``.
-
-    Left alone, broadcasting would lay it along the last axis.
-    """
+    """Give a weight a row the rank of the values, from the left, where broadcasting goes right."""
     sample_weight = ops.convert_to_tensor(sample_weight)
     extra = len(sample_weight.shape) - len(values.shape)
     if extra == 1 and sample_weight.shape[-1] == 1:

@@ -24,38 +24,26 @@ def to_logits(
     found = _recovered(y_pred, activation)
     if from_logits:
         if found is not None:
-            _warn_of_end(
-                f"is the output of a {activation.lower()}",
-                "logits",
-                "from_logits=False to the loss",
-            )
+            of = f"is the output of a {activation.lower()}"
+            _warn_of_end(of, "logits", "from_logits=False to the loss")
         return ops.cast(y_pred, dtype)
     if found is not None:
         return ops.cast(found, dtype)
     if is_linear(y_pred):
-        _warn_of_end(
-            "looks like the output of a linear layer",
-            "probabilities",
-            "from_logits=True to the loss",
-        )
+        of = "looks like the output of a linear layer"
+        _warn_of_end(of, "probabilities", "from_logits=True to the loss")
     return logits_of(y_pred, softmax=activation == "Softmax", dtype=dtype)
 
 
 def _recovered(y_pred: Tensor, activation: str) -> Tensor | None:
-    """Return the logits behind a prediction, if it is known to come from the activation.
-
-    A TensorFlow graph tells which activation it was. Elsewhere Keras' mark is all there is.
-    """
+    """Return the logits behind a prediction, from a TensorFlow graph or from Keras' mark."""
     operation = operation_of(y_pred)
     kind = getattr(operation, "type", None)
     if kind == activation and len(operation.inputs) == 1:
         return operation.inputs[0]
     if kind in ("Sigmoid", "Softmax"):
-        _warn_of_end(
-            f"is the output of a {kind.lower()}",
-            f"that of a {activation.lower()}",
-            "it to a loss of its kind",
-        )
+        of = f"is the output of a {kind.lower()}"
+        _warn_of_end(of, f"that of a {activation.lower()}", "it to a loss of its kind")
         return None
     return getattr(y_pred, "_keras_logits", None)
 

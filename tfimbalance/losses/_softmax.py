@@ -7,10 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfimbalance._checks import bad_value
 from tfimbalance._tensors import Tensor
 from tfimbalance.losses._base import CrossentropyLoss, Weights
 from tfimbalance.losses._targets import Targets, checked_ignore_class
+from tfimbalance.losses._weights import check_width
 from tfimbalance.offsets import as_list, log_priors
 
 _ONE_OUTPUT = (
@@ -20,11 +20,7 @@ _ONE_OUTPUT = (
 
 
 class SoftmaxLoss(CrossentropyLoss):
-    """Cross-entropy of logits that depend on how frequent the classes are.
-
-    A subclass writes `changed`, one formula. The frequencies live in a variable, as their
-    logarithms, so that they may change inside a compiled step.
-    """
+    """Cross-entropy of logits that depend on class frequencies: a subclass writes `changed`."""
 
     targets: tuple[str, ...] = ("sparse", "one_hot")
     _assigned: tuple[str, ...] = ("class_weight", "priors")
@@ -75,12 +71,6 @@ class SoftmaxLoss(CrossentropyLoss):
 
     def _checked_log_priors(self, z: Tensor) -> Tensor:
         log_pi = ops.convert_to_tensor(self._log_priors)
-        count, width = log_pi.shape[0], z.shape[-1] if len(z.shape) > 1 else 1
-        if width not in (None, count):
-            raise bad_value(
-                "priors",
-                expected=f"{width} classes, the last axis of y_pred of shape {tuple(z.shape)}",
-                received=f"{count} classes",
-                remedy=_ONE_OUTPUT if width == 1 else "",
-            )
+        remedy = _ONE_OUTPUT if len(z.shape) < 2 or z.shape[-1] == 1 else ""
+        check_width("priors", log_pi.shape[0], z, "classes", "classes", remedy)
         return log_pi

@@ -23,11 +23,7 @@ def as_weights(argument: str, weights: Any, dtype: str) -> Tensor | None:
 
 
 def negative_and_positive(weights: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the weights of targets 0 and 1.
-
-    Two weights are those of 0 and of 1. Any other number is one a label, for its ones; zeros
-    then weigh 1.
-    """
+    """Return the weights of targets 0 and 1; any other number than two is one a label's ones."""
     count, width = weights.shape[0], (y_pred.shape[-1] if len(y_pred.shape) > 1 else 1)
     if count == 2:
         return weights[0], weights[1]
@@ -42,16 +38,24 @@ def negative_and_positive(weights: Tensor, y_pred: Tensor) -> tuple[Tensor, Tens
     return ops.ones_like(weights), weights
 
 
+def check_width(
+    argument: str, count: int, y_pred: Tensor, outputs: str, given: str, remedy: str = ""
+) -> None:
+    """Raise unless there is one number for each output of the prediction."""
+    width = y_pred.shape[-1] if len(y_pred.shape) > 1 else 1
+    if width not in (None, count):
+        raise bad_value(
+            argument,
+            expected=f"one for each of {width} {outputs}, as y_pred is {tuple(y_pred.shape)}",
+            received=f"{count} {given}",
+            remedy=remedy,
+        )
+
+
 def check_weight_count(weights: Tensor, y_pred: Tensor) -> Tensor:
     """Return weights that are one for each class of the prediction's last axis, or raise."""
-    count, width = weights.shape[0], y_pred.shape[-1]
-    if width is not None and count != width:
-        raise bad_value(
-            "class_weight",
-            expected=f"{width} weights, one for each class of y_pred",
-            received=f"{count} weights",
-            remedy="Count the classes of this output: tfi.class_weights(labels).",
-        )
+    remedy = "Count the classes of this output: tfi.class_weights(labels)."
+    check_width("class_weight", weights.shape[0], y_pred, "classes", "weights", remedy)
     return weights
 
 
@@ -73,10 +77,5 @@ def of_positives(pos_weight: Any, z: Tensor) -> Any:
     weight = checked_pos_weight(pos_weight)
     if isinstance(weight, float):
         return weight
-    if z.shape[-1] not in (None, len(weight)):
-        raise bad_value(
-            "pos_weight",
-            expected=f"a number, or one for each of the {z.shape[-1]} labels of y_pred",
-            received=f"{len(weight)} numbers",
-        )
+    check_width("pos_weight", len(weight), z, "labels", "numbers")
     return ops.convert_to_tensor(weight, dtype=z.dtype)

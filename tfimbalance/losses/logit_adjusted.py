@@ -13,6 +13,7 @@ from tfimbalance.losses._base import CrossentropyLoss, Weights
 from tfimbalance.losses._kernels import focal_of_nats
 from tfimbalance.losses._softmax import SoftmaxLoss
 from tfimbalance.losses._targets import Targets
+from tfimbalance.losses._weights import check_width
 from tfimbalance.losses.focal import binary_focal_loss
 from tfimbalance.offsets import log_odds, positive_priors
 from tfimbalance.statistics import ClassStatistics
@@ -214,15 +215,10 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
         """Return the loss of each row."""
         z = self._logits(y_pred, "Sigmoid")
         offset = ops.convert_to_tensor(self.tau) * ops.convert_to_tensor(self._log_odds)
-        width = z.shape[-1] if len(z.shape) > 1 else 1
-        if len(offset.shape) and width not in (None, offset.shape[0]):
-            raise bad_value(
-                "priors",
-                expected=f"a number, or one for each of the {width} labels of y_pred",
-                received=f"{offset.shape[0]} numbers",
-                remedy="Of the probabilities of two classes, pass that of class 1.",
-            )
-        if self._of_two_classes and width == 2:
+        if len(offset.shape):
+            remedy = "Of the probabilities of two classes, pass that of class 1."
+            check_width("priors", offset.shape[0], z, "labels", "numbers", remedy)
+        if self._of_two_classes and len(z.shape) > 1 and z.shape[-1] == 2:
             raise bad_value(
                 "y_pred",
                 expected="one logit a row, beside statistics of two classes",

@@ -131,8 +131,5 @@ class PairwiseAUCLoss(ImbalanceLoss):
 
 
 def _of_largest(weights: Tensor) -> Tensor:
-    """Divide by the largest weight of each label: weights of any size, and equal ones stay whole.
-
-    (Whole numbers add up without rounding, which shares of the total do not.)
-    """
+    """Divide by each label's largest weight: equal weights stay whole, and add up exactly."""
     return ops.divide_no_nan(weights, ops.max(weights, axis=-1, keepdims=True, initial=0.0))
