@@ -140,8 +140,8 @@ class SparseCategoricalFocalLoss(CrossentropyLoss):
 
     Args:
         gamma: how fast easy examples fade, at least 0; 0 is cross-entropy.
-        class_weight: ``{class: weight}`` or one weight a class.
-            May be changed in training by `tfimbalance.callbacks.ClassWeight`.
+        class_weight: ``{class: weight}`` or one weight a class, which
+            `tfimbalance.callbacks.ClassWeight` may change in training.
         from_logits: whether ``y_pred`` are logits. Prefer that.
         label_smoothing: share of the target that is spread evenly over all classes.
         ignore_class: id of targets that do not count, in the mean neither; -1 or 255 in masks.

@@ -15,10 +15,9 @@ from tfimbalance.metrics._rows import MetricRows
 
 
 class ConfusionMetric(RowMetric):
-    """Base of the metrics of a confusion matrix: a subclass writes `score`.
+    """Base of the metrics of a confusion matrix's diagonal and margins: a subclass writes `score`.
 
-    Of the matrix it keeps the diagonal and both margins, 24 bytes a class in float64, rather than
-    the square: a hundred thousand classes take 2.4 MB.
+    They take 24 bytes a class in float64, where the square of 100,000 classes would fit nowhere.
     """
 
     _direction = "up"

@@ -47,10 +47,9 @@ def refuse(
     given: Tensor,
     remedy: str = _NO_WEIGHT,
 ) -> Tensor:
-    """Raise for rows that cannot be counted, or, in a graph, make their weight NaN.
+    """Raise for rows that cannot be counted or, in a graph, make their weight NaN, which shows.
 
-    They would pass for other rows, or vanish from every sum, without a trace; NaN shows in the
-    result. Rows of weight 0 may hold anything.
+    Rows of weight 0 may hold anything.
     """
     bad = ops.logical_and(bad, weight != 0)
     found = concrete(bad)
@@ -251,11 +250,8 @@ def _where_counted(values: Tensor, weight: Tensor) -> Tensor:
 
 
 def _one_versus_rest(z: Tensor) -> Tensor:
-    """Return the log odds of each class against all others, from logits.
-
-    ``log p - log(1 - p)`` would lose ``1 - p`` of the likeliest class to rounding, and with it the
-    order of all that are likely; there the others are added up instead.
-    """
+    """Return the log odds of each class against all others, from logits."""
+    # ``1 - p`` of the likeliest class would be lost to rounding, and with it the order of rows.
     log_p = ops.log_softmax(z, axis=-1)
     top = ops.one_hot(ops.argmax(z, axis=-1), z.shape[-1], dtype="bool")
     others = ops.logsumexp(ops.where(top, -np.inf, z), axis=-1, keepdims=True)

@@ -37,9 +37,8 @@ class GroupAUC(RowMetric):
         num_groups: number of groups; ids are 0 to ``num_groups - 1``.
         num_bins: bins of the grid of log odds of each group, 16 bytes each: 4 KiB a group by
             default. `error_bound` says how far off they can be.
-        exact: whether to keep every row instead: 16 bytes a row (24 for float64 predictions),
-            however many groups there are. `compile` makes Keras ask for the result at every step,
-            two sorts of ``max_rows`` each; prefer it for `evaluate` and own loops.
+        exact: whether to keep every row instead, as `AUC`: 16 bytes a row (24 for float64
+            predictions), however many groups there are.
         max_rows, from_logits, name, dtype: as `AUC`.
 
     Shapes:
