@@ -34,7 +34,9 @@ def categorical_focal_loss(
         [0.3466]
     """
     z = to_logits(y_pred, from_logits=from_logits, activation="Softmax", dtype=dtype)
-    return _focal(Targets.from_rows(y_true, z), z, gamma, class_weight, label_smoothing)
+    targets = Targets.from_rows(y_true, z)
+    values = focal_of_nats(targets.crossentropy(z, label_smoothing), gamma)
+    return targets.weighed(values, class_weight, z)
 
 
 def sparse_categorical_focal_loss(
@@ -61,16 +63,6 @@ def sparse_categorical_focal_loss(
     """
     z = to_logits(y_pred, from_logits=from_logits, activation="Softmax", dtype=dtype)
     targets = Targets.from_ids(y_true, z, ignore_class)
-    return _focal(targets, z, gamma, class_weight, label_smoothing)
-
-
-def _focal(
-    targets: Targets,
-    z: Tensor,
-    gamma: float,
-    class_weight: Weights | None,
-    label_smoothing: float,
-) -> Tensor:
     values = focal_of_nats(targets.crossentropy(z, label_smoothing), gamma)
     return targets.weighed(values, class_weight, z)
 

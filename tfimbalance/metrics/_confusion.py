@@ -58,10 +58,8 @@ class ConfusionMetric(RowMetric):
     def _decisions(self, rows: MetricRows) -> tuple[Tensor, Tensor]:
         """Return actual and predicted class ids, ``(rows, labels)``."""
         if rows.kind == "classes":
-            predicted = ops.argmax(rows.given, axis=-1)
-            return ops.expand_dims(rows.ids(), -1), ops.cast(
-                ops.expand_dims(predicted, -1), "int32"
-            )
+            predicted = ops.cast(ops.argmax(rows.given, axis=-1), "int32")
+            return rows.ids()[:, None], predicted[:, None]
         limit = self.threshold
         if rows.from_logits:
             limit = math.log(limit) - math.log1p(-limit)
