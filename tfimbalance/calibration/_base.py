@@ -38,11 +38,7 @@ def is_softmax(shape: Any, activation: str | None) -> bool:
 
 
 class CalibrationLayer(keras.layers.Layer):
-    """Base of the corrections: a subclass writes `change`, one formula of logits.
-
-    It works in `keras.config.floatx` at least, whatever the global policy: a probability of one in
-    a million is no number of half precision.
-    """
+    """Base of the corrections: a subclass writes `change`, one formula of logits."""
 
     # Whether probabilities leave in any case, also where logits come.
     gives_probabilities = False
@@ -55,6 +51,7 @@ class CalibrationLayer(keras.layers.Layer):
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
+        # Whatever the policy: a probability of one in a million is no number of half precision.
         super().__init__(dtype=dtype or keras.config.floatx(), **kwargs)
         self.from_logits = bool(from_logits)
         self.activation = check_activation(activation)

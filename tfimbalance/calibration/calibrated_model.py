@@ -53,25 +53,23 @@ def calibrated_model(
     check_activation(activation)
     chain = list(layers) if isinstance(layers, (list, tuple)) else [layers]
     symbolic = hasattr(model, "inputs") and getattr(model, "inputs", None)
+    if not symbolic and output is not None:
+        raise bad_value(
+            "output",
+            expected="None for a model without symbolic outputs",
+            received=repr(output),
+            remedy="Wrap it: y = model(inputs := keras.Input(...)); keras.Model(inputs, y).",
+        )
+    place = _place(model, output) if symbolic else None
+    ends = check_from_logits(model, from_logits, output)
+    _check_chain(chain, ends)
     if not symbolic:
-        if output is not None:
-            raise bad_value(
-                "output",
-                expected="None for a model without symbolic outputs",
-                received=repr(output),
-                remedy="Wrap it: y = model(inputs := keras.Input(...)); keras.Model(inputs, y).",
-            )
-        ends = check_from_logits(model, from_logits)
-        _check_chain(chain, ends)
         return keras.Sequential([model, *chain, *_end(chain, ends, activation)])
     is_sequential = isinstance(model, keras.Sequential)  # It has no `output` until it is called.
     inputs, outputs = (
         (model.inputs[0], model.outputs[0]) if is_sequential else (model.input, model.output)
     )
-    place = _place(model, output)
     corrected = outputs if place is None else outputs[place]
-    ends = check_from_logits(model, from_logits, output)
-    _check_chain(chain, ends)
     for layer in [*chain, *_end(chain, ends, activation, corrected.shape, output)]:
         corrected = layer(corrected)
     if isinstance(outputs, dict):

@@ -19,9 +19,7 @@ def focal_calibration(
     from_logits: bool = False,
     activation: str | None = None,
 ) -> Any:
-    """Turn what a model learned under a focal loss into probabilities.
-
-    Arguments, formula and errors as `FocalCalibration`; arrays give arrays.
+    """Turn outputs of a focal loss into probabilities, as `FocalCalibration`; arrays give arrays.
 
     Example:
         >>> import tfimbalance as tfi
@@ -97,11 +95,8 @@ class FocalCalibration(CalibrationLayer):
 
 
 def _softplus_ratio(z: Tensor) -> Tensor:
-    """``log(1 + exp(z)) * exp(-z)``, which tends to 1 below and to 0 above.
-
-    Each side sees only its own half (an infinity that is not selected still has a gradient), and
-    0 belongs to one of them, so that the derivative there is that of the function.
-    """
+    """``log(1 + exp(z)) * exp(-z)``, which tends to 1 below and to 0 above."""
+    # Each side sees its own half alone: an infinity that is not selected still has a gradient.
     below = ops.exp(ops.where(z < 0.0, z, 0.0))
     above = ops.where(z < 0.0, 0.0, z)
     of_below = ops.where(below > 0.0, ops.log1p(below) / ops.maximum(below, tiny(z)), 1.0)

@@ -144,10 +144,8 @@ class IsotonicCalibration(FittedCalibration):
 
 
 def _last_at_most(x: Tensor, values: Tensor, size: int) -> Tensor:
-    """Return where the last of the first ``size`` numbers is that is at most each value.
-
-    `keras.ops.searchsorted` does not run inside a graph in Keras 3.8.
-    """
+    """Return where the last of the first ``size`` numbers is that is at most each value."""
+    # `keras.ops.searchsorted` does not run inside a graph in Keras 3.8.
     found = ops.zeros_like(values, dtype="int32")
     for step in reversed([2**k for k in range(size.bit_length())]):
         ahead = found + step

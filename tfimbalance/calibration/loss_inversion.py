@@ -22,9 +22,8 @@ class LossCalibration(CalibrationLayer):
     """Turn what a model learned under any differentiable binary loss into probabilities.
 
     Use it where no formula is at hand: focal losses with label smoothing, asymmetric losses without
-    a margin, Keras' own, yours. Class weights and label smoothing inside the loss are undone with
-    it. At the population's minimum the two derivatives of the loss, weighed by the posterior, add
-    up to 0, and so
+    a margin, Keras' own, yours. It undoes class weights and label smoothing inside the loss too. At
+    the population's minimum both derivatives of the loss, weighed by the posterior, add up to 0:
 
         eta = l_neg'(z) / (l_neg'(z) - l_pos'(z))          [derivatives in the logit; 1, theorem 6]
 
@@ -97,10 +96,8 @@ class LossCalibration(CalibrationLayer):
         return ops.clip(posterior, 0.0, 1.0)
 
     def _slope(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return the slopes at logits, for the targets y; those in p for a loss of probabilities.
-
-        From the slopes in p the factor p (1 - p) is missing, which would cancel, but fades to 0.
-        """
+        """Return the slopes at logits for targets y, or those in p for a loss of probabilities."""
+        # The factor p (1 - p) is then missing: it would cancel, but it fades to 0.
         column, targets = (ops.reshape(t, (-1, 1)) for t in (z, y))
         # Adding 0 takes the logits off the tensor, that Keras' losses would find on it.
         given = column if self._takes_logits else ops.sigmoid(column) + 0.0

@@ -23,9 +23,7 @@ def prior_correction(
     from_logits: bool = False,
     activation: str | None = None,
 ) -> Any:
-    """Turn predictions made for one class distribution into those for another.
-
-    Arguments, formula and errors as `PriorCorrection`; arrays give arrays.
+    """Move predictions to another class distribution, as `PriorCorrection`; arrays give arrays.
 
     Example:
         >>> import tfimbalance as tfi
@@ -33,10 +31,8 @@ def prior_correction(
         >>> p[:, 0].round(4).tolist()
         [0.01, 0.0833]
     """
-    layer = PriorCorrection(
-        train_priors, target_priors, from_logits=from_logits, activation=activation
-    )
-    return layer.call(y_pred)
+    options: dict[str, Any] = {"from_logits": from_logits, "activation": activation}
+    return PriorCorrection(train_priors, target_priors, **options).call(y_pred)
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
@@ -44,9 +40,9 @@ class PriorCorrection(CalibrationLayer):
     """Turn predictions made for one class distribution into those for another.
 
     Use it after training on re-balanced data (``train_priors`` is then the effective prior of
-    training, ``target_priors`` that of the data), and where a model is used on a population in
-    which classes are more or less frequent. The ranking within a class stays as it is. It holds
-    for calibrated predictions: after focal loss, put `FocalCalibration` in front.
+    training, ``target_priors`` that of the data), and on a population with other class rates. The
+    ranking within a class stays. Predictions must be calibrated: after focal loss, put
+    `FocalCalibration` in front.
 
         odds_k = odds_k * target_k / train_k                                    [1, theorem 2]
 

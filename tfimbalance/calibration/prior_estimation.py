@@ -38,11 +38,10 @@ def estimate_priors(
 
     Use it when a model meets another population (another country, next month), and hand the result
     to `PriorCorrection` as ``target_priors``. It assumes that rows *within* a class look as they
-    did in training (where they do not, expect a rare class to be off by a factor), and needs
-    calibrated predictions: raw outputs of focal loss or of re-balanced
-    training lead it away. An estimate that leaves for 0 or 1, or that moves the odds of a class by
-    more than 100, is refused; a smaller error cannot be seen without labels, so give ``held_out``
-    rows of the population that ``train_priors`` are of. With them, any shift is allowed.
+    did in training; where they do not, a rare class may be off by a factor. Predictions must be
+    calibrated: raw outputs of focal loss or of re-balanced training lead it away. Without labels
+    only gross errors can be seen: an estimate that runs to 0, or odds that move by more than 100.
+    So give ``held_out`` rows of the population of ``train_priors``; then any shift is allowed.
 
         pi_k <- mean over rows of (pi_k / train_k) p_k / sum_j (pi_j / train_j) p_j      [1, eq. 9]
 
@@ -65,9 +64,9 @@ def estimate_priors(
         y_pred: ``(rows, num_classes)``, ``(rows, 1)``, ``(rows,)``.
 
     Raises:
-        ValueError: for predictions that are not calibrated (a class of which 20 rows or more are
-            to be expected and whose estimate leaves for 0, or whose odds move by more than 100, or
-            held-out rows that contradict the predictions), and for those that do not converge.
+        ValueError: for predictions that are not calibrated (the estimate of a class runs to 0 or
+            its odds move by more than 100, where 20 rows or more were to be expected, or held-out
+            rows contradict the predictions), and for those that do not converge.
 
     Example:
         >>> import numpy as np

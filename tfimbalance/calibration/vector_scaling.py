@@ -129,9 +129,7 @@ class VectorScaling(FittedCalibration):
             self.add_weight(
                 name=name,
                 shape=values.shape,
-                initializer=lambda shape, dtype, values=values: ops.convert_to_tensor(
-                    values, dtype
-                ),
+                initializer=keras.initializers.Constant(values),
                 trainable=False,
             )
             for name, values in (("scale", scale), ("bias", bias))

@@ -93,10 +93,7 @@ class CosineClassifier(keras.layers.Layer):
 
 
 def _unit(x: Tensor, axis: int) -> Tensor:
-    """Divide by the norm, which half precision can neither square nor hold the least of.
-
-    A vector of zeros stays one, with a gradient that is not blown up by a norm of nearly 0.
-    """
+    """Divide by the norm, computed in float32; a vector of zeros keeps a gradient of its size."""
     x = ops.convert_to_tensor(x)
     dtype = keras.backend.standardize_dtype(x.dtype)
     wide = x if dtype == "float64" else ops.cast(x, "float32")

@@ -79,7 +79,9 @@ class OffsetModel(keras.Model):
             )
         x, offset = inputs
         logits = self.model(x, training=training)
-        if not _same_shape(logits.shape, offset.shape):
+        sizes = zip(logits.shape, offset.shape, strict=False)
+        fits = all(None in pair or pair[0] == pair[1] for pair in sizes)
+        if len(logits.shape) != len(offset.shape) or not fits:
             raise bad_value(
                 "offset",
                 expected=f"an offset of the shape of the logits, {tuple(logits.shape)}",
@@ -99,9 +101,3 @@ class OffsetModel(keras.Model):
         """Return what `get_config` describes."""
         model = keras.saving.deserialize_keras_object(config.pop("model"), custom_objects)
         return cls(model, **config)
-
-
-def _same_shape(one: Any, other: Any) -> bool:
-    return len(one) == len(other) and all(
-        a is None or b is None or a == b for a, b in zip(one, other, strict=True)
-    )

@@ -78,10 +78,7 @@ class ImbalanceLoss(keras.losses.Loss):
         return reduction(values, y_pred, sample_weight)
 
     def _folded(self, valid: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
-        """Fold what counts, and the mask of the prediction, into the sample weights.
-
-        Values that do not count leave the mean's denominator too, as with Keras' masks.
-        """
+        """Fold what counts and the mask into the weights; the rest leaves the mean as well."""
         mask = getattr(y_pred, "_keras_mask", None)
         if mask is not None:
             valid = ops.logical_and(valid, ops.cast(like_rows(mask, valid), "bool"))
@@ -191,10 +188,7 @@ class WeighableLoss(ImbalanceLoss):
 
 
 class CrossentropyLoss(WeighableLoss):
-    """Base of the losses that compare probabilities with labels.
-
-    Its arguments stand in the order that all losses share, and are passed by position.
-    """
+    """Base of the losses of probabilities; arguments are passed in the family's order."""
 
     def __init__(
         self,

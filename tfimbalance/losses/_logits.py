@@ -15,9 +15,8 @@ def to_logits(
 ) -> Tensor:
     """Return logits for predictions that are logits, or probabilities after ``activation``.
 
-    Probabilities are turned back into the logits that they came from where those can be found: on
-    the tensor (Keras' activations leave them there) or behind the operation that made it. Otherwise
-    the logit is computed from the probability, by `logits_of`.
+    Logits behind probabilities are taken from the tensor, where Keras' activations leave them, or
+    from the operation that made it; else `logits_of` computes them.
     """
     y_pred = as_float(y_pred)
     dtype = dtype or compute_dtype(keras.backend.standardize_dtype(y_pred.dtype))

@@ -33,8 +33,7 @@ class AsymmetricLoss(CrossentropyLoss):
         class_weight, from_logits, label_smoothing, reduction, name, dtype: as `BinaryFocalLoss`.
 
     Shapes:
-        y_true: 0 and 1 (or between), ``(batch,)``, ``(batch, 1)``, or any shape of ``y_pred``.
-        y_pred: ``(batch, ..., num_labels)``. Returns nats, averaged over the last axis ([1] sums).
+        y_true, y_pred: as `BinaryFocalLoss`. Returns nats, averaged over the last axis ([1] sums).
 
     Raises:
         ValueError: for a negative gamma, a margin outside [0, .999], or shapes that do not fit.

@@ -34,7 +34,9 @@ def categorical_focal_loss(
         [0.3466]
     """
     z = to_logits(y_pred, from_logits=from_logits, activation="Softmax", dtype=dtype)
-    return _focal(Targets.from_rows(y_true, z), z, gamma, class_weight, label_smoothing)
+    targets = Targets.from_rows(y_true, z)
+    values = focal_of_nats(targets.crossentropy(z, label_smoothing), gamma)
+    return targets.weighed(values, class_weight, z)
 
 
 def sparse_categorical_focal_loss(
@@ -61,16 +63,6 @@ def sparse_categorical_focal_loss(
     """
     z = to_logits(y_pred, from_logits=from_logits, activation="Softmax", dtype=dtype)
     targets = Targets.from_ids(y_true, z, ignore_class)
-    return _focal(targets, z, gamma, class_weight, label_smoothing)
-
-
-def _focal(
-    targets: Targets,
-    z: Tensor,
-    gamma: float,
-    class_weight: Weights | None,
-    label_smoothing: float,
-) -> Tensor:
     values = focal_of_nats(targets.crossentropy(z, label_smoothing), gamma)
     return targets.weighed(values, class_weight, z)
 
@@ -140,8 +132,8 @@ class SparseCategoricalFocalLoss(CrossentropyLoss):
 
     Args:
         gamma: how fast easy examples fade, at least 0; 0 is cross-entropy.
-        class_weight: ``{class: weight}`` or one weight a class.
-            May be changed in training by `tfimbalance.callbacks.ClassWeight`.
+        class_weight: ``{class: weight}`` or one weight a class, which
+            `tfimbalance.callbacks.ClassWeight` may change in training.
         from_logits: whether ``y_pred`` are logits. Prefer that.
         label_smoothing: share of the target that is spread evenly over all classes.
         ignore_class: id of targets that do not count, in the mean neither; -1 or 255 in masks.

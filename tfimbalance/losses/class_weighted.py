@@ -37,9 +37,8 @@ _OF_ONE_HOT_ROWS = (
 class ClassWeighted(WeighableLoss):
     """Put class weights on any Keras loss, in the loss itself instead of in ``fit``.
 
-    Use it where ``fit(class_weight=...)`` refuses or misreads the target: segmentation masks,
-    sequences, several labels a row, one head of many, ``sample_weight`` beside it. It weighs the
-    validation loss as well, and its weights may change in training.
+    Use it where ``fit(class_weight=...)`` refuses or misreads the target: masks, sequences, several
+    labels a row, one head of many, ``sample_weight`` beside it. It weighs the validation loss too.
 
         loss = class_weight[y] * wrapped_loss(y, p)
 
@@ -53,7 +52,7 @@ class ClassWeighted(WeighableLoss):
     Args:
         loss: a Keras loss: its name, function or instance.
         class_weight: ``{class: weight}`` or one weight a class.
-            May be changed in training by `tfimbalance.callbacks.ClassWeight`.
+            `tfimbalance.callbacks.ClassWeight` may change it in training.
         reduction, name, dtype: as `keras.losses.Loss`. The reduction of ``loss`` is not used.
 
     Shapes:

@@ -70,7 +70,7 @@ class BinaryFocalLoss(CrossentropyLoss):
         reduction, name, dtype: as `keras.losses.Loss`.
 
     Shapes:
-        y_true: 0 and 1, ``(batch,)``, ``(batch, 1)``, or any shape of ``y_pred``.
+        y_true: 0 and 1 (or between), ``(batch,)``, ``(batch, 1)``, or any shape of ``y_pred``.
         y_pred: ``(batch, ..., num_labels)``. Returns nats, averaged over the last axis.
 
     Raises:

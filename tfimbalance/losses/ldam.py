@@ -28,9 +28,8 @@ class LDAMLoss(SoftmaxLoss):
 
     Args:
         priors: as `LogitAdjustedLoss`.
-        max_margin: margin of the rarest class, at least 0. A `keras.Variable`, as ``scale`` is,
-            which `tfimbalance.callbacks.LossSchedule` can move.
-        scale: what cosines are multiplied by, above 0.
+        max_margin: margin of the rarest class, at least 0. It can move as ``tau`` does there.
+        scale: what cosines are multiplied by, above 0. It can move too.
         from_logits: whether ``y_pred`` are cosines (or logits). True by default, unlike in the
             other losses, because cosines are what the loss is for; False for their softmax.
         class_weight, label_smoothing, ignore_class, reduction, name, dtype: as

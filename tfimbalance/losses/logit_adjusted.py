@@ -31,14 +31,12 @@ class LogitAdjustedLoss(SoftmaxLoss):
 
         loss = -class_weight[y] * log_softmax(z + tau * log(pi))[y]              [1, eq. 10]
 
-    With ``gamma`` above 0 it is the focal loss of the same adjusted logits.
-
     Args:
         priors: how frequent the classes are: `ClassStatistics`, counts or probabilities, one a
             class. May be changed by ``assign("priors", ...)``.
         tau: strength; 1 targets the balanced error, 0 is cross-entropy. A `keras.Variable`, which
             `tfimbalance.callbacks.LossSchedule` can move.
-        gamma: how fast easy examples fade, at least 0, as in `CategoricalFocalLoss`; 0 they do not.
+        gamma: at least 0; above 0 the loss is the focal loss of the adjusted logits.
         class_weight, from_logits, label_smoothing, ignore_class, reduction, name, dtype: as
             `SparseCategoricalFocalLoss`.
 
@@ -92,9 +90,9 @@ class LogitAdjustedLoss(SoftmaxLoss):
 
 @keras.saving.register_keras_serializable("tfimbalance")
 class BalancedSoftmaxLoss(SoftmaxLoss):
-    """Softmax that counts how often it sees each class: `LogitAdjustedLoss` at ``tau=1``.
+    """Cross-entropy of logits adjusted by class counts: `LogitAdjustedLoss` at ``tau=1``.
 
-    Use it as that, where the published name is wanted and the strength is not tuned.
+    Use it where the published name is wanted and the strength is not tuned.
 
         loss = -class_weight[y] * log( n_y exp(z_y) / sum_k n_k exp(z_k) )        [1, eq. 4]
 
@@ -151,19 +149,15 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
 
         loss = class_weight[y] * BCE(y, sigmoid(z + tau * logit(pi)))            [1, eq. 10]
 
-    With ``gamma`` above 0 it is the focal loss of the same adjusted logits.
-
     Args:
         priors: probability of a positive: a number, one a label, or `ClassStatistics` of two
             classes or of several labels. May be changed by ``assign("priors", ...)``.
-        tau: strength; 1 targets the balanced error, 0 is cross-entropy. A `keras.Variable`, which
-            `tfimbalance.callbacks.LossSchedule` can move.
-        gamma: how fast easy examples fade, at least 0, as in `BinaryFocalLoss`; 0 they do not.
+        tau: as `LogitAdjustedLoss`.
+        gamma: at least 0; above 0 the loss is the focal loss of the adjusted logits.
         class_weight, from_logits, label_smoothing, reduction, name, dtype: as `BinaryFocalLoss`.
 
     Shapes:
-        y_true: 0 and 1 (or between), ``(batch,)``, ``(batch, 1)``, or any shape of ``y_pred``.
-        y_pred: ``(batch, ..., num_labels)``. Returns nats, averaged over the last axis.
+        y_true, y_pred: as `BinaryFocalLoss`. Returns nats, averaged over the last axis.
 
     Raises:
         ValueError: for a prior that is not strictly between 0 and 1 (its label named), another

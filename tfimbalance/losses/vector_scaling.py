@@ -34,9 +34,8 @@ class VectorScalingLoss(SoftmaxLoss):
 
     Args:
         priors: as `LogitAdjustedLoss`.
-        gamma: strength of the factors, at least 0. A `keras.Variable`, as ``tau`` is, which
-            `tfimbalance.callbacks.LossSchedule` can move.
-        tau: strength of the offsets.
+        gamma: strength of the factors, at least 0. It can move as ``tau`` does.
+        tau: strength of the offsets, as `LogitAdjustedLoss`.
         from_logits: whether ``y_pred`` are logits. Prefer that: a factor makes their common level
             count, which probabilities do not have. Theirs is taken to be a mean of 0.
         class_weight, label_smoothing, ignore_class, reduction, name, dtype: as

@@ -72,8 +72,7 @@ class WeightedBinaryCrossentropy(CrossentropyLoss):
         class_weight, from_logits, label_smoothing, reduction, name, dtype: as `BinaryFocalLoss`.
 
     Shapes:
-        y_true: 0 and 1 (or between), ``(batch,)``, ``(batch, 1)``, or any shape of ``y_pred``.
-        y_pred: ``(batch, ..., num_labels)``. Returns nats, averaged over the last axis.
+        y_true, y_pred: as `BinaryFocalLoss`. Returns nats, averaged over the last axis.
 
     Raises:
         ValueError: for negative weights, weights of the wrong length, or shapes that do not fit.

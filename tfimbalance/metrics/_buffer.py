@@ -89,11 +89,7 @@ def starts(*sorted_keys: Tensor) -> Tensor:
 
 
 def replica() -> tuple[Any, int]:
-    """Return the id of this replica and how many there are, or ``(0, 1)`` where there are none.
-
-    Only `tf.distribute` keeps a state for each replica and adds them up when it is read; on JAX and
-    PyTorch a metric sees one state.
-    """
+    """Return this replica's id and their number; only `tf.distribute` has a state for each."""
     if keras.backend.backend() != "tensorflow":
         return 0, 1
     import tensorflow as tf

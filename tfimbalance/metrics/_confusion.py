@@ -15,10 +15,9 @@ from tfimbalance.metrics._rows import MetricRows
 
 
 class ConfusionMetric(RowMetric):
-    """Base of the metrics of a confusion matrix: a subclass writes `score`.
+    """Base of the metrics of a confusion matrix's diagonal and margins: a subclass writes `score`.
 
-    Of the matrix it keeps the diagonal and both margins, 24 bytes a class in float64, rather than
-    the square: a hundred thousand classes take 2.4 MB.
+    They take 24 bytes a class in float64, where the square of 100,000 classes would fit nowhere.
     """
 
     _direction = "up"
@@ -59,10 +58,8 @@ class ConfusionMetric(RowMetric):
     def _decisions(self, rows: MetricRows) -> tuple[Tensor, Tensor]:
         """Return actual and predicted class ids, ``(rows, labels)``."""
         if rows.kind == "classes":
-            predicted = ops.argmax(rows.given, axis=-1)
-            return ops.expand_dims(rows.ids(), -1), ops.cast(
-                ops.expand_dims(predicted, -1), "int32"
-            )
+            predicted = ops.cast(ops.argmax(rows.given, axis=-1), "int32")
+            return rows.ids()[:, None], predicted[:, None]
         limit = self.threshold
         if rows.from_logits:
             limit = math.log(limit) - math.log1p(-limit)

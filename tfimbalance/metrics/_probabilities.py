@@ -10,10 +10,7 @@ from tfimbalance.metrics._rows import MetricRows
 
 
 class ProbabilityMetric(RowMetric):
-    """Base of the metrics that are a formula of three sums: a subclass writes `terms` and `score`.
-
-    Keeps 24 bytes a class or label in float64: the terms, the positives and the weight of all rows.
-    """
+    """Base of the metrics of three sums a class: a subclass writes `terms` and `score`."""
 
     _soft = True
     _kind: str

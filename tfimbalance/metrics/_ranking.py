@@ -135,10 +135,7 @@ class RankingMetric(RowMetric):
 
 
 def split(positive: Tensor, like: Tensor, weight: Tensor) -> list[Tensor]:
-    """Return the weights of the positives and of the negatives, of the shape of ``like``.
-
-    A weight that is NaN is so in both.
-    """
+    """Return the weights of positives and of negatives, shaped like ``like``; NaN is so in both."""
     weight = ops.broadcast_to(weight, ops.shape(like))
     return [ops.where(positive, weight, 0.0 * weight), ops.where(positive, 0.0 * weight, weight)]
 

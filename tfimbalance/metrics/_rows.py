@@ -35,22 +35,15 @@ def concrete(x: Tensor) -> np.ndarray | None:
         return None
 
 
-_NO_WEIGHT = "Give rows that should not count a sample weight of 0."
+_REMEDY = "Give rows that should not count a sample weight of 0."
 
 
 def refuse(
-    bad: Tensor,
-    weight: Tensor,
-    *,
-    argument: str,
-    expected: str,
-    given: Tensor,
-    remedy: str = _NO_WEIGHT,
+    argument: str, given: Tensor, bad: Tensor, weight: Tensor, expected: str, remedy: str = _REMEDY
 ) -> Tensor:
-    """Raise for rows that cannot be counted, or, in a graph, make their weight NaN.
+    """Raise for rows that cannot be counted or, in a graph, make their weight NaN, which shows.
 
-    They would pass for other rows, or vanish from every sum, without a trace; NaN shows in the
-    result. Rows of weight 0 may hold anything.
+    Rows of weight 0 may hold anything.
     """
     bad = ops.logical_and(bad, weight != 0)
     found = concrete(bad)
@@ -106,14 +99,9 @@ class MetricRows:
         # Before any cast: of a label to integers, and of an integer to fewer bits.
         weight = _refuse_labels(target, weight, kind, width, soft=soft)
         if not from_logits:
-            weight = refuse(
-                ops.any(ops.logical_or(given < -0.01, given > 1.01), axis=-1),
-                weight,
-                argument="y_pred",
-                expected="probabilities, in [0, 1]",
-                given=given,
-                remedy="Logits need from_logits=True.",
-            )
+            bad = ops.any(ops.logical_or(given < -0.01, given > 1.01), axis=-1)
+            expected, remedy = "probabilities, in [0, 1]", "Logits need from_logits=True."
+            weight = refuse("y_pred", given, bad, weight, expected, remedy)
         target = ops.cast(target, "int32" if len(target.shape) == 1 else "float32")
         if sample_weight is not None or mask is not None:
             given, target = _where_counted(given, weight), _where_counted(target, weight)
@@ -174,7 +162,7 @@ def _refuse_labels(target: Tensor, weight: Tensor, kind: str, width: int, *, sof
         if "float" in keras.backend.standardize_dtype(target.dtype):
             bad = ops.logical_or(bad, target != ops.floor(target))
         expected = f"class ids from 0 to {width - 1}, as y_pred has {width} classes"
-        return refuse(bad, weight, argument="y_true", expected=expected, given=target)
+        return refuse("y_true", target, bad, weight, expected)
     hard = ops.logical_or(target == 0, target == 1)
     good = ops.logical_or(hard, ops.logical_and(target > 0, target < 1)) if soft else hard
     bad = ops.logical_not(ops.all(good, axis=-1))
@@ -185,7 +173,7 @@ def _refuse_labels(target: Tensor, weight: Tensor, kind: str, width: int, *, sof
         bad = ops.logical_or(bad, ops.abs(total - 1.0) > 1e-3)
         expected = "one-hot rows" + (", or probabilities that add up to 1" if soft else "")
         remedy = "Rows that may carry several labels: multi_label=True."
-    return refuse(bad, weight, argument="y_true", expected=expected, given=target, remedy=remedy)
+    return refuse("y_true", target, bad, weight, expected, remedy)
 
 
 def widened(ids: Tensor) -> Tensor:
@@ -238,9 +226,7 @@ def _row_weights(sample_weight: Tensor | None, mask: Tensor | None, y_pred: Tens
             )
         total = ops.reshape(total * weight, ops.shape(rows))
     total = ops.reshape(total, (-1,))
-    return refuse(
-        total < 0, total, argument="sample_weight", expected="weights of at least 0", given=total
-    )
+    return refuse("sample_weight", total, total < 0, total, "weights of at least 0")
 
 
 def _where_counted(values: Tensor, weight: Tensor) -> Tensor:
@@ -251,11 +237,8 @@ def _where_counted(values: Tensor, weight: Tensor) -> Tensor:
 
 
 def _one_versus_rest(z: Tensor) -> Tensor:
-    """Return the log odds of each class against all others, from logits.
-
-    ``log p - log(1 - p)`` would lose ``1 - p`` of the likeliest class to rounding, and with it the
-    order of all that are likely; there the others are added up instead.
-    """
+    """Return the log odds of each class against all others, from logits."""
+    # ``1 - p`` of the likeliest class would be lost to rounding, and with it the order of rows.
     log_p = ops.log_softmax(z, axis=-1)
     top = ops.one_hot(ops.argmax(z, axis=-1), z.shape[-1], dtype="bool")
     others = ops.logsumexp(ops.where(top, -np.inf, z), axis=-1, keepdims=True)

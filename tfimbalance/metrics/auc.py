@@ -28,8 +28,8 @@ class AUC(RankingMetric):
             the mean over those that have both positives and negatives.
         num_bins: bins of the grid; 16 bytes each for every class or label (128 KiB by default).
         exact: whether to keep every score instead: 8 bytes a row and class or label (16 for float64
-            predictions). `compile` makes Keras ask for the result at every step, a sort of
-            ``max_rows`` each; prefer it for `evaluate` and own loops.
+            predictions). Every result sorts ``max_rows`` scores, and `fit` asks for one every step:
+            prefer it for `evaluate` and own loops.
         max_rows: rows that ``exact`` has room for between resets; replicas share them evenly.
         from_logits: whether ``y_pred`` are logits.
         multi_label: whether the last axis holds labels that do not exclude one another.

@@ -37,9 +37,8 @@ class GroupAUC(RowMetric):
         num_groups: number of groups; ids are 0 to ``num_groups - 1``.
         num_bins: bins of the grid of log odds of each group, 16 bytes each: 4 KiB a group by
             default. `error_bound` says how far off they can be.
-        exact: whether to keep every row instead: 16 bytes a row (24 for float64 predictions),
-            however many groups there are. `compile` makes Keras ask for the result at every step,
-            two sorts of ``max_rows`` each; prefer it for `evaluate` and own loops.
+        exact: whether to keep every row instead, as `AUC`: 16 bytes a row (24 for float64
+            predictions), however many groups there are.
         max_rows, from_logits, name, dtype: as `AUC`.
 
     Shapes:
@@ -126,7 +125,14 @@ class GroupAUC(RowMetric):
                 )
             y_true, groups = y_true[..., 0], y_true[..., 1]
         groups = groups if ops.is_tensor(groups) else ops.convert_to_tensor(groups)
-        self._check_holds_ids(keras.backend.standardize_dtype(groups.dtype))
+        dtype = keras.backend.standardize_dtype(groups.dtype)
+        if self.num_groups > _EXACT_UP_TO.get(dtype, self.num_groups):
+            raise bad_value(
+                "groups",
+                expected=f"a dtype that holds {self.num_groups:,} ids",
+                received=dtype,
+                remedy="Pass integers.",
+            )
         rows = self._read(y_true, y_pred, sample_weight)
         if rows.kind != "binary":
             raise bad_value(
@@ -148,15 +154,6 @@ class GroupAUC(RowMetric):
         """
         return self._as_result(self._bound)
 
-    def _check_holds_ids(self, dtype: str) -> None:
-        if self.num_groups > _EXACT_UP_TO.get(dtype, self.num_groups):
-            raise bad_value(
-                "groups",
-                expected=f"a dtype that holds {self.num_groups:,} ids",
-                received=dtype,
-                remedy="Pass integers.",
-            )
-
     def _build(self, rows: MetricRows) -> None:
         if self.exact:
             columns = dict.fromkeys(("scores", "signed"), (1, rows.dtype))
@@ -172,13 +169,8 @@ class GroupAUC(RowMetric):
         inside = ops.logical_and(groups >= 0, groups < self.num_groups)
         if "float" in keras.backend.standardize_dtype(groups.dtype):
             inside = ops.logical_and(inside, groups == ops.floor(groups))
-        weight = refuse(
-            ops.logical_not(inside),
-            rows.weight,
-            argument="groups",
-            expected=f"group ids from 0 to {self.num_groups - 1}",
-            given=groups,
-        )
+        expected = f"group ids from 0 to {self.num_groups - 1}"
+        weight = refuse("groups", groups, ops.logical_not(inside), rows.weight, expected)
         ids = ops.cast(ops.where(inside, groups, ops.zeros_like(groups)), "int32")
         ids, weight = ops.expand_dims(ids, -1), ops.expand_dims(weight, -1)
         positive = rows.target > 0.5

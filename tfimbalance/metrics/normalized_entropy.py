@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfimbalance._checks import FloatArray, bad_value
+from tfimbalance._checks import bad_value
 from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._base import ratio
 from tfimbalance.metrics._probabilities import ProbabilityMetric
@@ -67,8 +67,8 @@ class NormalizedEntropy(ProbabilityMetric):
         dtype: Any = None,
     ) -> None:
         super().__init__(from_logits=from_logits, multi_label=multi_label, name=name, dtype=dtype)
-        pi = None if priors is None else _priors(priors, multi_label=self.multi_label)
-        self.priors = None if pi is None else pi.tolist()
+        read = positive_priors if self.multi_label or is_per_label(priors) else class_priors
+        self.priors = None if priors is None else read(priors).tolist()
 
     def terms(self, rows: MetricRows) -> Tensor:
         """Return the nats of each class or label."""
@@ -81,9 +81,9 @@ class NormalizedEntropy(ProbabilityMetric):
     def score(self, total: Tensor, rate: Tensor) -> Tensor:
         """Return the ratio of the two log losses."""
         pi = rate if self.priors is None else ops.convert_to_tensor(self._pi, dtype=rate.dtype)
-        entropy = -_x_log_y(rate, pi)
+        entropy = -_where(rate, ops.log(pi))
         if self._kind != "classes":
-            entropy = entropy - _x_log_y(1.0 - rate, 1.0 - pi)
+            entropy = entropy - _where(1.0 - rate, ops.log(1.0 - pi))
         return ratio(ops.sum(total), ops.sum(entropy))
 
     def _build(self, rows: MetricRows) -> None:
@@ -101,17 +101,6 @@ class NormalizedEntropy(ProbabilityMetric):
         super()._build(rows)
 
 
-def _priors(priors: Any, *, multi_label: bool) -> FloatArray:
-    read = positive_priors if multi_label or is_per_label(priors) else class_priors
-    return read(priors)
-
-
 def _where(share: Tensor, nats: Tensor) -> Tensor:
-    """Return ``share * nats``, and 0 where the share is, whatever an infinite logit makes of it."""
+    """Return ``share * nats``, which is 0 where the share is, even beside infinite nats."""
     return ops.where(share == 0, 0.0, share * ops.where(share == 0, 0.0, nats))
-
-
-def _x_log_y(x: Tensor, y: Tensor) -> Tensor:
-    """Return ``x log y``, which is 0 for ``x = 0`` whatever ``y``."""
-    none = x == 0
-    return ops.where(none, 0.0, x * ops.log(ops.where(none, 1.0, y)))

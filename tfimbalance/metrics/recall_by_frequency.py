@@ -31,11 +31,11 @@ class ManyMediumFewRecall(RecallMetric):
     Args:
         class_counts: training rows of each class: `ClassStatistics`, ``{class: rows}`` or one
             number a class (with ``multi_label``, positives of each label).
-        many: a class with more training rows than this is of the group ``"many"``.
-        few: a class with fewer is of the group ``"few"``; the rest is ``"medium"``.
+        many: classes with more training rows than this are ``"many"``.
+        few: classes with fewer are ``"few"``; the rest is ``"medium"``.
         group: the group whose recall alone is returned, as a scalar. None: a dictionary of all,
-            which Keras logs as ``many``, ``medium`` and ``few``; for another ``name`` than the
-            default, as ``<name>_many`` and so on. Of several outputs each needs such a name.
+            which Keras logs as ``many``, ``medium`` and ``few``, or with a ``name`` as
+            ``<name>_many`` and so on. Each of several outputs needs such a name.
         threshold, from_logits, multi_label, name, dtype: as `BalancedAccuracy`. The recall of a
             label is that of its positives.
 
