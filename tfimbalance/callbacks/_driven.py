@@ -108,11 +108,6 @@ def loss_name(loss: Any) -> str:
     return str(getattr(loss, "name", None) or getattr(loss, "__name__", loss))
 
 
-def instance_of(loss: Any) -> str | None:
-    """Return how to write an instance of a loss of this package that is compiled by name."""
-    # Keras makes the instance, and has no public way to reach it.
-    if isinstance(loss, str) or inspect.isclass(loss):
-        found = get(loss)
-        if isinstance(found, ImbalanceLoss):
-            return f"tfi.losses.{type(found).__name__}()"
-    return None
+def instance_of(loss: Any) -> Any:
+    """Return a loss like that which Keras makes of a name or a class, out of public reach."""
+    return get(loss) if isinstance(loss, str) or inspect.isclass(loss) else loss

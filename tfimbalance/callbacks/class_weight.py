@@ -105,8 +105,9 @@ class ClassWeight(DrivingCallback):
         loss = next(iter(losses.values()), "binary_crossentropy")
         if isinstance(loss, ImbalanceLoss):
             remedy = "In a mean over pairs of classes, weights cancel: leave the callback out."
-        elif (ours := instance_of(loss)) is not None:
-            remedy = f"Compile with the loss itself, not its name: loss={ours}."
+        elif isinstance(ours := instance_of(loss), ImbalanceLoss):
+            written = f"tfi.losses.{type(ours).__name__}()"
+            remedy = f"Compile with the loss itself, not its name: loss={written}."
         else:
             remedy = (
                 f'Compile with loss=ClassWeighted("{loss_name(loss)}", {{0: 1.0, 1: 1.0}}), or '

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from typing import Any
 
 import keras
 
-from tfimbalance.callbacks._driven import compiled_losses, loss_name
-from tfimbalance.losses import BinaryFocalLoss, LogitAdjustedLoss, get
+from tfimbalance.callbacks._driven import compiled_losses, instance_of, loss_name
+from tfimbalance.losses import BinaryFocalLoss, LogitAdjustedLoss
 from tfimbalance.losses._base import ImbalanceLoss
 
 # What a loss of a plan may have of its own.
@@ -27,7 +26,7 @@ class PlanLoss(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Compare, before the first step."""
         found = list(compiled_losses(self.model, self._output).values())
-        if any(self._fits(_instance(loss)) for loss in found):
+        if any(self._fits(instance_of(loss)) for loss in found):
             return
         names = ", ".join(loss_name(loss) for loss in found)
         warnings.warn(
@@ -50,10 +49,6 @@ class PlanLoss(keras.callbacks.Callback):
         return isinstance(self._loss, (BinaryFocalLoss, LogitAdjustedLoss)) and not (
             changed or config.get("tau")
         )
-
-
-def _instance(loss: Any) -> Any:
-    return get(loss) if isinstance(loss, str) or inspect.isclass(loss) else loss
 
 
 def _what(loss: keras.losses.Loss) -> dict[str, Any]:
