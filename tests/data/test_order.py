@@ -62,6 +62,7 @@ def test_an_order_does_not_remember_the_one_before():
     assert (two[:, 0] == two[:, 1]).sum() <= 8
 
 
+@pytest.mark.slow
 @given(
     counts=st.lists(st.integers(1, 60), min_size=2, max_size=40),
     extra=st.integers(0, 40),

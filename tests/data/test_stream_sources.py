@@ -8,6 +8,7 @@ from data.streams import rare, read, stream_of
 import tfimbalance as tfi
 
 
+@pytest.mark.slow
 def test_parts_of_different_lengths_are_refused():
     parts = tf.data.Dataset.from_generator(
         lambda: [(np.zeros(3), np.zeros(2, int))],
@@ -17,6 +18,7 @@ def test_parts_of_different_lengths_are_refused():
         list(tfi.data.balanced_stream(parts, batched=True))
 
 
+@pytest.mark.slow
 def test_the_source_is_read_once_an_epoch():
     x, y = rare(3_000)
     passed = []
@@ -80,6 +82,7 @@ def test_labels_of_any_kind(kind):
         assert y[rows.numpy()].sum() == 8
 
 
+@pytest.mark.slow
 def test_several_outputs_are_balanced_by_the_labels_named():
     x, y = rare(3_000)
     rows = tf.data.Dataset.from_tensor_slices((x, {"click": y, "seconds": x * 0.5}))
@@ -89,6 +92,7 @@ def test_several_outputs_are_balanced_by_the_labels_named():
     assert all(out["click"].numpy().sum() == 8 for _, out in dataset)
 
 
+@pytest.mark.slow
 def test_tfrecord_files(tmp_path):
     """Serialized examples pass through, and are parsed batch by batch."""
     x, y = rare(2_000)
@@ -112,6 +116,7 @@ def test_tfrecord_files(tmp_path):
     assert all(labels.sum() == 10 and (y[rows] == labels).all() for rows, labels in batches)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program_seed", [5, None])  # That of tests is 0.
 def test_a_source_of_each_epoch(program_seed):
     x, y = rare(1_000)
@@ -130,6 +135,7 @@ def test_a_source_of_each_epoch(program_seed):
     np.testing.assert_array_equal([rows for rows, _ in read(make(initial_epoch=1))], second)
 
 
+@pytest.mark.slow
 def test_bad_labels_are_refused_while_reading():
     epochs = [
         (np.zeros(500, int), "none of class"),
@@ -149,6 +155,7 @@ def test_bad_labels_are_refused_while_reading():
             list(dataset)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("y", "arguments", "message"),
     [

@@ -157,6 +157,7 @@ def test_rare_rows_take_turns():
     assert np.abs(times - expected).max() < 0.35 * expected
 
 
+@pytest.mark.slow
 def test_shares_of_the_rest_keep_their_proportions():
     y = np.random.default_rng(0).choice(4, 40_000, p=[0.6, 0.3, 0.09, 0.01])
     dataset = tfi.data.balanced_stream(
@@ -192,6 +193,7 @@ def test_what_was_read_adds_up_over_iterators():
     assert after.drawn.num_samples == more.drawn.num_samples + once.drawn.num_samples
 
 
+@pytest.mark.slow
 def test_resuming_gives_the_same_remaining_batches(tmp_path):
     x, y = rare(5_000, 0.02)
     make = lambda: tfi.data.balanced_stream(stream_of(x, y).shuffle(500, seed=1), batch_size=64)  # noqa: E731
@@ -213,6 +215,7 @@ def test_resuming_gives_the_same_remaining_batches(tmp_path):
             np.testing.assert_array_equal(y1, y2)
 
 
+@pytest.mark.slow
 def test_in_graph_is_the_first_epoch():
     x, y = rare(3_000)
     first = [rows for rows, _ in read(tfi.data.balanced_stream(stream_of(x, y), batch_size=64))]

@@ -97,6 +97,7 @@ def test_trains_a_model():
         assert int(model.optimizer.iterations) == before + 2 * len(dataset), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*TRACED, *UNTRACED])
 def test_epochs_are_drawn_anew_and_the_same_with_the_same_seed(name):
     sampler, make = {**TRACED, **UNTRACED}[name]
