@@ -30,8 +30,7 @@ def calibrated_model(
         layers: corrections of this room, in order, made with the ``from_logits`` of the model.
         output: which of several named outputs is corrected; the others stay as they are.
         from_logits: whether that output are logits. None: as the end of the model shows.
-        activation: of the probabilities that leave: ``"softmax"`` for classes that exclude one
-            another, ``"sigmoid"`` for outputs that stand for themselves. None: as the layers say,
+        activation: of the probabilities that leave, as `FocalCalibration`. None: as the layers say,
             and a softmax for two outputs or more where they do not.
 
     Returns:

@@ -11,7 +11,7 @@ from keras import ops
 from tfimbalance._checks import FloatArray, bad_value
 from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance._tensors import Tensor, compute_dtype
-from tfimbalance.calibration._base import is_softmax, width_of
+from tfimbalance.calibration._base import check_output_count, is_softmax
 from tfimbalance.calibration._fit import FittedCalibration
 
 
@@ -20,9 +20,9 @@ class IsotonicCalibration(FittedCalibration):
     """Map scores to probabilities by the best monotone function, which `fit` finds.
 
     Use it where thousands of held-out rows, hundreds of them rare, show a miscalibration that no
-    slope and bias mend. Scores that it finds equal become ties, and its lowest level is often
-    exactly 0: for log loss, `VectorScaling` is safer. scikit-learn's `IsotonicRegression` fits it,
-    one output at a time; the classes of a softmax are scaled to add up to 1.
+    slope and bias mend. It ties scores, and its lowest level is often exactly 0: for log loss,
+    `VectorScaling` is safer. scikit-learn's `IsotonicRegression` fits one output at a time; the
+    classes of a softmax are scaled to add up to 1.
 
     Args:
         scores: where the function is known, increasing numbers, a list for each output; `fit`
@@ -74,13 +74,8 @@ class IsotonicCalibration(FittedCalibration):
             raise bad_value(
                 "scores", expected="a layer that is fitted", received="none", remedy="Call fit."
             )
-        width = width_of(inputs.shape)
-        if width != len(self._functions):
-            raise bad_value(
-                "inputs",
-                expected=f"{len(self._functions)} outputs, as in fit",
-                received=f"shape {tuple(inputs.shape)}",
-            )
+        width = len(self._functions)
+        check_output_count("scores", width, inputs)
         z = ops.cast(inputs, compute_dtype(keras.backend.standardize_dtype(inputs.dtype)))
         if len(z.shape) < 2:
             p = self._interpolated(z, 0)

@@ -80,11 +80,6 @@ class LossCalibration(CalibrationLayer):
             z = logits_of(z, softmax=False, dtype=keras.backend.standardize_dtype(z.dtype))
         return self._posterior(z)
 
-    def change(self, z: Tensor) -> Tensor:
-        """Return the logit of the posterior."""
-        p = self._posterior(z)
-        return ops.log(p) - ops.log1p(-p)
-
     def _posterior(self, z: Tensor) -> Tensor:
         negative, positive = (self._slope(z, ops.full_like(z, target)) for target in (0.0, 1.0))
         # Where both slopes have faded out, the logit alone says which it is.

@@ -57,11 +57,10 @@ def estimate_priors(
 
     Returns:
         The priors: ``(num_classes,)``; ``()`` beside one number and one output; ``(num_labels,)``
-        with ``activation="sigmoid"``. A class of which there is no sign gets half a row, not 0. It
-        holds 32 bytes an output of the predictions in memory.
+        with ``activation="sigmoid"``. A class without a sign gets half a row, not 0.
 
     Shapes:
-        y_pred: ``(rows, num_classes)``, ``(rows, 1)``, ``(rows,)``.
+        y_pred: ``(rows, num_classes)``, ``(rows, 1)``, ``(rows,)``; it takes 32 bytes a number.
 
     Raises:
         ValueError: for predictions that are not calibrated (the estimate of a class runs to 0 or
@@ -88,9 +87,8 @@ def estimate_priors(
         activation = "sigmoid"
     if held_out is not None:
         if not isinstance(held_out, (tuple, list)) or len(held_out) != 2:
-            raise bad_value(
-                "held_out", expected="(y_true, y_pred)", received=type(held_out).__name__
-            )
+            kind = type(held_out).__name__
+            raise bad_value("held_out", expected="(y_true, y_pred)", received=kind)
         rows = Evaluated.read(*held_out, from_logits=from_logits, activation=activation)
         _check_calibrated(rows)
     of_labels = activation == "sigmoid" or is_per_label(train_priors)

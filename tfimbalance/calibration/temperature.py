@@ -20,9 +20,9 @@ _COLDEST, _HOTTEST = 1e-3, 1e3
 class TemperatureScaling(FittedCalibration):
     """Divide logits by one number, the temperature, which `fit` finds on held-out rows.
 
-    Use it where a model is over-confident (a network trained to the end) or not confident enough,
-    in all classes alike. It changes no ranking and no decision, and cannot move the base rate:
-    undo re-balancing first (`PriorCorrection`). Held-out rows must come at their natural rate.
+    Use it where a model is too confident, or not enough, in all classes alike. It changes no
+    ranking and no decision, and cannot move the base rate: undo re-balancing first
+    (`PriorCorrection`). Held-out rows must come at their natural rate.
 
         z / T,  with T at the least cross-entropy of held-out rows              [1, section 4.2]
 
@@ -62,12 +62,8 @@ class TemperatureScaling(FittedCalibration):
         super().__init__(from_logits=from_logits, activation=activation, **kwargs)
         value = check_number("temperature", temperature, minimum=0.0, exclusive=True)
         # A variable: a step or a function that is compiled already sees what `fit` finds.
-        self.temperature = self.add_weight(
-            name="temperature",
-            shape=(),
-            initializer=keras.initializers.Constant(value),
-            trainable=False,
-        )
+        start = keras.initializers.Constant(value)
+        self.temperature = self.add_weight((), start, trainable=False, name="temperature")
 
     def change(self, z: Tensor) -> Tensor:
         """Return ``z / T``."""

@@ -23,9 +23,9 @@ class VectorScaling(FittedCalibration):
     """Scale and shift the logits of each output by numbers that `fit` finds on held-out rows.
 
     Use it where classes are miscalibrated in different ways and there are a few hundred held-out
-    rows of the rarest one: `TemperatureScaling` needs fewer. With one output it is Platt's
-    scaling, and with ``activation="sigmoid"`` one of those for each label. It moves base rates to
-    those of the held-out rows, which must therefore come at their natural rate.
+    rows of the rarest one; `TemperatureScaling` needs fewer. One output is Platt's scaling, as is
+    each label of ``activation="sigmoid"``. It moves base rates to those of the held-out rows, which
+    must come at their natural rate.
 
         scale_k z_k + bias_k                                                    [1, section 4.2]
 
@@ -100,11 +100,8 @@ class VectorScaling(FittedCalibration):
         options = {"maxiter": 2_000, "ftol": 1e-14, "gtol": 1e-9}
         found = minimize(nats, start, jac=True, method="L-BFGS-B", options=options)
         scale, bias = np.split(found.x, 2)
-        if (
-            not np.isfinite(found.x).all()
-            or np.abs(scale).max() > _STEEPEST
-            or is_separated(found.fun, rows)
-        ):
+        steep = not np.isfinite(found.x).all() or np.abs(scale).max() > _STEEPEST
+        if steep or is_separated(found.fun, rows):
             raise bad_value(
                 "y_pred",
                 expected="held-out rows on which the model is sometimes wrong",

@@ -24,9 +24,8 @@ class CosineClassifier(keras.layers.Layer):
 
     Args:
         units: number of classes.
-        scale: what the cosines are multiplied by. Leave it at 1 for `LDAMLoss`, which has a scale
-            of its own; with any other loss a softmax of cosines is nearly uniform, and 10 to 30 is
-            usual.
+        scale: what the cosines are multiplied by: 1 for `LDAMLoss`, which has a scale of its own,
+            and 10 to 30 for other losses, as a softmax of cosines is nearly uniform.
         kernel_initializer, kernel_regularizer, kernel_constraint: of the class vectors, as
             `keras.layers.Dense`.
         **kwargs: as `keras.layers.Layer`.

@@ -16,9 +16,9 @@ from tfimbalance._tensors import Tensor
 class OffsetModel(keras.Model):
     """A model of logits, trained with an offset beside its inputs.
 
-    Use it to train on data that was thinned with known probabilities, such as
-    `tfimbalance.data.weighted_undersampling` hands out: the offset takes up what thinning did, and
-    the model inside, which is the one to serve, is calibrated as it is.
+    Use it on data that was thinned with known probabilities, as by
+    `tfimbalance.data.weighted_undersampling`: the offset takes up what thinning did, and the model
+    inside, which is the one to serve, is calibrated as it is.
 
         output = model(x) + offset
 
@@ -55,9 +55,8 @@ class OffsetModel(keras.Model):
     def __init__(self, model: keras.Model, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(model, keras.Model):
-            raise bad_value(
-                "model", expected="a Keras model of logits", received=type(model).__name__
-            )
+            kind = type(model).__name__
+            raise bad_value("model", expected="a Keras model of logits", received=kind)
         name = last_activation(model)
         if name in ("sigmoid", "softmax"):
             raise bad_value(

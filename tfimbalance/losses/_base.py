@@ -94,9 +94,7 @@ class ImbalanceLoss(keras.losses.Loss):
         return (*self._movable, *self._assigned)
 
     def assign(self, argument: str, value: Any) -> bool:
-        """Move an argument, such as ``tau``, ``priors`` or ``class_weight``.
-
-        A compiled step sees the change, except on JAX, where it has to be compiled again.
+        """Move an argument, such as ``tau``; a compiled step sees it (on JAX, once recompiled).
 
         Args:
             argument: one of `movable`.

@@ -42,11 +42,11 @@ class ClassWeighted(WeighableLoss):
 
         loss = class_weight[y] * wrapped_loss(y, p)
 
-    Which class a target is of follows from static shapes and from the wrapped loss:
+    The class of a target follows from static shapes and from the wrapped loss:
 
     - one rank less than ``y_pred`` (or a last axis of 1 beside several classes): class ids;
-    - the shape of ``y_pred`` under a binary loss, or a last axis of 1: each element is weighed by
-      its own 0 or 1; two weights are those of 0 and 1, any other number is one a label (ones only);
+    - the shape of ``y_pred`` under a binary loss, or a last axis of 1: 0 or 1 of each element; two
+      weights are those of 0 and 1, any other number is one a label, for its ones;
     - otherwise the last axis is one-hot.
 
     Args:

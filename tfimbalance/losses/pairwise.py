@@ -17,34 +17,31 @@ from tfimbalance.losses._pairs import logistic_sums, squared_hinge_sums
 class PairwiseAUCLoss(ImbalanceLoss):
     """Smooth stand-in for 1 - ROC-AUC: the share of pairs that are ranked the wrong way round.
 
-    Use it where only the order is served: retrieval, triage, alerts. It is the same at any rate of
-    positives, but needs some in every batch: pair it with `tfimbalance.data.balanced_batches`. A
-    batch without a pair gives 0, and no gradient. Scores are ranks, not probabilities. Pairs are
-    those within a batch, and within one replica of a distributed one. For the same reason its value
+    Use it where only the order is served: retrieval, triage, alerts. Scores are ranks, not
+    probabilities. Pairs are those within a batch and a replica, so every batch needs positives
+    (`tfimbalance.data.balanced_batches`): one without a pair gives 0, and no gradient. The value
     depends on the batch size: watch ``keras.metrics.AUC(from_logits=True)``, not ``val_loss``.
 
         loss = mean over pairs (positive i, negative j) of phi(s_i - s_j)
         squared hinge: phi(d) = max(0, margin - d)**2     [1]
         logistic:      phi(d) = log(1 + exp(-d))          [2]
 
-    A pair weighs the product of its rows' sample weights, as in a weighted AUC, and the mean is
-    weighted: neither class weights nor a common factor change it. The squared hinge takes the time
-    of a sort; the logistic computes each pair, in blocks. Memory is of the order of the batch.
+    A pair weighs the product of its rows' sample weights, and the mean is weighted: neither class
+    weights nor a common factor change it. The squared hinge takes the time of a sort, the logistic
+    that of all pairs, in blocks. Memory grows with the batch.
 
     Args:
         surrogate: ``"squared_hinge"`` or ``"logistic"``.
-        margin: lead from which a pair costs nothing, in the unit of the scores, above 0. Of the
-            squared hinge alone.
+        margin: lead from which a pair costs nothing under the squared hinge, above 0.
         reduction, name, dtype: as `keras.losses.Loss`. Before reduction, each positive row holds
             its part of the mean, times the number of rows; negatives hold 0.
 
     Shapes:
         y_true: 0 (or -1) and 1, ``(batch,)``, ``(batch, 1)``, or any shape of ``y_pred``. A target
             between counts on both sides, as ``y`` of a positive and ``1 - y`` of a negative.
-        y_pred: scores, ``(batch, ..., num_labels)``: logits rather than probabilities, whose
-            gradient vanishes behind a sigmoid. Pairs are formed within a label over all other
-            axes, and averaged over the labels that have any. Returns nats (logistic) or squares
-            of scores, ``(batch, ...)`` before reduction.
+        y_pred: scores, ``(batch, ..., num_labels)``: logits, as the gradient of probabilities
+            vanishes. Pairs are formed within a label, and averaged over the labels that have any.
+            Returns nats (logistic) or squares of scores, ``(batch, ...)`` before reduction.
 
     Raises:
         ValueError: for an unknown surrogate, ``margin <= 0``, a margin beside the logistic one, or

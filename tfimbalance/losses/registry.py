@@ -38,11 +38,11 @@ def get(identifier: Any) -> Any:
     """Return a loss by name, config, class or as it is.
 
     Args:
-        identifier: ``"binary_focal_loss"`` or ``"BinaryFocalLoss"`` and so on, any name that Keras
-            knows, a config dict, a class, a function or an instance.
+        identifier: a name, ``"binary_focal_loss"`` or ``"BinaryFocalLoss"`` or one of Keras', a
+            config dict, a class, a function or an instance.
 
     Returns:
-        A loss instance, or the function itself where a function (or Keras' name of one) is given.
+        A loss instance, or a function where one (or Keras' name of one) is given.
 
     Raises:
         ValueError: for a name that neither package knows.

@@ -28,16 +28,15 @@ class VectorScalingLoss(SoftmaxLoss):
 
     For one logit a row (``y_pred`` with a last axis of 1), as in [1, eq. 3]:
     ``softplus(-(delta[1] * z + iota))`` for positives and ``softplus(delta[0] * z + iota)`` for
-    negatives, with ``iota = tau * logit(pi)``. Two linear logits are not the same: both classes
-    then share the margin ``delta[1] * z_1 - delta[0] * z_0``, and on separable data the boundary
-    stays in the middle. For two classes use one logit.
+    negatives, with ``iota = tau * logit(pi)``. Use that for two classes: with two logits both share
+    the margin ``delta[1] * z_1 - delta[0] * z_0``, and the boundary of separable data stays put.
 
     Args:
         priors: as `LogitAdjustedLoss`.
         gamma: strength of the factors, at least 0. It can move as ``tau`` does.
         tau: strength of the offsets, as `LogitAdjustedLoss`.
-        from_logits: whether ``y_pred`` are logits. Prefer that: a factor makes their common level
-            count, which probabilities do not have. Theirs is taken to be a mean of 0.
+        from_logits: whether ``y_pred`` are logits. Prefer that: a factor makes their mean count,
+            which probabilities do not have; it is taken to be 0.
         class_weight, label_smoothing, ignore_class, reduction, name, dtype: as
             `SparseCategoricalFocalLoss`.
 

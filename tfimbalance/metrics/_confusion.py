@@ -9,7 +9,7 @@ from keras import ops
 
 from tfimbalance._checks import check_number
 from tfimbalance._tensors import Tensor
-from tfimbalance.metrics._base import RowMetric, mean_where, ratio
+from tfimbalance.metrics._base import RowMetric, ratio
 from tfimbalance.metrics._grid import sums_by
 from tfimbalance.metrics._rows import MetricRows
 
@@ -80,8 +80,3 @@ class RecallMetric(ConfusionMetric):
     def _recalls(self) -> Tensor:
         correct = ops.convert_to_tensor(self._margins)[0]
         return ratio(correct[:, 1] if self.multi_label else correct[0], self._actual())
-
-
-def mean_recall(correct: Tensor, actual: Tensor) -> Tensor:
-    """Mean recall of the classes that have rows."""
-    return mean_where(ratio(correct, actual), actual != 0)

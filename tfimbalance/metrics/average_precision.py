@@ -14,7 +14,7 @@ class AveragePrecision(RankingMetric):
     """Mean precision over the positives, each at its score: the worth of a ranking of rare events.
 
     Use it to compare models on the same data when positives are rare. Its baseline is the base
-    rate, so values of data with different base rates cannot be compared: use `AUC` for that.
+    rate: to compare data of different base rates use `AUC`.
 
         sum over distinct scores s of  (recall(s) - recall(next higher s)) * precision(s)
 
@@ -49,11 +49,9 @@ class AveragePrecision(RankingMetric):
         return ops.divide_no_nan(ops.sum(positive * precision, axis=-1), total)
 
     def worst(self, positive: Tensor, negative: Tensor) -> Tensor:
-        """Return the mean precision if positives come last in their group, one by one.
-
-        With h hits above, f false alarms up to the end of the group and p positives in it, that is
-        at least the integral of ``(h + x) / (h + x + f)`` over x from 0 to p.
-        """
+        """Return the mean precision if positives come last in their group, one by one."""
+        # With h hits above, f false alarms up to the end of the group and p positives in it, at
+        # least the integral of ``(h + x) / (h + x + f)`` over x from 0 to p.
         false = ops.cumsum(negative, axis=-1)
         above = ops.cumsum(positive, axis=-1) - positive + false
         lost = false * ops.log1p(ops.divide_no_nan(positive, above))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import keras
 
 from tfimbalance._tensors import Tensor
-from tfimbalance.metrics._confusion import ConfusionMetric, mean_recall
+from tfimbalance.metrics._base import mean_where, ratio
+from tfimbalance.metrics._confusion import ConfusionMetric
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
@@ -45,4 +46,4 @@ class BalancedAccuracy(ConfusionMetric):
 
     def score(self, correct: Tensor, actual: Tensor, predicted: Tensor) -> Tensor:
         """Return the mean recall."""
-        return mean_recall(correct, actual)
+        return mean_where(ratio(correct, actual), actual != 0)

@@ -63,10 +63,8 @@ class CalibrationRatio(ProbabilityMetric):
 
     def score(self, total: Tensor, rate: Tensor) -> Tensor:
         """Return predicted over seen."""
-        found = ratio(total, rate)
-        if self._kind == "binary":
-            return found[0]
-        return found if self.class_id is None else found[self.class_id]
+        found, one = ratio(total, rate), 0 if self._kind == "binary" else self.class_id
+        return found if one is None else found[one]
 
     def _build(self, rows: MetricRows) -> None:
         check_has_class(self.class_id, rows.width)

@@ -27,10 +27,9 @@ class ExpectedCalibrationError(RowMetric):
 
         sum over bins b of  (n_b / N) |mean p in b - mean y in b|
 
-    The bins hold equal shares of the rows. Bins of equal width put nearly all rows of rare events
-    in the first one. Classes and labels are taken one by one against the rest, and averaged [2].
-    Rows are added up on a fine grid of log odds, whose cells are merged at the end; a cell is not
-    split, so that bins are equal up to one cell's rows.
+    The bins hold equal shares of the rows, up to one cell of a fine grid of log odds: bins of equal
+    width put nearly all rows of rare events in the first one. Classes and labels are taken one by
+    one against the rest, and averaged [2].
 
     Args:
         num_bins: number of bins. Their grid takes 256 KiB a class or label.

@@ -149,8 +149,8 @@ class GroupAUC(RowMetric):
     def error_bound(self) -> Tensor:
         """Return how far the result can be from the exact one, for the rows seen so far.
 
-        In a group, pairs of a bin are tied; ranked right or wrong they are half a pair away:
-        ``sum_b p_b n_b / (2 P N)``, and their mean as the result is one. 0 for ``exact=True``.
+        Pairs in a bin of a group are tied, and off by half a pair: the mean over groups of
+        ``sum_b p_b n_b / (2 P N)``. It is 0 for ``exact=True``.
         """
         return self._as_result(self._bound)
 

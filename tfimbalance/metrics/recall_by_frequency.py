@@ -23,8 +23,8 @@ _GROUPS = ("many", "medium", "few")
 class ManyMediumFewRecall(RecallMetric):
     """Mean recall of the classes with many, medium and few rows in the training data.
 
-    Use it for long tails, where one accuracy is that of the head. The groups are of classes by
-    their *training* rows; the recalls are those of the data that it is updated with.
+    Use it for long tails, where one accuracy is that of the head. Groups are of classes by
+    *training* rows; recalls are those of the data that it is updated with.
 
         mean over the classes of a group that have rows of  correct_k / rows_k
 
