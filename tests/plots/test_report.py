@@ -195,7 +195,7 @@ def test_the_end_of_a_model_is_seen_in_its_structure(make, expected):
             lambda: keras.Model(i := keras.Input((2,)), [keras.layers.Dense(1)(i) for _ in "ab"]),
             lambda: (np.zeros((2, 2)), [0, 1]),
             {"from_logits": True},
-            r"`output`: expected one of the outputs",
+            r"`model`: expected a model of one output.*2 outputs",
         ),
     ],
 )

@@ -218,7 +218,8 @@ def _per_row(values: Any, each: tuple[int, ...], argument: str) -> NDArray[Any]:
             expected=f"one number a row, shape {each[:1]}"
             + (f", or one a step, shape {each}" if len(each) > 1 else ""),
             received=f"shape {np.shape(values)}",
-            remedy="Labels of a row cannot weigh differently.",
+            remedy="Every array must describe the same rows in the same order, and all labels of a "
+            "row weigh alike.",
         )
     return np.broadcast_to(array, each).reshape(-1)
 

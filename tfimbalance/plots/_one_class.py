@@ -47,17 +47,16 @@ def read_one_class(
     """Check what a picture is to be made of, and choose the class."""
     rows = read_columns(y_true, y_pred, sample_weight, from_logits=from_logits)
     width = rows.given.shape[1]
-    if width == 1 and class_id is not None:
-        expected = "None, because y_pred has one column, the positive class"
-        raise bad_value("class_id", expected=expected, received=class_id)
-    k = 0 if width == 1 else chosen_class(class_id, width)
+    k = chosen_class(class_id, width)
     found = rows.one_class(k)
     if found.positive.all() or not found.positive.any():
-        kind = "positive" if found.positive.all() else "negative"
+        kind = "positive" if found.positive.any() else "negative"
         raise bad_value(
             "y_true",
             expected="rows of both classes" + (f", {k} and the rest" if width > 1 else ""),
-            received=f"{len(found.positive)} rows, all {kind}",
+            received=f"{len(found.positive)} rows, all {kind}"
+            if len(found.positive)
+            else "no rows that weigh anything",
             remedy="Take more validation rows, or split with stratify=y.",
         )
     return found
@@ -76,6 +75,11 @@ def read_columns(y_true: Any, y_pred: Any, sample_weight: Any, *, from_logits: b
 
 def chosen_class(class_id: int | None, width: int) -> int:
     """Return the class to draw, or raise if there is none of that number."""
+    if width == 1:
+        if class_id is None:
+            return 0
+        expected = "None, because there is one column, the positive class"
+        raise bad_value("class_id", expected=expected, received=class_id)
     if class_id is None or not 0 <= check_integer("class_id", class_id, minimum=0) < width:
         raise bad_value(
             "class_id",

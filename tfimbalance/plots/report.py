@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from tfimbalance._checks import bad_value
-from tfimbalance._evaluation.ending import check_from_logits, last_activation
+from tfimbalance._evaluation.ending import check_from_logits, last_activation, output_names
 from tfimbalance._evaluation.predictions import check_rows, predict
 from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance._labels import is_dataset
@@ -85,6 +85,13 @@ def report(
             received=f"a {type(model).__name__}",
             remedy="For predictions that are there already, call precision_recall(y_true, y_pred) "
             "and the others.",
+        )
+    if names := output_names(model):
+        raise bad_value(
+            "model",
+            expected="a model of one output",
+            received=f"one of {len(names)} outputs, {', '.join(names)}",
+            remedy="Draw one: keras.Model(model.inputs, model.output[...]).",
         )
     logits = check_from_logits(model, from_logits)
     data = _together(x, y, sample_weight)
