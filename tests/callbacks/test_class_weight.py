@@ -4,6 +4,8 @@ import pytest
 
 import tfimbalance as tfi
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(100, 4)).astype("float32")
 Y = np.repeat([0, 1], [90, 10])

@@ -9,6 +9,8 @@ import tfimbalance as tfi
 from tfimbalance._evaluation.cuts import Cuts
 from tfimbalance.callbacks._objectives import choose, f_beta, recall_at_precision
 
+pytestmark = pytest.mark.slow
+
 
 def two_gaussians(rows, prior=0.05, seed=0):
     rng = np.random.default_rng(seed)

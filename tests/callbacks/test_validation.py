@@ -10,6 +10,8 @@ from sklearn.metrics import recall_score
 
 import tfimbalance as tfi
 
+pytestmark = pytest.mark.slow
+
 
 class Counted(keras.layers.Layer):
     """Passes rows on, and counts them."""

@@ -6,6 +6,8 @@ from sklearn.neighbors import NearestNeighbors
 
 import tfimbalance as tfi
 
+pytestmark = pytest.mark.slow
+
 
 def data(counts=(570, 30), width=2, seed=0):
     rng = np.random.default_rng(seed)

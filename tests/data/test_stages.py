@@ -7,6 +7,8 @@ import tensorflow as tf
 
 import tfimbalance as tfi
 
+pytestmark = pytest.mark.slow
+
 
 def data(rows=400, positives=40):
     rng = np.random.default_rng(0)

@@ -7,6 +7,8 @@ from data.streams import rare, read, stream_of
 
 import tfimbalance as tfi
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.slow
 def test_parts_of_different_lengths_are_refused():

@@ -9,6 +9,8 @@ from data.streams import rare, read, stream_of
 
 import tfimbalance as tfi
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_frequent_class_is_thinned_and_every_rare_row_comes():
     x, y = rare()

@@ -5,6 +5,8 @@ import tensorflow as tf
 
 import tfimbalance as tfi
 
+pytestmark = pytest.mark.slow
+
 THREE = np.arange(4_000) % 3
 
 

@@ -17,6 +17,8 @@ from data.rooms import BATCH, DATASETS, rows
 
 import tfimbalance as tfi
 
+pytestmark = pytest.mark.slow
+
 each_dataset = pytest.mark.parametrize("name", DATASETS)
 
 

@@ -7,6 +7,8 @@ from sklearn.metrics import roc_auc_score
 
 import tfimbalance as tfi
 
+pytestmark = pytest.mark.slow
+
 SURROGATES = ["squared_hinge", "logistic"]
 each = pytest.mark.parametrize("surrogate", SURROGATES)
 

@@ -9,6 +9,8 @@ from metrics.scores import RATES, ragged, sigmoid, two_gaussians
 
 import tfimbalance as tfi
 
+pytestmark = pytest.mark.slow
+
 
 def by_user(y, score, user, weight=None):
     """Group AUC, share of the users and share of the weight covered."""

@@ -22,6 +22,8 @@ from sklearn import metrics as sk
 
 from tfimbalance import plots
 
+pytestmark = pytest.mark.slow
+
 BINARY = [
     "Class balance",
     "Precision and recall",

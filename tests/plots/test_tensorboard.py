@@ -13,6 +13,8 @@ from plots.drawn import Shown, dense, endless, gaussians
 import tfimbalance as tfi
 from tfimbalance import plots
 
+pytestmark = pytest.mark.slow
+
 
 def pictures(log_dir):
     """Return {step: (tag, width, height, pixels)} of the events in a directory."""

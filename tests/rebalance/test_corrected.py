@@ -10,6 +10,8 @@ from scipy.special import expit, logit
 
 import tfimbalance as tfi
 
+pytestmark = pytest.mark.slow
+
 STATS = tfi.ClassStatistics([950, 50])
 
 

@@ -10,6 +10,8 @@ import tensorflow as tf
 import tfimbalance as tfi
 from tfimbalance.callbacks.natural_rate import rate_z
 
+pytestmark = pytest.mark.slow
+
 
 def two_gaussians(rows, seed=0):
     rng = np.random.default_rng(seed)

@@ -56,7 +56,7 @@ def read_one_class(
             expected="rows of both classes" + (f", {k} and the rest" if width > 1 else ""),
             received=f"{len(found.positive)} rows, all {kind}"
             if len(found.positive)
-            else "no rows that weigh anything",
+            else "0 rows that weigh anything",
             remedy="Take more validation rows, or split with stratify=y.",
         )
     return found

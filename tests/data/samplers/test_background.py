@@ -13,6 +13,8 @@ from imblearn.over_sampling import (
     SMOTE,
 )
 
+pytestmark = pytest.mark.slow
+
 
 class Watched:
     """A sampler's function that says when it is called, in which thread, and waits for leave."""

@@ -31,6 +31,8 @@ from imblearn.under_sampling import (
 
 import tfimbalance as tfi
 
+pytestmark = pytest.mark.slow
+
 MAKE_NOTHING = {
     "RandomOverSampler",
     "RandomUnderSampler",

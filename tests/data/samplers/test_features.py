@@ -37,6 +37,8 @@ from imblearn.under_sampling import (
 )
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+pytestmark = pytest.mark.slow
+
 
 def mixed_frame():
     x = mixed()

@@ -19,6 +19,8 @@ from imblearn.under_sampling import (
 
 import tfimbalance as tfi
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("sampler", [RandomOverSampler(), RandomUnderSampler()])
 def test_samplers_of_classes_take_any_x_and_copy_nothing(sampler):
