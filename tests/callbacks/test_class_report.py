@@ -6,6 +6,8 @@ from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_sup
 
 import tfimbalance as tfi
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 Y = RNG.choice(4, 500, p=[0.7, 0.2, 0.07, 0.03])
 X = (RNG.normal(size=(500, 4)) + 2 * np.eye(4)[Y]).astype("float32")

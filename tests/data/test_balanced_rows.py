@@ -11,6 +11,8 @@ import tensorflow as tf
 
 import tfimbalance as tfi
 
+pytestmark = pytest.mark.slow
+
 
 def data(*counts):
     """Rows numbered from 0, class by class: x is the number, y the class."""
