@@ -179,3 +179,14 @@ def test_bad_input_is_refused_at_once(arguments, message):
     x, y = data()
     with pytest.raises(ValueError, match=message):
         tfi.data.smote_batches(**{"x": x, "y": y, **arguments})
+
+
+def test_quantities_of_nested_rows_are_found_by_their_column():
+    rng = np.random.default_rng(0)
+    x, age = rng.normal(size=(60, 2)), rng.integers(20, 60, (60, 1)).astype(float)
+    y = np.arange(60) % 6 == 0
+    wide = [x, np.hstack([x, age])]
+    for rows, quantities in ((wide, {1: [2]}), (wide, {1: [-1]}), ({"a": (x, age)}, {1: [0]})):
+        batches = tfi.data.smote_batches(rows, y, batch_size=12, quantities=quantities)
+        for array in tf.nest.flatten(next(iter(batches))[0]):
+            assert np.isfinite(array).all()
