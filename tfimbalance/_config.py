@@ -26,13 +26,13 @@ def config_of(instance: Any) -> dict[str, Any]:
         for p in parameters:
             named = p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
             if named and (is_ours or hasattr(instance, p.name)):
-                found.setdefault(p.name, _plain(getattr(instance, p.name)))
+                found.setdefault(p.name, _in_config(getattr(instance, p.name)))
         if is_ours or not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
     return found
 
 
-def _plain(value: Any) -> Any:
+def _in_config(value: Any) -> Any:
     if isinstance(value, keras.Variable):
         # The shortest decimals that it stands for: .3, not .30000001.
         number = keras.ops.convert_to_numpy(value)
@@ -40,6 +40,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_in_config(item) for item in value]
     is_object = hasattr(value, "get_config") or callable(value)
     return keras.saving.serialize_keras_object(value) if is_object else value

@@ -136,3 +136,21 @@ def is_linear(y_pred: Tensor) -> bool:
     kind = getattr(operation, "type", None)
     inputs = [tensor.op.type for tensor in operation.inputs] if kind == "AddV2" else [kind]
     return bool({"MatMul", "BatchMatMulV2", "BiasAdd"} & set(inputs))
+
+
+def like_rows(sample_weight: Tensor, values: Tensor) -> Tensor:
+    """Give a weight a row the rank of the values, from the left, where broadcasting goes right."""
+    sample_weight = ops.convert_to_tensor(sample_weight)
+    extra = len(sample_weight.shape) - len(values.shape)
+    if extra == 1 and sample_weight.shape[-1] == 1:
+        return ops.squeeze(sample_weight, -1)
+    if extra > 0:
+        raise bad_value(
+            "sample_weight",
+            expected=f"a weight a row, of rank {len(values.shape)} at most",
+            received=f"shape {tuple(sample_weight.shape)}",
+            remedy="Labels of a row cannot weigh differently; give each its output.",
+        )
+    for _ in range(-extra):
+        sample_weight = ops.expand_dims(sample_weight, -1)
+    return sample_weight

@@ -34,32 +34,34 @@ def last_activation(model: keras.Model, output: str | None = None) -> str | None
     if not outputs or (len(outputs) > 1 and output not in names):
         return None
     tensor = outputs[names.index(str(output)) if output in names else 0]
-    while True:
-        # Where Keras moves this mark, nothing is shown, and the user says it.
-        history = getattr(tensor, "_keras_history", None)
-        operation = getattr(history, "operation", None)
-        if history is None or operation is None or not _passes(operation):
+    for operation, _ in _operations(tensor):
+        if not _passes(operation):
             return _activation(operation)
-        arguments = operation._inbound_nodes[history.node_index].input_tensors
-        if len(arguments) != 1:
-            return None
-        tensor = arguments[0]
+    return None
 
 
 def endings(tensor: Any) -> Iterator[Any]:
     """Yield the layers at the end of an output, the last one first, up to what was trained."""
-    while True:
-        history = getattr(tensor, "_keras_history", None)
-        operation = getattr(history, "operation", None)
-        if history is None or operation is None:
-            return
+    for operation, index in _operations(tensor):
         if isinstance(operation, keras.Model) and getattr(operation, "outputs", None):
-            tensor = operation.outputs[history.tensor_index]
-            continue
+            yield from endings(operation.outputs[index])
+            return
         yield operation
         if not hasattr(operation, "gives_probabilities") and type(operation).__name__ not in _ENDS:
             return
-        tensor = operation._inbound_nodes[history.node_index].input_tensors[0]
+
+
+def _operations(tensor: Any) -> Iterator[tuple[Any, int]]:
+    """Yield what made a tensor, and which of its outputs it is, back to the first of two inputs.
+
+    Where Keras moves this mark, nothing is shown, and the user says it.
+    """
+    while (history := getattr(tensor, "_keras_history", None)) is not None:
+        yield history.operation, history.tensor_index
+        arguments = history.operation._inbound_nodes[history.node_index].input_tensors
+        if len(arguments) != 1:
+            return
+        tensor = arguments[0]
 
 
 def output_names(model: keras.Model) -> list[str]:
@@ -74,14 +76,15 @@ def output_names(model: keras.Model) -> list[str]:
 
 def _trained_name(tensor: Any) -> str:
     """Return the name of an output as it was trained: what was put behind it does not rename it."""
-    last = operation = tensor._keras_history.operation
+    operations = (operation for operation, _ in _operations(tensor))
+    last = trained = next(operations)
     is_end = isinstance(last, keras.layers.Activation) and last.name.endswith(PROBABILITY)
     if is_end:
-        operation = operation.input._keras_history.operation
-    while hasattr(operation, "gives_probabilities"):
-        operation = operation.input._keras_history.operation
-    is_users = is_end and last.name != f"{operation.name}{PROBABILITY}"
-    return str(last.name if is_users else operation.name)
+        trained = next(operations)
+    while hasattr(trained, "gives_probabilities"):
+        trained = next(operations)
+    is_users = is_end and last.name != f"{trained.name}{PROBABILITY}"
+    return str(last.name if is_users else trained.name)
 
 
 def check_from_logits(

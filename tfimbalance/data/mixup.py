@@ -11,7 +11,7 @@ from tfimbalance._checks import bad_value, check_choice, check_integer, check_nu
 from tfimbalance.data._epochs.stage import change_rows
 from tfimbalance.data._order.arrays import GraphOps
 from tfimbalance.data._order.words import words
-from tfimbalance.data._rows.labels import check_dataset
+from tfimbalance.data._rows.labels import check_elements
 
 
 def smote_mixup(
@@ -67,7 +67,7 @@ def smote_mixup(
     References:
         [1] Chawla et al., SMOTE, JAIR 2002, arXiv 1106.1813.
     """
-    x = check_dataset(dataset, "batches ")[0]
+    x = check_elements(dataset, "batches ")[0]
     fraction = check_number("fraction", fraction, minimum=0.0, maximum=1.0)
     neighbors = check_integer("k_neighbors", k_neighbors, minimum=1)
     check_choice("whole_numbers", whole_numbers, ("keep", "mix"))

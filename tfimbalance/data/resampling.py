@@ -15,7 +15,7 @@ from tfimbalance.data._order.sampling import ClassSampling
 from tfimbalance.data._order.shuffle import in_passes
 from tfimbalance.data._order.words import seed_word
 from tfimbalance.data._samplers.background import EpochDraws
-from tfimbalance.data._samplers.drawing import Draw, Sampling
+from tfimbalance.data._samplers.drawing import Draw, Drawing
 
 
 def resampled_batches(
@@ -103,7 +103,7 @@ def resampled_batches(
     schedule = Schedule.of(
         batch_size, steps_per_epoch, seed, initial_epoch, num_shards, shard_index
     )
-    sampling = Sampling(x, y, sampler, sample_weight, row_ids, quantities, seed)
+    sampling = Drawing(x, y, sampler, sample_weight, row_ids, quantities, seed)
     num_rows = None
     if not schedule.steps and initial_epoch > 0 and sampling.varies:
         num_rows = sampling.count(0)
@@ -114,7 +114,7 @@ def resampled_batches(
 class _Resampled(Blocks):
     """Draws, as batches."""
 
-    def __init__(self, sampling: Sampling, first: Draw, schedule: Schedule) -> None:
+    def __init__(self, sampling: Drawing, first: Draw, schedule: Schedule) -> None:
         super().__init__(sampling.layout, schedule)
         self._sampled = sampling.class_sampling
         self.draws = EpochDraws(sampling.draw, schedule.epoch, first, ahead=sampling.varies)

@@ -10,7 +10,7 @@ from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value, check_number, per_class
 from tfimbalance._config import config_of
-from tfimbalance._tensors import Tensor, as_float, compute_dtype, is_sparse, sparse_ids
+from tfimbalance._tensors import Tensor, as_float, compute_dtype, is_sparse, like_rows, sparse_ids
 from tfimbalance.losses._kernels import only
 from tfimbalance.losses._logits import to_logits
 
@@ -236,21 +236,3 @@ def _rounded(values: Tensor, dtype: str) -> Tensor:
     if dtype == "float16" and keras.backend.standardize_dtype(values.dtype) != dtype:
         values = bounded(values)
     return ops.cast(values, dtype)
-
-
-def like_rows(sample_weight: Tensor, values: Tensor) -> Tensor:
-    """Give a weight a row the rank of the values, from the left, where broadcasting goes right."""
-    sample_weight = ops.convert_to_tensor(sample_weight)
-    extra = len(sample_weight.shape) - len(values.shape)
-    if extra == 1 and sample_weight.shape[-1] == 1:
-        return ops.squeeze(sample_weight, -1)
-    if extra > 0:
-        raise bad_value(
-            "sample_weight",
-            expected=f"a weight a row, of rank {len(values.shape)} at most",
-            received=f"shape {tuple(sample_weight.shape)}",
-            remedy="Labels of a row cannot weigh differently; give each its output.",
-        )
-    for _ in range(-extra):
-        sample_weight = ops.expand_dims(sample_weight, -1)
-    return sample_weight

@@ -8,8 +8,8 @@ import keras
 from keras import ops
 
 from tfimbalance._checks import bad_value, check_choice, check_number
-from tfimbalance._tensors import Tensor, align, compute_dtype
-from tfimbalance.losses._base import ImbalanceLoss, like_rows
+from tfimbalance._tensors import Tensor, align, compute_dtype, like_rows
+from tfimbalance.losses._base import ImbalanceLoss
 from tfimbalance.losses._pairs import logistic_sums, squared_hinge_sums
 
 

@@ -17,6 +17,7 @@ from tfimbalance._tensors import (
     as_float,
     is_linear,
     is_sparse,
+    like_rows,
     logits_of,
     sparse_targets,
 )
@@ -95,7 +96,7 @@ class MetricRows:
         # Half precision would merge scores that differ; float64 keeps the ranks it came with.
         wide = "float64" in (keras.backend.standardize_dtype(y_pred.dtype), dtype)
         given = ops.reshape(ops.cast(y_pred, sum_dtype() if wide else "float32"), (-1, width))
-        weight = _row_weights(sample_weight, mask, y_pred)
+        weight = _counted(sample_weight, mask, y_pred)
         # Before any cast: of a label to integers, and of an integer to fewer bits.
         weight = _refuse_labels(target, weight, kind, width, soft=soft)
         if not from_logits:
@@ -204,20 +205,15 @@ def _flat_targets(y_true: Tensor, y_pred: Tensor, kind: str, width: int) -> Tens
     return ops.reshape(align(y_true, y_pred), (-1, width))
 
 
-def _row_weights(sample_weight: Tensor | None, mask: Tensor | None, y_pred: Tensor) -> Tensor:
+def _counted(sample_weight: Tensor | None, mask: Tensor | None, y_pred: Tensor) -> Tensor:
     rows = y_pred if len(y_pred.shape) == 1 else y_pred[..., 0]
     total = ops.ones_like(rows, dtype=sum_dtype())
     for weight in (sample_weight, mask):
         if weight is None:
             continue
-        weight = ops.cast(ops.convert_to_tensor(weight), sum_dtype())
-        if len(weight.shape) == len(rows.shape) + 1 and weight.shape[-1] == 1:
-            weight = ops.squeeze(weight, -1)
-        for _ in range(len(rows.shape) - len(weight.shape)):
-            weight = ops.expand_dims(weight, -1)  # From the left: of a row, of all its steps.
-        sizes = zip(weight.shape, rows.shape, strict=False)
-        fits = all(w in (1, r) or None in (w, r) for w, r in sizes)
-        if len(weight.shape) > len(rows.shape) or not fits:
+        weight = ops.cast(like_rows(weight, rows), sum_dtype())
+        sizes = zip(weight.shape, rows.shape, strict=True)
+        if not all(w in (1, r) or None in (w, r) for w, r in sizes):
             raise bad_value(
                 "sample_weight",
                 expected=f"a weight a row, to go with rows of shape {tuple(rows.shape)}",

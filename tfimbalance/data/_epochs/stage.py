@@ -13,7 +13,7 @@ from tfimbalance.data._epochs.pipeline import Pipeline, options, owners
 from tfimbalance.data._order.arrays import GraphOps
 from tfimbalance.data._order.words import seed_word, words
 from tfimbalance.data._rows.calls import call, plain
-from tfimbalance.data._rows.labels import RowLabels, check_dataset
+from tfimbalance.data._rows.labels import RowLabels, check_elements
 from tfimbalance.data._rows.tensors import taken, with_rows
 
 Change = Callable[[tuple[Any, ...], Any], tuple[Any, ...]]
@@ -63,7 +63,7 @@ def change_rows(
     in_graph: bool,
 ) -> tf.data.Dataset:
     """Return a dataset whose ``x`` is made anew in some classes, by ``make(rows, ids, word)``."""
-    check_dataset(dataset, "batches ")
+    check_elements(dataset, "batches ")
     labels = RowLabels(label_fn)
     chosen = _checked_classes(classes, dataset, label_fn, labels)
 

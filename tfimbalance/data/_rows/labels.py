@@ -47,7 +47,7 @@ def row_classes(
     return ClassStatistics(counts), ids
 
 
-def check_dataset(dataset: Any, parts: str = "", remedy: str = "") -> tuple[Any, ...]:
+def check_elements(dataset: Any, parts: str = "", remedy: str = "") -> tuple[Any, ...]:
     """Return the specs of ``(x, y[, sample_weight])``, or raise if elements are something else."""
     spec = dataset.element_spec if isinstance(dataset, tf.data.Dataset) else None
     if not isinstance(spec, tuple) or len(spec) not in (2, 3):

@@ -31,7 +31,7 @@ class Draw:
     num_rows: int
 
 
-class Sampling:
+class Drawing:
     """Draws of epochs, each a function of (seed, epoch) alone; `start` settles their layout."""
 
     layout: Rows

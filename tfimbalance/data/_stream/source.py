@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfimbalance._checks import bad_value
-from tfimbalance.data._rows.labels import RowLabels, check_dataset
+from tfimbalance.data._rows.labels import RowLabels, check_elements
 
 _ROWS_PER_CHUNK = 8_192
 _BYTES_PER_CHUNK = 2**22
@@ -31,7 +31,7 @@ class StreamSource:
         self._batched, self.shuffle_size = batched, shuffle_size
         dataset = self._of_epoch(0)
         remedy = "Arrays, also on disk, go to balanced_batches(x, y)."
-        self.spec = check_dataset(dataset, remedy=remedy)
+        self.spec = check_elements(dataset, remedy=remedy)
         self._labels = RowLabels(label_fn)
         _check_parts(tf.nest.flatten(self.spec), batched)
         row_bytes = sum(_bytes_of(part, batched) for part in tf.nest.flatten(self.spec))
