@@ -44,7 +44,9 @@ def no_rows(specs: Any) -> Any:
         if isinstance(spec, tf.SparseTensorSpec):
             indices = tf.zeros([0, len(shape)], tf.int64)
             return tf.SparseTensor(indices, tf.zeros([0], spec.dtype), tf.constant(shape, tf.int64))
-        return tf.zeros(shape, spec.dtype)
+        # Of a length that only a run knows, so that `scan` traces its step once.
+        unknown = tf.compat.v1.placeholder_with_default
+        return unknown(tf.zeros(shape, spec.dtype), [None, *spec.shape[1:]])
 
     return tf.nest.map_structure(none_of, specs)
 

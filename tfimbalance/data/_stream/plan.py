@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfimbalance.data._order.arrays import GraphOps
 from tfimbalance.data._order.quota import Quota, Turns
+from tfimbalance.data._rows.tensors import no_rows
 
 # How much faster than usual batches follow that were owed while a class had not come.
 _CATCH_UP = 2
@@ -98,7 +99,7 @@ class StreamPlan:
         self._chunk = max(chunk, batch_size) * rate.denominator
 
     def start(self) -> Memory:
-        zero, none = tf.constant(0, tf.int64), tf.zeros([0], tf.int64)
+        zero, none = tf.constant(0, tf.int64), no_rows(tf.TensorSpec([None], tf.int64))
         groups, classes = (tf.zeros([n], tf.int64) for n in (self._groups, self.num_classes))
         return Memory(none, groups, groups, groups, classes, classes, zero, zero, zero)
 
@@ -125,7 +126,7 @@ class StreamPlan:
 
         # What is left out stands before the first group.
         order = order[left_out:]
-        row_group = tf.repeat(tf.range(self._groups, dtype=tf.int64), size)
+        row_group = tf.gather(groups, order)
         inside = tf.range(tf.size(order, tf.int64)) - tf.gather(start - left_out, row_group)
         turn = self._turn_of_new(group, start - left_out, tf.size(order, tf.int64), offset)
         kind = _kinds(group.of(row_group), inside, turn)
@@ -134,9 +135,9 @@ class StreamPlan:
         evicted = tf.maximum(size - self._room, 0)
         # The place of a row in its group is the same one, as groups stay where they are.
         stays = inside >= tf.gather(evicted, row_group)
-        gone = tf.gather(kind, tf.boolean_mask(by_kind, ~stays))
+        gone = tf.gather(kind, tf.gather(by_kind, _where(~stays)))
         lost = tf.math.count_nonzero(gone) * tf.cast(tf.reduce_any(size == 0), tf.int64)
-        kept = tf.gather(order, tf.boolean_mask(by_kind, stays))
+        kept = tf.gather(order, tf.gather(by_kind, _where(stays)))
         used = tf.maximum(sizes[:, _USED] - evicted, 0)
         evicted_spare = tf.maximum(evicted - sizes[:, _USED], 0)
         memory = Memory(
@@ -156,11 +157,11 @@ class StreamPlan:
         """Return the row numbers by their values, from -1 to ``number - 1``, each as they came."""
         if number > _FEW_SORTS:
             return tf.argsort(values, stable=True)
-        of_value = [tf.where(values == value)[:, 0] for value in range(-1, number)]
+        of_value = [_where(values == value) for value in range(-1, number)]
         return tf.cast(tf.concat(of_value, axis=0), tf.int32)
 
     def _checked(self, classes: Any) -> Any:
-        outside = tf.boolean_mask(classes, (classes < 0) | (classes >= self.num_classes))
+        outside = tf.gather(classes, _where((classes < 0) | (classes >= self.num_classes)))
         check = tf.debugging.Assert(
             tf.equal(tf.size(outside), 0),
             [
@@ -222,16 +223,20 @@ class StreamPlan:
 
     def _turn_of_new(self, group: _Group, start: Any, rows: Any, offset: Any) -> Any:
         """Return the turn of each new row that is accepted, and -1 for all other rows."""
-        of_row = tf.repeat(tf.range(self._groups, dtype=tf.int64), group.accepted)
-        before = tf.cumsum(group.accepted, exclusive=True)
-        turn = tf.range(tf.size(of_row, tf.int64)) - tf.gather(before, of_row)
+        end = tf.cumsum(group.accepted)
+        turn = tf.range(end[-1])
+        of_row = tf.searchsorted(end, turn, "right", tf.int64)
+        turn -= tf.gather(end - group.accepted, of_row)
         at = tf.gather(start, of_row) + _accepted_row(group.of(of_row), turn, offset)
         return tf.scatter_nd(at[:, None], turn + 1, rows[None]) - 1
 
     def _count(self, ids: Any, length: int | None = None) -> Any:
-        ids, size = tf.boolean_mask(ids, ids >= 0), length or self.num_classes
-        ids = tf.cast(ids, tf.int32)
-        return tf.math.bincount(ids, minlength=size, maxlength=size, dtype=tf.int64)
+        # Ids below 0 do not count.
+        return tf.math.unsorted_segment_sum(tf.ones_like(ids), ids, length or self.num_classes)
+
+
+def _where(mask: Any) -> Any:
+    return tf.squeeze(tf.where(mask), 1)
 
 
 def _accepted_row(group: _Group, turn: Any, offset: Any) -> Any:

@@ -96,7 +96,7 @@ class Stream(Pipeline):
             # What is owed at the end comes in parts, so that memory stays bounded.
             parts = math.ceil(self._patience / reader.rows_per_chunk) + 1
             phases = tf.data.Dataset.from_tensor_slices([*[OWED] * parts, LAST])
-            nothing = (tf.zeros([0], tf.int64), no_rows(spec))
+            nothing = no_rows((tf.TensorSpec([None], tf.int64), spec))
             chunks = chunks.concatenate(phases.map(plain(lambda phase: (phase, *nothing))))
         number = GraphOps.unsigned(tf.reshape(epoch, [1]))
         word = words(GraphOps, np.uint64(seed_word(self._seed)), number)
