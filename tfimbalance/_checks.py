@@ -181,3 +181,10 @@ def some_classes(items: ArrayLike | list[Any], limit: int = 5) -> str:
     shown = ", ".join(str(value) for value in values[:limit])
     word = "class" if len(values) == 1 else "classes"
     return f"{word} {shown}" + (f", ... ({len(values)} in all)" if len(values) > limit else "")
+
+
+def checked_ignore_class(ignore_class: Any) -> int | None:
+    """Return the label that does not count, or None."""
+    if ignore_class is None:
+        return None
+    return check_integer("ignore_class", ignore_class, minimum=-(2**31))

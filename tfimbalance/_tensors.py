@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfimbalance._checks import bad_value
@@ -17,6 +18,8 @@ _SMALLEST_NORMAL = {
     "float32": 2.0**-126,
     "float64": 2.0**-1022,
 }
+# The step of half precision between 1 and the number below it.
+_STEP_BELOW_1 = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 
 def compute_dtype(dtype: str) -> str:
@@ -41,21 +44,29 @@ def tiny(x: Tensor) -> float:
 def logits_of(probabilities: Tensor, *, softmax: bool, dtype: str) -> Tensor:
     """Return logits of probabilities that come without: log p of a softmax, log p / (1 - p) else.
 
-    ``log(p + floor)`` bounds them, and unlike clipping leaves the gradient of a confident mistake:
-    ``floor`` is the square root of the smallest normal number of the coarser dtype, so that its
-    inverse still has half of the exponent's range to spare for weights and loss scales.
+    Logarithms are of a floor at least, which bounds them; unlike clipping, that leaves the gradient
+    of a confident mistake. The floor is the square root of the smallest normal number, so that its
+    inverse still has half of the exponent's range to spare for weights and loss scales. In half
+    precision it is the step between 1 and the number below it: what rounding hides.
     """
+    came_as = keras.backend.standardize_dtype(probabilities.dtype)
     p = ops.cast(probabilities, dtype)
     # Sums of probabilities round to a little more than 1. What is further out is no probability,
     # and becomes NaN rather than a number that looks right.
     outside = p - ops.clip(p, 0.0, 1.0)
     p = p - ops.stop_gradient(ops.where(ops.abs(outside) < 1e-2, outside, 0.0))
-    floor = max(tiny(probabilities), tiny(p)) ** 0.5
+    floor = tiny(p) ** 0.5
+    # Of the small numbers that float16 has, the inverses would be too large for it.
+    log_p = _log_of_at_least(p, _STEP_BELOW_1[came_as] if came_as == "float16" else floor)
     if softmax:
-        return ops.log(p + floor)
-    # `maximum` changes no probability: without it compilers add the constants up to 1 + floor,
-    # which is 1. What is none stays below 0, and its logarithm NaN.
-    return ops.log(p + floor) - ops.log(ops.maximum(1.0 - p, -1.0) + floor)
+        return log_p
+    return log_p - _log_of_at_least(1.0 - p, _STEP_BELOW_1.get(came_as, floor))
+
+
+def _log_of_at_least(x: Tensor, floor: float) -> Tensor:
+    """Return ``log(max(x, floor))`` with a gradient below the floor, too; NaN below 0."""
+    lift = ops.where(x < 0.0, 0.0, ops.maximum(x, floor) - x)
+    return ops.log(x + ops.stop_gradient(lift))
 
 
 def align(y_true: Tensor, y_pred: Tensor) -> Tensor:
@@ -74,6 +85,46 @@ def align(y_true: Tensor, y_pred: Tensor) -> Tensor:
         # Sizes that are known only when it runs: there a reshape fails, and never broadcasts.
         y_true = ops.reshape(y_true, ops.shape(y_pred))
     return y_true
+
+
+def widened(ids: Tensor) -> Tensor:
+    """Return flags and integers of few bits as int32, in which they compare with any number."""
+    small = ("bool", "int8", "uint8", "int16", "uint16")
+    return ops.cast(ids, "int32") if keras.backend.standardize_dtype(ids.dtype) in small else ids
+
+
+def concrete(x: Tensor) -> np.ndarray | None:
+    """Return the value of a tensor, or None while a graph is being traced, where it has none."""
+    if type(x).__module__.startswith("tensorflow.") and not hasattr(x, "numpy"):
+        return None  # NumPy would warn before it refuses.
+    try:
+        return np.asarray(ops.convert_to_numpy(x))
+    except Exception:  # Every backend refuses in an exception of its own.
+        return None
+
+
+def refuse_values(argument: str, given: Tensor, bad: Tensor, expected: str, remedy: str) -> None:
+    """Raise for values that are bad, unless a graph is being traced, where they are not known."""
+    found = concrete(bad)
+    if found is not None and found.any():
+        values = np.asarray(ops.convert_to_numpy(given)[found], np.float64)
+        first = values[0] if values.ndim > 1 else np.unique(values)[:5]
+        raise bad_value(
+            argument,
+            expected=expected,
+            received=", ".join(f"{value:g}" for value in np.ravel(first)[:8]),
+            remedy=remedy,
+        )
+
+
+def is_class(ids: Tensor, num_classes: int) -> Tensor:
+    """Return which ids, in the dtype in which they came, are whole numbers of a class."""
+    # A bound that a small integer cannot hold would wrap around: 256 is 0 in uint8.
+    ids = widened(ids)
+    inside = ops.logical_and(ids >= 0, ids < num_classes)
+    if "float" in keras.backend.standardize_dtype(ids.dtype):
+        inside = ops.logical_and(inside, ids == ops.floor(ids))
+    return inside
 
 
 def is_sparse(y_true: Tensor, y_pred: Tensor) -> bool:

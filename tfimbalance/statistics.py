@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfimbalance._checks import bad_value, check_integer, per_class
+from tfimbalance._checks import bad_value, check_integer, checked_ignore_class, per_class
 from tfimbalance._labels import as_array, check_dataset, class_ids, is_dataset, zero_one
 
 _ROWS_PER_READ = 65_536
@@ -131,7 +132,11 @@ class ClassStatistics:
 
 
 def class_statistics(
-    labels: Any, *, num_classes: int | None = None, multi_label: bool = False
+    labels: Any,
+    *,
+    num_classes: int | None = None,
+    multi_label: bool = False,
+    ignore_class: int | None = None,
 ) -> ClassStatistics:
     """Count the rows of each class.
 
@@ -149,6 +154,8 @@ def class_statistics(
         num_classes: how many classes there are. By default one more than the largest id; give it
             when a class may be missing from these rows (a shard, a small sample).
         multi_label: whether a row may carry several labels.
+        ignore_class: an id that does not count, such as the void class of masks; those are counted
+            with all their axes.
 
     Raises:
         ValueError: for no rows, labels of one class, NaN, negative or fractional ids, ids that are
@@ -163,10 +170,20 @@ def class_statistics(
     """
     if num_classes is not None:
         check_integer("num_classes", num_classes, minimum=1)
+    if checked_ignore_class(ignore_class) is not None and multi_label:
+        raise bad_value(
+            "ignore_class",
+            expected="None beside multi_label=True",
+            received=ignore_class,
+            remedy="Each label has a number of known rows of its own: count labels[:, k].",
+        )
+    count = partial(
+        _count, num_classes=num_classes, multi_label=multi_label, ignore_class=ignore_class
+    )
     if is_dataset(labels):
-        counts, rows = _count_dataset(labels, num_classes, multi_label)
+        counts, rows = _count_dataset(labels, count, multi_label, ignore_class is not None)
     else:
-        counts, rows = _count(as_array(labels), num_classes, multi_label)
+        counts, rows = count(as_array(labels))
     if rows == 0:
         raise bad_value("labels", expected="at least one row", received="no rows")
     stats = ClassStatistics(counts, rows, multi_label)
@@ -181,22 +198,30 @@ def class_statistics(
     return stats
 
 
-def as_statistics(labels: Any) -> ClassStatistics:
+def as_statistics(labels: Any, ignore_class: int | None = None) -> ClassStatistics:
     """Return the statistics of labels, of a dataset, of ``{class: rows}``, or as they are."""
+    if ignore_class is not None and isinstance(labels, (ClassStatistics, Mapping)):
+        raise bad_value(
+            "ignore_class",
+            expected="None beside counts",
+            received=ignore_class,
+            remedy="Leave the class out where labels are counted: class_statistics(labels, "
+            "ignore_class=...).",
+        )
     if isinstance(labels, ClassStatistics):
         return labels
     # A pandas series has items, too, but is one of labels.
     if isinstance(labels, Mapping):
         return ClassStatistics(labels)  # type: ignore[arg-type]
     try:
-        return class_statistics(labels)
+        return class_statistics(labels, ignore_class=ignore_class)
     except ValueError as error:
         hint = "Labels that do not exclude one another: tfi.class_statistics(y, multi_label=True)."
         raise ValueError(f"{error} {hint}") from error
 
 
 def _count(
-    array: NDArray[Any], num_classes: int | None, multi_label: bool
+    array: NDArray[Any], *, num_classes: int | None, multi_label: bool, ignore_class: int | None
 ) -> tuple[NDArray[np.int64], int]:
     if multi_label:
         if array.ndim < 2:
@@ -211,25 +236,32 @@ def _count(
             )
         hit = zero_one(array, kind="multi-label", remedy="Threshold soft labels: labels > 0.5.")
         return hit.sum(axis=0, dtype=np.int64), len(hit)
+    if ignore_class is not None:
+        array = array[array != ignore_class]
+        if not array.size:
+            return np.zeros(num_classes or 1, np.int64), 0
     ids, width = class_ids(array, num_classes=num_classes)
     return np.bincount(ids.ravel(), minlength=width).astype(np.int64), int(ids.size)
 
 
 def _count_dataset(
-    dataset: Any, num_classes: int | None, multi_label: bool
+    dataset: Any,
+    count: Callable[[NDArray[Any]], tuple[NDArray[np.int64], int]],
+    multi_label: bool,
+    is_flat: bool,
 ) -> tuple[NDArray[np.int64], int]:
     target, spec = check_dataset(dataset, argument="labels"), dataset.element_spec
     only_y = dataset if target is spec else dataset.map(lambda *element: element[1])
-    if _is_one_row(target, spec, multi_label):
+    if target.shape.rank == 0 or (not is_flat and _is_one_row(target, spec, multi_label)):
         only_y = only_y.batch(_ROWS_PER_READ)
     counts, rows = np.zeros(0, np.int64), 0
     for batch in only_y.as_numpy_iterator():
-        found, size = _count(as_array(batch), num_classes, multi_label)
+        found, size = count(as_array(batch))
         wider = np.zeros(max(len(found), len(counts)), np.int64)
         wider[: len(counts)] += counts
         wider[: len(found)] += found
         counts, rows = wider, rows + size
-    return counts if counts.size else np.zeros(num_classes or 1, np.int64), rows
+    return counts if counts.size else np.zeros(1, np.int64), rows
 
 
 def _is_one_row(target: Any, spec: Any, multi_label: bool) -> bool:

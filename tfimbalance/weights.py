@@ -19,6 +19,7 @@ def class_weights(
     scheme: str = "balanced",
     beta: float | None = None,
     empty_classes: str = "raise",
+    ignore_class: int | None = None,
 ) -> dict[int, float]:
     """Weigh the classes so that rare ones count for more.
 
@@ -41,6 +42,7 @@ def class_weights(
             and towards 1 it becomes ``"balanced"``.
         empty_classes: ``"raise"``, or ``"zero"``: classes without rows weigh 0, as do labels that
             no row, or every row, carries.
+        ignore_class: an id that does not count, as in `class_statistics`.
 
     Raises:
         ValueError: for an empty class (named), an unknown scheme, or ``beta`` with a scheme that
@@ -66,7 +68,7 @@ def class_weights(
         raise bad_value(
             "beta", expected="a number below 1", received=beta, remedy='Use scheme="balanced".'
         )
-    stats = as_statistics(labels)
+    stats = as_statistics(labels, ignore_class)
     counts = stats.counts.astype(np.float64)
     others = stats.num_samples - counts
     empty = (counts == 0) | (stats.multi_label & (others == 0))

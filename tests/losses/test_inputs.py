@@ -1,5 +1,7 @@
 """What reaches a loss: shapes that are not known, probabilities that round, marks that mislead."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -130,10 +132,11 @@ def test_variables_keep_their_digits_inside_a_half_precision_layer(loss):
     assert float(layer.losses[0]) == pytest.approx(float(loss(y, z.astype("float32"))), rel=1e-6)
 
 
-def test_weights_of_too_high_a_rank_are_refused():
+@pytest.mark.parametrize("shape", [(4, 2), (4, 3, 2)])
+def test_weights_that_fit_neither_rows_nor_outputs_are_refused(shape):
     loss = tfi.losses.BinaryFocalLoss(from_logits=True)
-    with pytest.raises(ValueError, match=r"`sample_weight`.*shape \(4, 3\)"):
-        loss(np.zeros((4, 3)), np.zeros((4, 3)), sample_weight=np.ones((4, 3)))
+    with pytest.raises(ValueError, match="`sample_weight`.*shape " + re.escape(str(shape))):
+        loss(np.zeros((4, 3)), np.zeros((4, 3)), sample_weight=np.ones(shape))
 
 
 def test_a_number_may_be_assigned_like_an_attribute():

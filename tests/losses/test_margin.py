@@ -86,8 +86,6 @@ def test_vector_scaling_of_one_logit():
     same_as = tfi.losses.BinaryLogitAdjustedLoss(0.1, tau=1.5, **EXACT)
     factorless = tfi.losses.VectorScalingLoss([90, 10], gamma=0.0, tau=1.5, **EXACT)
     np.testing.assert_allclose(factorless(y, z), same_as(y, z), rtol=1e-12)
-    with pytest.raises(ValueError, match="ignore_class"):
-        tfi.losses.VectorScalingLoss([90, 10], ignore_class=-1, **EXACT)(y, z)
     with pytest.raises(ValueError, match="3 classes"):
         tfi.losses.VectorScalingLoss([90, 10, 1], **EXACT)(y, z)
 

@@ -10,6 +10,11 @@ from numpy.typing import NDArray
 from tfimbalance._checks import FloatArray
 from tfimbalance._evaluation.one_class import OneClass
 
+# Log odds beyond which a probability is as good as 0 or 1.
+_SURE = 36.0
+# Of two parameters: the 99% point of the chi-square distribution.
+_MUCH_LESS_LIKELY = 9.21
+
 
 class Cuts(NamedTuple):
     """What is flagged: nothing at cut 0, and one more level of scores at each cut after it."""
@@ -56,6 +61,32 @@ class Cuts(NamedTuple):
             return lowest
         between = float(np.float32((lowest + float(self.levels[cut])) / 2))
         return between if self.levels[cut] < between < lowest else lowest
+
+    def uncalibrated(self, probability: float) -> float:
+        """Return the score behind which a calibrated probability stands, by a slope and a bias.
+
+        They are the likeliest for these rows, or 1 and 0 unless those are much less likely: a
+        likelihood ratio that calibrated scores exceed once in a hundred times.
+        """
+        from scipy.optimize import minimize
+        from scipy.special import expit, logit
+
+        z = np.clip(logit(np.clip(self.levels, 0.0, 1.0)), -_SURE, _SURE)
+        hits, alarms = np.diff(self.hits), np.diff(self.alarms)
+
+        def nats(line: FloatArray) -> tuple[float, FloatArray]:
+            x = line[0] * z + line[1]
+            slope = (hits + alarms) * expit(x) - hits
+            total = float((hits * np.logaddexp(0.0, -x) + alarms * np.logaddexp(0.0, x)).sum())
+            return total, np.array([slope @ z, slope.sum()])
+
+        start = np.array([1.0, 0.0])
+        found = minimize(
+            nats, start, jac=True, method="L-BFGS-B", bounds=[(1e-3, 1e3), (None, None)]
+        )
+        gain = 2.0 * (nats(start)[0] - float(found.fun)) / self.row_weight
+        slope, bias = found.x if gain > _MUCH_LESS_LIKELY else start
+        return float(expit((logit(probability) - bias) / slope))
 
 
 def precision(cuts: Cuts) -> FloatArray:

@@ -73,6 +73,10 @@ class TemperatureScaling(FittedCalibration):
         from scipy.optimize import minimize_scalar
 
         logits = rows.logits
+        # Relative to how far they spread, so that any scale of logits is the same problem.
+        middle = logits.mean(axis=1, keepdims=True) if rows.is_softmax else 0.0
+        spread = float(np.abs(logits - middle).mean()) or 1.0
+        logits = logits / spread
 
         def nats(log_inverse: FloatArray) -> float:
             return mean_nats(logits * np.exp(log_inverse), rows)[0]
@@ -80,8 +84,9 @@ class TemperatureScaling(FittedCalibration):
         # The loss is convex in 1 / T, and so has one minimum in its logarithm.
         bounds = (-np.log(_HOTTEST), -np.log(_COLDEST))
         found = minimize_scalar(nats, bounds=bounds, method="bounded", options={"xatol": 1e-9})
-        temperature = float(np.exp(-found.x))
-        if is_separated(found.fun, rows) or not temperature < _HOTTEST / 1.01:
+        relative = float(np.exp(-found.x))
+        temperature = relative * spread
+        if is_separated(found.fun, rows) or not relative < _HOTTEST / 1.01:
             raise bad_value(
                 "y_pred",
                 expected="held-out rows on which the model is right more and less often, as its "

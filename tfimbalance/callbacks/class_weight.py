@@ -22,7 +22,7 @@ class ClassWeight(DrivingCallback):
     on. Such deferred re-weighting [1] learns features unweighted, often better on long tails.
 
     Args:
-        labels, scheme, beta, empty_classes: as `tfimbalance.class_weights`.
+        labels, scheme, beta, empty_classes, ignore_class: as `tfimbalance.class_weights`.
         start_epoch: first epoch (from 0) with these weights. Until then every class weighs 1. The
             last weights stay in the loss, and in a model that is saved.
         output: name of the output whose loss is driven; None drives all.
@@ -62,12 +62,13 @@ class ClassWeight(DrivingCallback):
         scheme: str = "balanced",
         beta: float | None = None,
         empty_classes: str = "raise",
+        ignore_class: int | None = None,
         start_epoch: int = 0,
         output: str | None = None,
         verbose: int = 0,
     ) -> None:
         super().__init__("class_weight", output=output, verbose=verbose)
-        self.statistics = as_statistics(labels)
+        self.statistics = as_statistics(labels, ignore_class)
         self.class_weight = class_weights(
             self.statistics, scheme=scheme, beta=beta, empty_classes=empty_classes
         )

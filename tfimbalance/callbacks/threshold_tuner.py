@@ -14,9 +14,12 @@ from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance.calibration import calibrated_model
 from tfimbalance.callbacks._objectives import (
     Objective,
+    balanced_accuracy,
     choose,
     cost,
     f_beta,
+    matthews_correlation,
+    precision_at_recall,
     recall_at_flagged,
     recall_at_precision,
 )
@@ -27,7 +30,10 @@ from tfimbalance.layers import Threshold
 OBJECTIVES = {
     "f1": None,
     "fbeta": "beta",
+    "balanced_accuracy": None,
+    "matthews_correlation": None,
     "cost": "costs",
+    "precision_at_recall": "recall",
     "recall_at_precision": "precision",
     "recall_at_flagged": "share",
 }
@@ -42,13 +48,17 @@ class ThresholdTuner(ValidationCallback):
 
         f1, fbeta            best F, with recall ``beta`` times as important as precision
         cost                 least mean cost, ``costs[said][true]``
+        balanced_accuracy    best mean of both recalls
+        matthews_correlation best correlation of what is said and what is true
+        precision_at_recall  most precision with a recall of at least ``recall``
         recall_at_precision  most recall with a precision of at least ``precision``; where none
                              reaches it, nothing is flagged
         recall_at_flagged    most recall with at most ``share`` of the rows flagged (alert budget)
 
-    For F and costs, the best threshold of *calibrated* probabilities is known [1, 2]. It is taken
-    unless the best one of these rows, which wanders from sample to sample, is better by three
-    standard errors.
+    For F, costs and balanced accuracy, the best threshold of *calibrated* probabilities is known
+    [1, 2]. It is taken, of scores that these rows show not to be calibrated after a slope and a
+    bias [3], unless the best one of these rows, which wanders from sample to sample, is better by
+    three standard errors.
 
     Args:
         validation_data: a `Validation`, or rows as it takes them. Predictions are held, 40 bytes a
@@ -57,7 +67,8 @@ class ThresholdTuner(ValidationCallback):
         beta: of ``"fbeta"``.
         costs: of ``"cost"``: a row for what is said, a column for the truth. If a miss costs ten
             false alarms, ``[[0, 10], [1, 0]]``.
-        precision, share: of ``"recall_at_precision"`` and ``"recall_at_flagged"``, in (0, 1].
+        precision, recall, share: of ``"recall_at_precision"``, ``"precision_at_recall"`` and
+            ``"recall_at_flagged"``, in (0, 1].
 
     Attributes:
         threshold: a probability, or one a label: of the last epoch, or of the last model that was
@@ -94,6 +105,7 @@ class ThresholdTuner(ValidationCallback):
         [1] Lipton, Elkan and Naryanaswamy, Optimal Thresholding of Classifiers to Maximize F1
         Measure, ECML 2014, arXiv 1402.1892.
         [2] Elkan, The Foundations of Cost-Sensitive Learning, IJCAI 2001.
+        [3] Platt, Probabilistic Outputs for Support Vector Machines, 1999.
     """
 
     _MOST_LOGGED = 10
@@ -106,10 +118,12 @@ class ThresholdTuner(ValidationCallback):
         beta: float | None = None,
         costs: Any = None,
         precision: float | None = None,
+        recall: float | None = None,
         share: float | None = None,
     ) -> None:
         super().__init__(validation_data)
-        given = {"beta": beta, "costs": costs, "precision": precision, "share": share}
+        given = {"beta": beta, "costs": costs, "precision": precision, "recall": recall}
+        given["share"] = share
         self._objective = _objective(objective, given)
         self.threshold: Any = None
         self.value: Any = None
@@ -192,8 +206,14 @@ def _objective(name: str, given: dict[str, Any]) -> Objective:
     if name in ("f1", "fbeta"):
         beta = 1.0 if uses is None else given["beta"]
         return f_beta(check_number("beta", beta, minimum=0.0, exclusive=True))
-    value = check_share(str(uses), given[str(uses)])
-    return recall_at_precision(value) if uses == "precision" else recall_at_flagged(value)
+    if uses is None:
+        return balanced_accuracy() if name == "balanced_accuracy" else matthews_correlation()
+    of_share = {
+        "precision": recall_at_precision,
+        "recall": precision_at_recall,
+        "share": recall_at_flagged,
+    }
+    return of_share[uses](check_share(uses, given[uses]))
 
 
 def _checked_costs(costs: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfimbalance._checks import bad_value, check_integer
+from tfimbalance._checks import bad_value, check_integer, checked_ignore_class
 from tfimbalance._evaluation.ending import check_from_logits
 from tfimbalance._evaluation.predictions import Predictor, check_rows, head, of_output
 from tfimbalance._evaluation.rows import Evaluated
@@ -77,9 +77,7 @@ class Validation:
         self.output = output
         self.from_logits = from_logits
         self.multi_label = bool(multi_label)
-        if ignore_class is not None:
-            check_integer("ignore_class", ignore_class, minimum=-(2**31))
-        self.ignore_class = ignore_class
+        self.ignore_class = checked_ignore_class(ignore_class)
         self.batch_size = check_integer("batch_size", batch_size, minimum=1)
         self._natural = None if priors is None else NaturalRate(priors)
         self._readers: list[ValidationCallback] = []

@@ -39,7 +39,7 @@ def smote_mixup(
     Args:
         dataset: of batches ``(x, y)`` or ``(x, y, sample_weight)``.
         fraction: of their rows that are mixed; the others stay as they are.
-        k_neighbors: among how many nearest rows the other one is drawn.
+        k_neighbors: among how many nearest rows the other one is drawn; copies count once.
         whole_numbers: ``"keep"``: where both rows hold whole numbers, such as flags and one-hot
             columns, the value of row i stays. ``"mix"``: all floating-point values are mixed.
         classes, label_fn, initial_epoch, in_graph: as `augment`.
@@ -112,7 +112,11 @@ def _neighbors(parts: list[Any], ids: Any, word: Any, k: int) -> tuple[Any, Any]
     features = tf.concat(flat, axis=1)
     squares = tf.reduce_sum(features**2, axis=1)
     distance = squares[:, None] + squares - 2.0 * tf.matmul(features, features, transpose_b=True)
-    same = tf.linalg.set_diag(ids[:, None] == ids, tf.zeros_like(ids, tf.bool))
+    # A copy of a row is no neighbour of it, and counts once as that of others.
+    code = _codes(features)
+    equal = code[:, None] == code
+    is_first = tf.argmax(tf.cast(equal, tf.int32), axis=1) == tf.range(tf.size(ids, tf.int64))
+    same = (ids[:, None] == ids) & ~equal & is_first
     distance = tf.where(same, distance, distance.dtype.max)
     most = tf.minimum(k, tf.size(ids))
     _, nearest = tf.math.top_k(-distance, most)
@@ -120,6 +124,15 @@ def _neighbors(parts: list[Any], ids: Any, word: Any, k: int) -> tuple[Any, Any]
     which = tf.cast(_uniform_of_rows(word, 3, ids) * tf.cast(count, tf.float32), tf.int64)
     which = tf.minimum(which, tf.maximum(count - 1, 0))
     return tf.gather(nearest, which[:, None], batch_dims=1)[:, 0], count > 0
+
+
+def _codes(features: Any) -> Any:
+    """Return a number for each row, which rows have in common only if they are equal."""
+    bits = tf.cast(tf.bitcast(features, tf.int32), tf.int64)
+    columns = tf.range(tf.shape(features, tf.int64)[1])
+    drawn = words(GraphOps, GraphOps.array([0], unsigned=True), GraphOps.unsigned(columns))
+    # Sums of integers are exact in any order; odd factors lose no bit.
+    return tf.reduce_sum(bits * (2 * tf.cast(GraphOps.shift(drawn, 1), tf.int64) + 1), axis=1)
 
 
 def _uniform_of_rows(word: Any, number: int, like: Any) -> Any:

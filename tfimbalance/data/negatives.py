@@ -104,6 +104,7 @@ def with_negatives(
     in_dictionary = isinstance(columns, dict)
     item_key = item if item is not None else ("item" if in_dictionary else 1)
     items = _ids(_named_column("items", columns, item_key), item_key, num_items)
+    columns = _replaced(columns, item_key, items)
     if in_dictionary and "draw_probability" in columns:
         raise bad_value(
             "positives",
@@ -176,7 +177,16 @@ def _ids(items: NDArray[Any], key: Any, num_items: int) -> NDArray[Any]:
             expected=f"items from 0 to num_items - 1 = {num_items - 1}",
             received=f"{items.max() if items.max() >= num_items else items.min()}",
         )
-    return items
+    # Wide enough for items that are drawn: 300 would wrap in uint8.
+    fits = num_items - 1 <= np.iinfo(items.dtype).max
+    return items if fits else items.astype(np.int32 if num_items <= 2**31 else np.int64)
+
+
+def _replaced(columns: Any, key: Any, column: NDArray[Any]) -> Any:
+    """Return the columns with another one in the place of ``key``."""
+    if isinstance(columns, dict):
+        return {**columns, key: column}
+    return tuple(column if place == key else each for place, each in enumerate(columns))
 
 
 def _draw_probabilities(

@@ -13,6 +13,7 @@ from tfimbalance._config import config_of
 from tfimbalance._tensors import Tensor, as_float, compute_dtype, is_sparse, like_rows, sparse_ids
 from tfimbalance.losses._kernels import only
 from tfimbalance.losses._logits import to_logits
+from tfimbalance.losses._targets import Elements
 
 Weights = Mapping[int, float] | Sequence[float] | Any
 
@@ -43,9 +44,17 @@ class ImbalanceLoss(keras.losses.Loss):
         self._movable: dict[str, dict[str, Any]] = {}
         super().__init__(name=name, reduction=reduction, dtype=dtype)
 
+    def elements(self, y_true: Tensor, y_pred: Tensor) -> Elements | None:
+        """Return the loss of each output, where outputs stand alone; None where they do not."""
+        del y_true, y_pred
+        return None
+
     def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return the unreduced loss."""
-        raise NotImplementedError
+        """Return the unreduced loss: that of `elements`, if a subclass does not write its own."""
+        elements = self.elements(y_true, y_pred)
+        if elements is None:
+            raise NotImplementedError(f"{type(self).__name__} needs `nats` or `elements`.")
+        return elements.mean()
 
     def valid(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
         """Return which values count, or None if all do: ids other than ``ignore_class``."""
@@ -65,10 +74,13 @@ class ImbalanceLoss(keras.losses.Loss):
             return _rounded(value, self.dtype)
 
     def _reduced(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
-        values = self.nats(y_true, y_pred)
-        if sample_weight is not None:
-            sample_weight = like_rows(sample_weight, values)
-        valid = self.valid(y_true, y_pred)
+        elements = self.elements(y_true, y_pred)
+        if elements is None:
+            values, valid = self.nats(y_true, y_pred), self.valid(y_true, y_pred)
+            if sample_weight is not None:
+                sample_weight = like_rows(sample_weight, values)
+        else:
+            values, valid, sample_weight = elements.of_rows(sample_weight)
         if valid is None:
             return self._reduce(values, y_pred, sample_weight)
         return self._reduce(values, values, self._folded(valid, y_pred, sample_weight))
@@ -81,8 +93,9 @@ class ImbalanceLoss(keras.losses.Loss):
         """Fold what counts and the mask into the weights; the rest leaves the mean as well."""
         mask = getattr(y_pred, "_keras_mask", None)
         if mask is not None:
-            valid = ops.logical_and(valid, ops.cast(like_rows(mask, valid), "bool"))
+            mask = ops.cast(like_rows(mask, valid), compute_dtype(self.dtype))
         weight = ops.cast(valid, compute_dtype(self.dtype))
+        weight = weight if mask is None else weight * mask
         if self.reduction in ("mean", "sum_over_batch_size"):
             total = ops.cast(ops.size(weight), weight.dtype)
             weight = weight * ops.divide_no_nan(total, ops.sum(weight))

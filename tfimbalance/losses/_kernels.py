@@ -48,15 +48,18 @@ def _sigmoid_parts(z: Tensor) -> tuple[Tensor, Tensor]:
     return ops.where(kept == 0.0, e, ops.log(u) * (e / kept)), e / u
 
 
-def binary_focal(y: Tensor, z: Tensor, gamma: float) -> Tensor:
-    """``|y - p|**gamma * BCE(y, p)`` with ``p = sigmoid(z)``, elementwise, nats."""
+def binary_focal(y: Tensor, other: Tensor, z: Tensor, gamma: float) -> Tensor:
+    """``|y - p|**gamma * BCE(y, p)`` with ``p = sigmoid(z)``, elementwise, nats.
+
+    ``other`` is ``1 - y``, which a large weight makes smaller than a difference could tell.
+    """
 
     @ops.custom_gradient
     def kernel(z: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
         log1p_e, minor = _sigmoid_parts(z)
-        ce = (ops.relu(z) - z * y) + log1p_e
+        ce = ops.abs(z) * ops.where(z >= 0.0, other, y) + log1p_e
         # p - y without cancellation: p is `1 - minor` for z >= 0 and `minor` below.
-        error = ops.where(z >= 0.0, (1.0 - y) - minor, minor - y)
+        error = ops.where(z >= 0.0, other - minor, minor - y)
         fade = _power(ops.abs(error), gamma)
 
         def gradient(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
@@ -80,8 +83,10 @@ def _binary_slope(error: Tensor, fade: Tensor, minor: Tensor, ce: Tensor, gamma:
     return ops.sign(error) * fade * (q + gamma * (variance / (q + tiny(q))) * ce)
 
 
-def asymmetric(y: Tensor, z: Tensor, gamma_neg: float, gamma_pos: float, margin: float) -> Tensor:
-    """``-y q**gamma_pos log(p) - (1 - y) p_m**gamma_neg log(1 - p_m)``, elementwise, nats.
+def asymmetric(
+    y: Tensor, other: Tensor, z: Tensor, gamma_neg: float, gamma_pos: float, margin: float
+) -> Tensor:
+    """``-y q**gamma_pos log(p) - other p_m**gamma_neg log(1 - p_m)``, elementwise, nats.
 
     With ``p = sigmoid(z)``, ``q = 1 - p`` and ``p_m = max(p - margin, 0)``.
     """
@@ -108,9 +113,9 @@ def asymmetric(y: Tensor, z: Tensor, gamma_neg: float, gamma_pos: float, margin:
             # negative / shifted tends to 1, and divided first stays finite where both underflow.
             ratio = negative / (shifted + tiny(z))
             of_negative = fade_neg * moving * (1.0 + gamma_neg * rest * ratio)
-            return only(args, upstream) * ((1.0 - y) * of_negative - y * of_positive)
+            return only(args, upstream) * (other * of_negative - y * of_positive)
 
-        return y * (fade_pos * positive) + (1.0 - y) * (fade_neg * negative), gradient
+        return y * (fade_pos * positive) + other * (fade_neg * negative), gradient
 
     result: Tensor = kernel(z)
     return result

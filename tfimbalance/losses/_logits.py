@@ -53,8 +53,3 @@ def _warn_of_end(what: str, taken_for: str, remedy: str) -> None:
         "of the model.",
         stacklevel=3,
     )
-
-
-def mean_over_last_axis(values: Tensor) -> Tensor:
-    """Average over the outputs of a row, as Keras' binary losses do; rank 1 has no such axis."""
-    return ops.mean(values, axis=-1) if len(values.shape) > 1 else values

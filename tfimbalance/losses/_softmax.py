@@ -7,9 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfimbalance._checks import checked_ignore_class
 from tfimbalance._tensors import Tensor
 from tfimbalance.losses._base import CrossentropyLoss, Weights
-from tfimbalance.losses._targets import Targets, checked_ignore_class
+from tfimbalance.losses._targets import Targets
 from tfimbalance.losses._weights import check_width
 from tfimbalance.offsets import as_list, log_priors
 

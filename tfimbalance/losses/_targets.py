@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NamedTuple
 
 from keras import ops
 
-from tfimbalance._checks import bad_value, check_integer
-from tfimbalance._tensors import Tensor, align, is_sparse, sparse_ids
-from tfimbalance.losses._logits import mean_over_last_axis
+from tfimbalance._checks import bad_value
+from tfimbalance._tensors import (
+    Tensor,
+    align,
+    is_class,
+    is_sparse,
+    like_rows,
+    refuse_values,
+    sparse_targets,
+    widened,
+)
 from tfimbalance.losses._weights import (
     as_weights,
-    between,
     check_weight_count,
     negative_and_positive,
+    of_positives,
 )
 
-
-def checked_ignore_class(ignore_class: Any) -> int | None:
-    """Return the id of targets that do not count, or None."""
-    if ignore_class is None:
-        return None
-    return check_integer("ignore_class", ignore_class, minimum=-(2**31))
+# How far soft targets may round past 0 and 1.
+_ROUNDING = 1e-3
 
 
 class Targets(NamedTuple):
@@ -30,6 +35,7 @@ class Targets(NamedTuple):
     ids: Tensor | None = None  # Integers, (batch, ...); those that do not count are 0.
     rows: Tensor | None = None  # One-hot or soft, (batch, ..., num_classes), dtype of the logits.
     valid: Tensor | None = None  # Which ids count; None if all do.
+    known: Tensor | None = None  # Which ids are classes, or do not count.
 
     @classmethod
     def read(cls, y_true: Tensor, z: Tensor, ignore_class: int | None = None) -> Targets:
@@ -48,11 +54,23 @@ class Targets(NamedTuple):
     @classmethod
     def from_ids(cls, y_true: Tensor, z: Tensor, ignore_class: int | None = None) -> Targets:
         """Read class ids, ``(batch, ...)`` or ``(batch, ..., 1)``."""
-        ids = sparse_ids(ops.convert_to_tensor(y_true), z)
-        if ignore_class is None:
-            return cls(ids=ids)
-        valid = ops.not_equal(ids, ignore_class)
-        return cls(ids=ops.where(valid, ids, 0), valid=valid)
+        # Compared as they came: a cast would make 1 of 1.7, and of 2**32 + 1.
+        given = widened(sparse_targets(ops.convert_to_tensor(y_true), z))
+        known, valid = is_class(given, z.shape[-1]), None
+        ids = ops.cast(given, "int32")
+        if ignore_class is not None:
+            valid = ops.not_equal(given, ignore_class)
+            known = ops.logical_or(known, ops.logical_not(valid))
+            ids = ops.where(valid, ids, 0)
+        refuse_values(
+            "y_true",
+            given,
+            ops.logical_not(known),
+            f"class ids from 0 to {z.shape[-1] - 1}, as y_pred has {z.shape[-1]} classes",
+            "Number the classes from 0. Ids that do not count: ignore_class=..., an argument of "
+            "the loss.",
+        )
+        return cls(ids=ids, valid=valid, known=known)
 
     @classmethod
     def from_rows(cls, y_true: Tensor, z: Tensor) -> Targets:
@@ -66,16 +84,24 @@ class Targets(NamedTuple):
     def crossentropy(self, z: Tensor, label_smoothing: float = 0.0) -> Tensor:
         """Return ``log(sum_k exp(z_k)) - z_y`` of each target, by the backend's fused operation."""
         if self.rows is None and not label_smoothing:
-            # TensorFlow refuses an id that is no class, but on JAX it would cost 0. The mask also
-            # makes XLA faster: it fuses a gradient that is equal for all rows less well.
-            ids: Any = self.ids
-            is_class = ops.logical_and(ids >= 0, ids < ops.shape(z)[-1])
-            values = ops.sparse_categorical_crossentropy(ids, z, from_logits=True)
-            return ops.where(is_class, values, float("nan"))
-        rows = self.as_rows(z)
-        if label_smoothing:
-            rows = rows * (1.0 - label_smoothing) + label_smoothing / z.shape[-1]
-        return ops.categorical_crossentropy(rows, z, from_logits=True)
+            values = ops.sparse_categorical_crossentropy(self.ids, z, from_logits=True)
+        else:
+            rows = self.as_rows(z)
+            if label_smoothing:
+                rows = rows * (1.0 - label_smoothing) + label_smoothing / z.shape[-1]
+            if z.shape[-1] == 1:
+                warnings.warn(
+                    "The softmax of one output is always 1, and its loss 0. Two classes take two "
+                    "outputs, or one sigmoid and a binary loss.",
+                    SyntaxWarning,
+                    stacklevel=2,
+                )
+            values = ops.categorical_crossentropy(rows, z, from_logits=True)
+        if self.known is None:
+            return values
+        # TensorFlow refuses an id that is no class, but on JAX it would cost 0. The mask also
+        # makes XLA faster: it fuses a gradient that is equal for all rows less well.
+        return ops.where(self.known, values, float("nan"))
 
     def weighed(self, values: Tensor, class_weight: Any, z: Tensor) -> Tensor:
         """Multiply each target's value by the weight of its class; 0 where it does not count."""
@@ -89,23 +115,125 @@ class Targets(NamedTuple):
         return values if self.valid is None else ops.where(self.valid, values, 0.0)
 
 
+class Elements(NamedTuple):
+    """The loss of each output of a row."""
+
+    values: Tensor  # Like the logits.
+    known: Tensor | None  # Which targets count; None if all do.
+
+    def of_rows(self, weight: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Return means over the outputs of a row that count, their share, and weights of rows.
+
+        ``weight`` is one a row, or one an output in the shape of the values.
+        """
+        counted = None if self.known is None else ops.cast(self.known, self.values.dtype)
+        share = None if counted is None else _mean(counted)
+        weight = None if weight is None else ops.convert_to_tensor(weight)
+        if weight is None or not self._is_of_outputs(weight):
+            values = self.mean()
+            return values, share, None if weight is None else like_rows(weight, values)
+        found, wanted = tuple(weight.shape), tuple(self.values.shape)
+        if any(None not in sizes and sizes[0] != sizes[1] for sizes in zip(found, wanted)):
+            raise bad_value(
+                "sample_weight",
+                expected=f"a weight a row, or one an output: shape {wanted}",
+                received=f"shape {found}",
+            )
+        weight = ops.cast(weight, self.values.dtype)
+        if counted is not None:
+            weight = weight * counted
+        of_row = _mean(weight)
+        values = _mean(ops.where(weight != 0.0, self.values * weight, 0.0))
+        of_known = of_row if share is None else ops.divide_no_nan(of_row, share)
+        return ops.divide_no_nan(values, of_row), share, of_known
+
+    def mean(self) -> Tensor:
+        """Average over the outputs of a row that count."""
+        if self.known is None:
+            return _mean(self.values)
+        share = _mean(ops.cast(self.known, self.values.dtype))
+        return ops.divide_no_nan(_mean(ops.where(self.known, self.values, 0.0)), share)
+
+    def _is_of_outputs(self, weight: Tensor) -> bool:
+        rank, width = len(self.values.shape), self.values.shape[-1] if self.values.shape else 1
+        return rank > 1 and len(weight.shape) == rank and width != 1 and weight.shape[-1] != 1
+
+
 class Labels(NamedTuple):
     """Targets of 0 and 1 (or between), one for each output, like the logits."""
 
-    hard: Tensor  # As they came; class weights go by these.
-    soft: Tensor  # After label smoothing; the loss is of these.
+    positive: Tensor  # Share of each target that is positive, times its weight.
+    negative: Tensor
+    known: Tensor | None  # Which targets count; None if all do.
+    good: Tensor  # Which targets are labels, or do not count.
+    is_weighed: bool = False
 
     @classmethod
-    def read(cls, y_true: Tensor, z: Tensor, label_smoothing: float) -> Labels:
+    def read(
+        cls, y_true: Tensor, z: Tensor, label_smoothing: float, ignore_class: int | None = None
+    ) -> Labels:
         """Read targets beside the logits ``z``."""
-        hard = align(ops.cast(y_true, z.dtype), z)
-        if not label_smoothing:
-            return cls(hard, hard)
-        return cls(hard, hard * (1.0 - label_smoothing) + 0.5 * label_smoothing)
+        y_true = y_true if ops.is_tensor(y_true) else ops.convert_to_tensor(y_true)
+        given = align(widened(y_true), z)
+        known = None if ignore_class is None else ops.not_equal(given, ignore_class)
+        y = ops.cast(given, z.dtype)
+        if known is not None:
+            y = ops.where(known, y, 0.0)
+        good = checked_labels(y)
+        # What is none costs NaN in a compiled step, and has no gradient: the model stays as it was.
+        y = ops.where(good, y, 0.0)
+        if label_smoothing:
+            y = y * (1.0 - label_smoothing) + 0.5 * label_smoothing
+        return cls(y, 1.0 - y, known, good)
 
-    def weighed_mean(self, values: Tensor, class_weight: Any, z: Tensor) -> Tensor:
-        """Multiply each value by the weight of its class, and average over the outputs of a row."""
+    def weighed(
+        self,
+        z: Tensor,
+        class_weight: Any = None,
+        pos_weight: Any = None,
+        alpha: float | None = None,
+    ) -> Labels:
+        """Multiply the positive and the negative part of each target by its weights."""
+        if class_weight is None and pos_weight is None and alpha is None:
+            return self
+        positive, negative = self.positive, self.negative
+        if alpha is not None:
+            positive, negative = positive * alpha, negative * (1.0 - alpha)
+        if pos_weight is not None:
+            positive = positive * of_positives(pos_weight, z)
         weights = as_weights("class_weight", class_weight, z.dtype)
         if weights is not None:
-            values = values * between(self.hard, *negative_and_positive(weights, z))
-        return mean_over_last_axis(values)
+            of_zeros, of_ones = negative_and_positive(weights, z)
+            positive, negative = positive * of_ones, negative * of_zeros
+        return self._replace(positive=positive, negative=negative, is_weighed=True)
+
+    def as_one(self) -> tuple[Any, Tensor, Tensor]:
+        """Return one weight a target, and of its parts the shares: positive and negative."""
+        if not self.is_weighed:
+            return 1.0, self.positive, self.negative
+        total = self.positive + self.negative
+        share = ops.divide_no_nan
+        return total, share(self.positive, total), share(self.negative, total)
+
+    def elements(self, values: Tensor) -> Elements:
+        """Return the loss of each output; NaN where a compiled step found what is no label."""
+        return Elements(ops.where(self.good, values, float("nan")), self.known)
+
+
+def checked_labels(y: Tensor, lowest: float = 0.0) -> Tensor:
+    """Return which targets are labels; raise for others, unless a graph is being traced."""
+    good = ops.logical_and(y >= lowest - _ROUNDING, y <= 1.0 + _ROUNDING)
+    refuse_values(
+        "y_true",
+        y,
+        ops.logical_not(good),
+        "labels of 0 and 1, or between",
+        "Labels of -1 and 1 are (y > 0), those of 1 and 2 are y - 1. Unknown labels: "
+        "ignore_class=-1, an argument of the binary losses here.",
+    )
+    return good
+
+
+def _mean(values: Tensor) -> Tensor:
+    """Average over the outputs of a row, as Keras' binary losses do; rank 1 has no such axis."""
+    return ops.mean(values, axis=-1) if len(values.shape) > 1 else values

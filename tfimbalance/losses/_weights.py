@@ -25,6 +25,14 @@ def as_weights(argument: str, weights: Any, dtype: str) -> Tensor | None:
 def negative_and_positive(weights: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
     """Return the weights of targets 0 and 1; any other number than two is one a label's ones."""
     count, width = weights.shape[0], (y_pred.shape[-1] if len(y_pred.shape) > 1 else 1)
+    if count == width == 2:
+        raise bad_value(
+            "class_weight",
+            expected="weights that say whether they are of targets 0 and 1, or of two outputs",
+            received=f"2 weights for y_pred of shape {tuple(y_pred.shape)}",
+            remedy="One-hot rows of two classes take a categorical loss. For two labels a row, "
+            "pass pos_weight=, a number or one a label, to a binary loss here.",
+        )
     if count == 2:
         return weights[0], weights[1]
     if width is not None and count != width:

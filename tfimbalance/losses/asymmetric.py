@@ -6,11 +6,11 @@ from typing import Any
 
 import keras
 
-from tfimbalance._checks import check_number
+from tfimbalance._checks import check_number, checked_ignore_class
 from tfimbalance._tensors import Tensor
 from tfimbalance.losses._base import CrossentropyLoss, Weights
 from tfimbalance.losses._kernels import asymmetric
-from tfimbalance.losses._targets import Labels
+from tfimbalance.losses._targets import Elements, Labels
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
@@ -30,7 +30,8 @@ class AsymmetricLoss(CrossentropyLoss):
         gamma_neg: how fast easy negatives fade, at least 0.
         gamma_pos: how fast easy positives fade, at least 0 and at most ``gamma_neg`` in [1].
         margin: probability up to which a negative counts nothing, in [0, .999].
-        class_weight, from_logits, label_smoothing, reduction, name, dtype: as `BinaryFocalLoss`.
+        class_weight, from_logits, label_smoothing, ignore_class, reduction, name, dtype: as
+            `BinaryFocalLoss`.
 
     Shapes:
         y_true, y_pred: as `BinaryFocalLoss`. Returns nats, averaged over the last axis ([1] sums).
@@ -58,18 +59,21 @@ class AsymmetricLoss(CrossentropyLoss):
         class_weight: Weights | None = None,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
+        ignore_class: int | None = None,
         reduction: str = "sum_over_batch_size",
         name: str = "asymmetric_loss",
         dtype: Any = None,
     ) -> None:
         super().__init__(class_weight, from_logits, label_smoothing, reduction, name, dtype)
+        self.ignore_class = checked_ignore_class(ignore_class)
         self.gamma_neg = check_number("gamma_neg", gamma_neg, minimum=0.0)
         self.gamma_pos = check_number("gamma_pos", gamma_pos, minimum=0.0)
         self.margin = check_number("margin", margin, minimum=0.0, maximum=0.999)
 
-    def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return the loss of each row."""
+    def elements(self, y_true: Tensor, y_pred: Tensor) -> Elements:
+        """Return the loss of each output."""
         z = self._logits(y_pred, "Sigmoid")
-        labels = Labels.read(y_true, z, self.label_smoothing)
-        values = asymmetric(labels.soft, z, self.gamma_neg, self.gamma_pos, self.margin)
-        return labels.weighed_mean(values, self.class_weight, z)
+        labels = Labels.read(y_true, z, self.label_smoothing, self.ignore_class)
+        labels = labels.weighed(z, self.class_weight)
+        parts = (labels.positive, labels.negative)
+        return labels.elements(asymmetric(*parts, z, self.gamma_neg, self.gamma_pos, self.margin))

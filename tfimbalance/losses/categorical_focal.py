@@ -6,12 +6,12 @@ from typing import Any
 
 import keras
 
-from tfimbalance._checks import check_number
+from tfimbalance._checks import check_number, checked_ignore_class
 from tfimbalance._tensors import Tensor
 from tfimbalance.losses._base import CrossentropyLoss, Weights
 from tfimbalance.losses._kernels import focal_of_nats
 from tfimbalance.losses._logits import to_logits
-from tfimbalance.losses._targets import Targets, checked_ignore_class
+from tfimbalance.losses._targets import Targets
 
 
 def categorical_focal_loss(

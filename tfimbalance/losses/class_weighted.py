@@ -12,6 +12,7 @@ from keras import ops
 from tfimbalance._checks import bad_value
 from tfimbalance._tensors import Tensor, align, compute_dtype, is_sparse, sparse_ids
 from tfimbalance.losses._base import ImbalanceLoss, WeighableLoss, Weights
+from tfimbalance.losses._targets import Elements, Targets, checked_labels
 from tfimbalance.losses._weights import (
     as_weights,
     between,
@@ -21,9 +22,9 @@ from tfimbalance.losses._weights import (
 from tfimbalance.losses.registry import get
 
 # Functions of Keras' losses, which its classes wrap.
+_OF_LABELS = (keras.losses.binary_crossentropy, keras.losses.binary_focal_crossentropy)
 _OF_ELEMENTS = (
-    keras.losses.binary_crossentropy,
-    keras.losses.binary_focal_crossentropy,
+    *_OF_LABELS,
     keras.losses.hinge,
     keras.losses.squared_hinge,
 )
@@ -91,16 +92,24 @@ class ClassWeighted(WeighableLoss):
         super().__init__(class_weight, reduction, name or f"class_weighted_{label}", dtype)
         self.ignore_class = getattr(self.loss, "ignore_class", None)
 
+    def elements(self, y_true: Tensor, y_pred: Tensor) -> Elements | None:
+        """Return the loss of each output under a binary loss; None under any other."""
+        if isinstance(self.loss, WeighableLoss):
+            return self._by_itself(self._weights()).elements(y_true, y_pred)
+        if self._is_sparse(y_true, y_pred) or not self._is_binary(y_pred):
+            return None
+        return self._binary(y_true, y_pred, self._weights())
+
     def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the wrapped loss, weighed but not reduced."""
-        weights = as_weights("class_weight", self.class_weight, compute_dtype(self.dtype))
-        assert weights is not None  # The constructor requires them.
+        elements = self.elements(y_true, y_pred)
+        if elements is not None:
+            return elements.mean()
+        weights = self._weights()
         if isinstance(self.loss, WeighableLoss):
-            return self._by_itself(y_true, y_pred, weights)
+            return ops.cast(self._by_itself(weights).nats(y_true, y_pred), weights.dtype)
         if self._is_sparse(y_true, y_pred):
             return self._sparse(y_true, y_pred, weights)
-        if self._is_binary(y_pred):
-            return self._binary(y_true, y_pred, weights)
         y_true = align(y_true, y_pred)
         of_row = ops.sum(
             ops.cast(y_true, weights.dtype) * check_weight_count(weights, y_pred), axis=-1
@@ -126,12 +135,15 @@ class ClassWeighted(WeighableLoss):
             return bool(self.loss.assign(argument, value))
         return super().assign(argument, value)
 
-    def _by_itself(self, y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:
+    def _weights(self) -> Tensor:
+        return as_weights("class_weight", self.class_weight, compute_dtype(self.dtype))
+
+    def _by_itself(self, weights: Tensor) -> WeighableLoss:
         """Let a loss that takes class weights do it: it knows its classes, and labels, best."""
         own = self.loss.class_weight
-        loss = copy.copy(self.loss)
+        loss: WeighableLoss = copy.copy(self.loss)
         loss._class_weight = weights if own is None else weights * ops.cast(own, weights.dtype)
-        return ops.cast(loss.nats(y_true, y_pred), weights.dtype)
+        return loss
 
     def _is_sparse(self, y_true: Tensor, y_pred: Tensor) -> bool:
         other = getattr(self.loss, "fn", self.loss) in (*_OF_ELEMENTS, *_OF_ONE_HOT_ROWS)
@@ -142,23 +154,27 @@ class ClassWeighted(WeighableLoss):
         return compares_elements or len(y_pred.shape) < 2 or y_pred.shape[-1] == 1
 
     def _sparse(self, y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:
+        targets = Targets.from_ids(y_true, y_pred, self.ignore_class)
+        of_target = ops.take(check_weight_count(weights, y_pred), targets.ids, axis=0)
+        of_target = ops.where(targets.known, of_target, float("nan"))
         ids = sparse_ids(y_true, y_pred)
-        ignored = self.ignore_class
-        counted = ids if ignored is None else ops.where(ops.equal(ids, ignored), 0, ids)
-        of_target = ops.take(check_weight_count(weights, y_pred), counted, axis=0)
         return self._values(ids, y_pred, like=of_target) * of_target
 
-    def _binary(self, y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:
+    def _binary(self, y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Elements:
         y_true = align(y_true, y_pred)
-        # Hinge losses take -1 for 0.
-        positive = ops.relu(ops.cast(y_true, weights.dtype))
+        y = ops.cast(y_true, weights.dtype)
+        # Hinge losses take -1 for 0, and losses that are not Keras' own anything.
+        fn = getattr(self.loss, "fn", self.loss)
+        good = checked_labels(y, lowest=0.0 if fn in _OF_LABELS else -1.0)
+        positive = ops.relu(y)
         of_element = between(positive, *negative_and_positive(weights, y_pred))
         y_true = ops.cast(y_true, _dtype(y_pred))
         if len(y_pred.shape) < 2:
-            return self._values(y_true[:, None], _per_element(y_pred), like=of_element) * of_element
-        # Keras' losses average over the last axis; a last axis of 1 keeps the elements apart.
-        values = self._values(y_true[..., None], _per_element(y_pred), like=of_element)
-        return ops.mean(values * of_element, axis=-1)
+            values = self._values(y_true[:, None], _per_element(y_pred), like=of_element)
+        else:
+            # Keras' losses average over the last axis; a last axis of 1 keeps the elements apart.
+            values = self._values(y_true[..., None], _per_element(y_pred), like=of_element)
+        return Elements(ops.where(good, values * of_element, float("nan")), None)
 
     def _values(self, y_true: Tensor, y_pred: Tensor, *, like: Tensor) -> Tensor:
         call = self.loss.call if isinstance(self.loss, keras.losses.Loss) else self.loss

@@ -6,13 +6,13 @@ from typing import Any
 
 import keras
 
-from tfimbalance._checks import check_number
+from tfimbalance._checks import check_number, checked_ignore_class
 from tfimbalance._tensors import Tensor
 from tfimbalance.losses._base import CrossentropyLoss, Weights
 from tfimbalance.losses._kernels import binary_focal
 from tfimbalance.losses._logits import to_logits
-from tfimbalance.losses._targets import Labels
-from tfimbalance.losses._weights import between, checked_pos_weight, of_positives
+from tfimbalance.losses._targets import Elements, Labels
+from tfimbalance.losses._weights import checked_pos_weight
 
 
 def binary_focal_loss(
@@ -25,6 +25,7 @@ def binary_focal_loss(
     class_weight: Weights | None = None,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
+    ignore_class: int | None = None,
     dtype: str | None = None,
 ) -> Tensor:
     """Compute the binary focal loss of each row; arguments and formula as `BinaryFocalLoss`.
@@ -36,13 +37,14 @@ def binary_focal_loss(
         [0.6931]
     """
     z = to_logits(y_pred, from_logits=from_logits, activation="Sigmoid", dtype=dtype)
-    labels = Labels.read(y_true, z, label_smoothing)
-    values = binary_focal(labels.soft, z, gamma)
-    if alpha is not None:
-        values = values * between(labels.hard, 1.0 - alpha, alpha)
-    if pos_weight is not None:
-        values = values * between(labels.hard, 1.0, of_positives(pos_weight, z))
-    return labels.weighed_mean(values, class_weight, z)
+    labels = Labels.read(y_true, z, label_smoothing, ignore_class)
+    return focal_elements(labels.weighed(z, class_weight, pos_weight, alpha), z, gamma).mean()
+
+
+def focal_elements(labels: Labels, z: Tensor, gamma: float) -> Elements:
+    """Return the focal loss of each output, least at the odds of its weighed parts."""
+    weight, positive, negative = labels.as_one()
+    return labels.elements(weight * binary_focal(positive, negative, z, gamma))
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
@@ -56,8 +58,10 @@ class BinaryFocalLoss(CrossentropyLoss):
         loss = -class_weight[y] * alpha[y] * (1 - p_y)**gamma * log(p_y)        [1, eq. 5]
 
     A target between 0 and 1 gives ``|y - p|**gamma * BCE(y, p)``, which is the same at 0 and 1 and
-    least at ``p = y`` [2, eq. 3]. Compared with `keras.losses.BinaryFocalCrossentropy`, ``alpha``
-    always counts when given, and no gradient is NaN or clipped to 0.
+    least at ``p = y`` [2, eq. 3]. Weights are of its two parts, as in `WeightedBinaryCrossentropy`:
+    then it is least where the odds of ``y`` are multiplied by the ratio of the weights. Compared
+    with `keras.losses.BinaryFocalCrossentropy`, ``alpha`` always counts when given, and no gradient
+    is NaN or clipped to 0.
 
     Args:
         gamma: how fast easy examples fade, at least 0; 0 is cross-entropy.
@@ -67,15 +71,19 @@ class BinaryFocalLoss(CrossentropyLoss):
             with the others. May be changed in training by `tfimbalance.callbacks.ClassWeight`.
         from_logits: whether ``y_pred`` are logits. Prefer that.
         label_smoothing: share of the target that is spread evenly over both classes.
+        ignore_class: value of ``y_true`` that stands for an unknown label, such as -1. Unknown
+            labels cost nothing, and the mean is that of the others.
         reduction, name, dtype: as `keras.losses.Loss`.
 
     Shapes:
         y_true: 0 and 1 (or between), ``(batch,)``, ``(batch, 1)``, or any shape of ``y_pred``.
         y_pred: ``(batch, ..., num_labels)``. Returns nats, averaged over the last axis.
+        sample_weight: a weight a row, or one a label in the shape of ``y_pred``.
 
     Raises:
-        ValueError: for ``gamma < 0``, ``alpha`` outside [0, 1], weights of the wrong length, or
-            shapes that do not fit.
+        ValueError: for ``gamma < 0``, ``alpha`` outside [0, 1], weights of the wrong length,
+            shapes that do not fit, or targets outside [0, 1]; those make a compiled step's loss
+            NaN.
 
     Example:
         >>> import tfimbalance as tfi
@@ -97,18 +105,22 @@ class BinaryFocalLoss(CrossentropyLoss):
         class_weight: Weights | None = None,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
+        ignore_class: int | None = None,
         reduction: str = "sum_over_batch_size",
         name: str = "binary_focal_loss",
         dtype: Any = None,
     ) -> None:
         super().__init__(class_weight, from_logits, label_smoothing, reduction, name, dtype)
+        self.ignore_class = checked_ignore_class(ignore_class)
         self.gamma = check_number("gamma", gamma, minimum=0.0)
         self.alpha = (
             None if alpha is None else check_number("alpha", alpha, minimum=0.0, maximum=1.0)
         )
         self.pos_weight = None if pos_weight is None else checked_pos_weight(pos_weight)
 
-    def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return the loss of each row."""
-        given = self._arguments(gamma=self.gamma, alpha=self.alpha, pos_weight=self.pos_weight)
-        return binary_focal_loss(y_true, y_pred, **given)
+    def elements(self, y_true: Tensor, y_pred: Tensor) -> Elements:
+        """Return the loss of each output."""
+        z = self._logits(y_pred, "Sigmoid")
+        labels = Labels.read(y_true, z, self.label_smoothing, self.ignore_class)
+        labels = labels.weighed(z, self.class_weight, self.pos_weight, self.alpha)
+        return focal_elements(labels, z, self.gamma)

@@ -7,14 +7,14 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfimbalance._checks import bad_value, check_number
+from tfimbalance._checks import bad_value, check_number, checked_ignore_class
 from tfimbalance._tensors import Tensor
 from tfimbalance.losses._base import CrossentropyLoss, Weights
 from tfimbalance.losses._kernels import focal_of_nats
 from tfimbalance.losses._softmax import SoftmaxLoss
-from tfimbalance.losses._targets import Targets
+from tfimbalance.losses._targets import Elements, Labels, Targets
 from tfimbalance.losses._weights import check_width
-from tfimbalance.losses.focal import binary_focal_loss
+from tfimbalance.losses.focal import focal_elements
 from tfimbalance.offsets import log_odds, positive_priors
 from tfimbalance.statistics import ClassStatistics
 
@@ -154,7 +154,8 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
             classes or of several labels. May be changed by ``assign("priors", ...)``.
         tau: as `LogitAdjustedLoss`.
         gamma: at least 0; above 0 the loss is the focal loss of the adjusted logits.
-        class_weight, from_logits, label_smoothing, reduction, name, dtype: as `BinaryFocalLoss`.
+        class_weight, from_logits, label_smoothing, ignore_class, reduction, name, dtype: as
+            `BinaryFocalLoss`.
 
     Shapes:
         y_true, y_pred: as `BinaryFocalLoss`. Returns nats, averaged over the last axis.
@@ -185,11 +186,13 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
         class_weight: Weights | None = None,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
+        ignore_class: int | None = None,
         reduction: str = "sum_over_batch_size",
         name: str = "binary_logit_adjusted_loss",
         dtype: Any = None,
     ) -> None:
         super().__init__(class_weight, from_logits, label_smoothing, reduction, name, dtype)
+        self.ignore_class = checked_ignore_class(ignore_class)
         self.tau = self._make_movable("tau", tau)
         self.gamma = check_number("gamma", gamma, minimum=0.0)
         self._assign_priors(priors)
@@ -205,8 +208,8 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
         self._of_two_classes = isinstance(priors, ClassStatistics) and not priors.multi_label
         return is_new
 
-    def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return the loss of each row."""
+    def elements(self, y_true: Tensor, y_pred: Tensor) -> Elements:
+        """Return the loss of each output."""
         z = self._logits(y_pred, "Sigmoid")
         offset = ops.convert_to_tensor(self.tau) * ops.convert_to_tensor(self._log_odds)
         if len(offset.shape):
@@ -220,5 +223,5 @@ class BinaryLogitAdjustedLoss(CrossentropyLoss):
                 remedy="A logit a class takes LogitAdjustedLoss; several labels take "
                 "class_statistics(y, multi_label=True).",
             )
-        given = {**self._arguments(gamma=self.gamma), "from_logits": True}
-        return binary_focal_loss(y_true, z + offset, **given)
+        labels = Labels.read(y_true, z, self.label_smoothing, self.ignore_class)
+        return focal_elements(labels.weighed(z, self.class_weight), z + offset, self.gamma)

@@ -7,11 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfimbalance._checks import bad_value
 from tfimbalance._tensors import Tensor
 from tfimbalance.losses._base import Weights
 from tfimbalance.losses._softmax import SoftmaxLoss
-from tfimbalance.losses._targets import Labels, Targets
+from tfimbalance.losses._targets import Elements, Labels, Targets
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
@@ -80,12 +79,15 @@ class VectorScalingLoss(SoftmaxLoss):
         self.gamma = self._make_movable("gamma", gamma, minimum=0.0)
         self.tau = self._make_movable("tau", tau)
 
+    def elements(self, y_true: Tensor, y_pred: Tensor) -> Elements | None:
+        """Return the loss of each output of a model of one logit; None for a softmax."""
+        one_logit = len(y_pred.shape) < 2 or y_pred.shape[-1] == 1
+        return self._of_one_logit(y_true, y_pred) if one_logit and len(self.priors) == 2 else None
+
     def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the loss of each target."""
-        one_logit = len(y_pred.shape) < 2 or y_pred.shape[-1] == 1
-        if one_logit and len(self.priors) == 2:
-            return self._of_one_logit(y_true, y_pred)
-        return super().nats(y_true, y_pred)
+        of_one_logit = self.elements(y_true, y_pred)
+        return super().nats(y_true, y_pred) if of_one_logit is None else of_one_logit.mean()
 
     def changed(self, z: Tensor, log_pi: Tensor, targets: Targets) -> Tensor:
         """Return ``delta * z + tau * log(pi)``."""
@@ -96,22 +98,13 @@ class VectorScalingLoss(SoftmaxLoss):
     def _factors(self, log_pi: Tensor) -> Tensor:
         return ops.exp(ops.convert_to_tensor(self.gamma) * (log_pi - ops.max(log_pi)))
 
-    def _of_one_logit(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        if self.ignore_class is not None:
-            raise bad_value(
-                "ignore_class",
-                expected="None beside one logit a row",
-                received=str(self.ignore_class),
-                remedy="Leave rows out with sample_weight.",
-            )
+    def _of_one_logit(self, y_true: Tensor, y_pred: Tensor) -> Elements:
         z = self._logits(y_pred, "Sigmoid")
-        labels = Labels.read(y_true, z, self.label_smoothing)
-        y = labels.soft
+        labels = Labels.read(y_true, z, self.label_smoothing, self.ignore_class)
+        labels = labels.weighed(z, self.class_weight)
         log_pi = ops.convert_to_tensor(self._log_priors)
         delta = self._factors(log_pi)
         iota = ops.convert_to_tensor(self.tau) * (log_pi[1] - log_pi[0])
         # Both sides are finite for every logit, so that a weight of 0 leaves a side out.
-        values = y * ops.softplus(-(delta[1] * z + iota)) + (1.0 - y) * ops.softplus(
-            delta[0] * z + iota
-        )
-        return labels.weighed_mean(values, self.class_weight, z)
+        positive = labels.positive * ops.softplus(-(delta[1] * z + iota))
+        return labels.elements(positive + labels.negative * ops.softplus(delta[0] * z + iota))

@@ -5,19 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 
+from tfimbalance._checks import checked_ignore_class
 from tfimbalance._tensors import Tensor
 from tfimbalance.losses._base import CrossentropyLoss, Weights
-from tfimbalance.losses._kernels import binary_focal
-from tfimbalance.losses._logits import mean_over_last_axis, to_logits
-from tfimbalance.losses._targets import Labels
-from tfimbalance.losses._weights import (
-    as_weights,
-    checked_pos_weight,
-    negative_and_positive,
-    of_positives,
-)
+from tfimbalance.losses._targets import Elements, Labels
+from tfimbalance.losses._weights import checked_pos_weight
+from tfimbalance.losses.focal import binary_focal_loss, focal_elements
 
 
 def weighted_binary_crossentropy(
@@ -28,6 +22,7 @@ def weighted_binary_crossentropy(
     class_weight: Weights | None = None,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
+    ignore_class: int | None = None,
     dtype: str | None = None,
 ) -> Tensor:
     """Compute the loss of each row; arguments and formula as `WeightedBinaryCrossentropy`.
@@ -39,20 +34,17 @@ def weighted_binary_crossentropy(
         >>> [round(float(value), 4) for value in loss]
         [6.9315, 0.6931]
     """
-    z = to_logits(y_pred, from_logits=from_logits, activation="Sigmoid", dtype=dtype)
-    y = Labels.read(y_true, z, label_smoothing).soft
-    positive, negative = y, 1.0 - y
-    if pos_weight is not None:
-        positive = positive * of_positives(pos_weight, z)
-    weights = as_weights("class_weight", class_weight, z.dtype)
-    if weights is not None:
-        of_zeros, of_ones = negative_and_positive(weights, z)
-        positive, negative = positive * of_ones, negative * of_zeros
-    # Weights of both sides are one weight and a soft target: w1 y and w0 (1 - y) are their sum, of
-    # which the positive part is w1 y / (w1 y + w0 (1 - y)).
-    weight = positive + negative
-    target = ops.divide_no_nan(positive, weight)
-    return mean_over_last_axis(weight * binary_focal(target, z, gamma=0.0))
+    return binary_focal_loss(
+        y_true,
+        y_pred,
+        gamma=0.0,
+        pos_weight=pos_weight,
+        class_weight=class_weight,
+        from_logits=from_logits,
+        label_smoothing=label_smoothing,
+        ignore_class=ignore_class,
+        dtype=dtype,
+    )
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
@@ -69,7 +61,8 @@ class WeightedBinaryCrossentropy(CrossentropyLoss):
     Args:
         pos_weight: weight of the positives: a number, or one a label. ``n_neg / n_pos`` balances.
             It multiplies with ``class_weight``.
-        class_weight, from_logits, label_smoothing, reduction, name, dtype: as `BinaryFocalLoss`.
+        class_weight, from_logits, label_smoothing, ignore_class, reduction, name, dtype: as
+            `BinaryFocalLoss`.
 
     Shapes:
         y_true, y_pred: as `BinaryFocalLoss`. Returns nats, averaged over the last axis.
@@ -94,14 +87,17 @@ class WeightedBinaryCrossentropy(CrossentropyLoss):
         class_weight: Weights | None = None,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
+        ignore_class: int | None = None,
         reduction: str = "sum_over_batch_size",
         name: str = "weighted_binary_crossentropy",
         dtype: Any = None,
     ) -> None:
         super().__init__(class_weight, from_logits, label_smoothing, reduction, name, dtype)
+        self.ignore_class = checked_ignore_class(ignore_class)
         self.pos_weight = None if pos_weight is None else checked_pos_weight(pos_weight)
 
-    def nats(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return the loss of each row."""
-        given = self._arguments(pos_weight=self.pos_weight)
-        return weighted_binary_crossentropy(y_true, y_pred, **given)
+    def elements(self, y_true: Tensor, y_pred: Tensor) -> Elements:
+        """Return the loss of each output."""
+        z = self._logits(y_pred, "Sigmoid")
+        labels = Labels.read(y_true, z, self.label_smoothing, self.ignore_class)
+        return focal_elements(labels.weighed(z, self.class_weight, self.pos_weight), z, gamma=0.0)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfimbalance._checks import bad_value, check_integer
+from tfimbalance._checks import bad_value, check_integer, checked_ignore_class
 from tfimbalance._config import config_of
 from tfimbalance._tensors import Tensor, compute_dtype
 from tfimbalance.metrics._rows import MetricRows, sum_dtype
@@ -35,6 +35,7 @@ class RowMetric(keras.metrics.Metric):
         *,
         from_logits: bool = False,
         multi_label: bool = False,
+        ignore_class: int | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -42,6 +43,7 @@ class RowMetric(keras.metrics.Metric):
         super().__init__(name=name or snake_case, dtype=dtype)
         self.from_logits = bool(from_logits)
         self.multi_label = bool(multi_label)
+        self.ignore_class = checked_ignore_class(ignore_class)
 
     def _build(self, rows: MetricRows) -> None:
         """Make the state, when the number of classes or labels is known."""
@@ -73,6 +75,7 @@ class RowMetric(keras.metrics.Metric):
             multi_label=self.multi_label,
             from_logits=self.from_logits,
             soft=self._soft,
+            ignore_class=self.ignore_class,
             dtype=self.dtype,
         )
 

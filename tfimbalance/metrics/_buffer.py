@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfimbalance._tensors import Tensor
+from tfimbalance._tensors import Tensor, concrete
 from tfimbalance.metrics._base import RowMetric
-from tfimbalance.metrics._rows import concrete, sum_dtype
+from tfimbalance.metrics._rows import sum_dtype
 
 
 class RowBuffer:

@@ -28,10 +28,17 @@ class ConfusionMetric(RowMetric):
         threshold: float = 0.5,
         from_logits: bool = False,
         multi_label: bool = False,
+        ignore_class: int | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(from_logits=from_logits, multi_label=multi_label, name=name, dtype=dtype)
+        super().__init__(
+            from_logits=from_logits,
+            multi_label=multi_label,
+            ignore_class=ignore_class,
+            name=name,
+            dtype=dtype,
+        )
         self.threshold = check_number(
             "threshold", threshold, minimum=0.0, maximum=1.0, exclusive=True
         )
@@ -49,7 +56,7 @@ class ConfusionMetric(RowMetric):
         _, labels, classes = self._margins.shape
         actual, predicted = self._decisions(rows)
         column = ops.arange(labels, dtype="int32")
-        weight = ops.broadcast_to(ops.expand_dims(rows.weight, -1), ops.shape(actual))
+        weight = ops.broadcast_to(rows.weights, ops.shape(actual))
         correct = ops.where(actual == predicted, weight, 0.0 * weight)
         of_actual = sums_by(actual, column, [correct, weight], labels, classes)
         of_predicted = sums_by(predicted, column, [weight], labels, classes)

@@ -29,7 +29,7 @@ class ProbabilityMetric(RowMetric):
 
     def _accumulate(self, rows: MetricRows, *more: Tensor) -> None:
         targets = rows.targets()
-        weight = ops.expand_dims(rows.weight, -1)
+        weight = rows.weights
         values = [self.terms(rows), targets, ops.ones_like(targets)]
         self._totals.assign_add(
             ops.stack([ops.sum(weight * ops.cast(v, weight.dtype), axis=0) for v in values])

@@ -31,10 +31,17 @@ class RankingMetric(RowMetric):
         max_rows: int = 1_000_000,
         from_logits: bool = False,
         multi_label: bool = False,
+        ignore_class: int | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(from_logits=from_logits, multi_label=multi_label, name=name, dtype=dtype)
+        super().__init__(
+            from_logits=from_logits,
+            multi_label=multi_label,
+            ignore_class=ignore_class,
+            name=name,
+            dtype=dtype,
+        )
         self.class_id = check_class_id(class_id)
         self.num_bins = check_integer("num_bins", num_bins, minimum=2)
         self.exact = bool(exact)
@@ -81,7 +88,7 @@ class RankingMetric(RowMetric):
 
     def _accumulate(self, rows: MetricRows, *more: Tensor) -> None:
         positive = self._column(rows.targets()) > 0.5
-        weight = ops.expand_dims(rows.weight, -1)
+        weight = rows.weights
         if self.exact:
             # As they came where that ranks them: logarithms could tie scores that differ.
             ranks = rows.kind == "classes" and rows.from_logits

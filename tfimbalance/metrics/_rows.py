@@ -15,25 +15,20 @@ from tfimbalance._tensors import (
     Tensor,
     align,
     as_float,
+    is_class,
     is_linear,
     is_sparse,
     like_rows,
     logits_of,
+    refuse_values,
     sparse_targets,
+    widened,
 )
 
 
 def sum_dtype() -> str:
     """Return the dtype in which weights are added up: float64, or float32 where there is none."""
     return str(keras.backend.standardize_dtype(ops.convert_to_tensor(np.zeros(1)).dtype))
-
-
-def concrete(x: Tensor) -> np.ndarray | None:
-    """Return the value of a tensor, or None while a graph is being traced, where it has none."""
-    try:
-        return np.asarray(ops.convert_to_numpy(x))
-    except Exception:  # Every backend refuses in an exception of its own.
-        return None
 
 
 _REMEDY = "Give rows that should not count a sample weight of 0."
@@ -47,16 +42,7 @@ def refuse(
     Rows of weight 0 may hold anything.
     """
     bad = ops.logical_and(bad, weight != 0)
-    found = concrete(bad)
-    if found is not None and found.any():
-        values = np.asarray(ops.convert_to_numpy(given)[found], np.float64)
-        first = values[0] if values.ndim > 1 else np.unique(values)[:5]
-        raise bad_value(
-            argument,
-            expected=expected,
-            received=", ".join(f"{value:g}" for value in np.ravel(first)[:8]),
-            remedy=remedy,
-        )
+    refuse_values(argument, given, bad, expected, remedy)
     return ops.where(bad, np.nan, weight)
 
 
@@ -69,6 +55,7 @@ class MetricRows:
     given: Tensor  # Predictions in float32 or float64, (rows, width).
     weight: Tensor  # (rows,), in the dtype of sums; NaN where the prediction is NaN.
     from_logits: bool  # Whether `given` are logits.
+    known: Tensor | None = None  # Which labels count, (rows, width); None if all do.
 
     @staticmethod
     def read(
@@ -79,6 +66,7 @@ class MetricRows:
         multi_label: bool,
         from_logits: bool,
         soft: bool,
+        ignore_class: int | None,
         dtype: str,
     ) -> MetricRows:
         """Read a batch; its kind follows from static shapes and flags, never from values."""
@@ -97,6 +85,9 @@ class MetricRows:
         wide = "float64" in (keras.backend.standardize_dtype(y_pred.dtype), dtype)
         given = ops.reshape(ops.cast(y_pred, sum_dtype() if wide else "float32"), (-1, width))
         weight = _counted(sample_weight, mask, y_pred)
+        known = None
+        if ignore_class is not None:
+            target, weight, known = _without(target, weight, kind, ignore_class)
         # Before any cast: of a label to integers, and of an integer to fewer bits.
         weight = _refuse_labels(target, weight, kind, width, soft=soft)
         if not from_logits:
@@ -104,12 +95,12 @@ class MetricRows:
             expected, remedy = "probabilities, in [0, 1]", "Logits need from_logits=True."
             weight = refuse("y_pred", given, bad, weight, expected, remedy)
         target = ops.cast(target, "int32" if len(target.shape) == 1 else "float32")
-        if sample_weight is not None or mask is not None:
+        if sample_weight is not None or mask is not None or ignore_class is not None:
             given, target = _where_counted(given, weight), _where_counted(target, weight)
         if len(target.shape) == 1:
             target = ops.clip(target, 0, width - 1)
         weight = ops.where(ops.any(ops.isnan(given), axis=-1), np.nan, weight)
-        return MetricRows(kind, target, given, weight, from_logits)
+        return MetricRows(kind, target, given, weight, from_logits, known)
 
     @property
     def width(self) -> int:
@@ -120,6 +111,12 @@ class MetricRows:
     def dtype(self) -> str:
         """Dtype of the predictions."""
         return str(keras.backend.standardize_dtype(self.given.dtype))
+
+    @property
+    def weights(self) -> Tensor:
+        """Weight of each label of a row, ``(rows, width)``, or of all of them, ``(rows, 1)``."""
+        weight = ops.expand_dims(self.weight, -1)
+        return weight if self.known is None else weight * ops.cast(self.known, weight.dtype)
 
     def ids(self) -> Tensor:
         """Return class ids, ``(rows,)``."""
@@ -154,14 +151,29 @@ class MetricRows:
         return _one_versus_rest(self.given) if self.kind == "classes" else self.given
 
 
+def _without(
+    target: Tensor, weight: Tensor, kind: str, ignore_class: int
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return 0 for targets that do not count, the weight of rows, and which labels count."""
+    if kind == "classes" and len(target.shape) == 2:
+        raise bad_value(
+            "ignore_class",
+            expected="None beside one-hot targets",
+            received=str(ignore_class),
+            remedy="Pass class ids, or leave rows out with sample_weight.",
+        )
+    known = ops.not_equal(widened(target), ignore_class)
+    target = ops.where(known, target, ops.zeros_like(target))
+    of_row = known if len(target.shape) == 1 else ops.any(known, axis=-1)
+    weight = ops.where(of_row, weight, ops.zeros_like(weight))
+    return target, weight, known if kind == "labels" else None
+
+
 def _refuse_labels(target: Tensor, weight: Tensor, kind: str, width: int, *, soft: bool) -> Tensor:
     """Refuse labels that would be read as others: NaN, ids that are none, several in one row."""
-    # A bound that a small integer cannot hold would wrap around: 256 is 0 in uint8.
     target = widened(target)
     if len(target.shape) == 1:
-        bad = ops.logical_not(ops.logical_and(target >= 0, target < width))
-        if "float" in keras.backend.standardize_dtype(target.dtype):
-            bad = ops.logical_or(bad, target != ops.floor(target))
+        bad = ops.logical_not(is_class(target, width))
         expected = f"class ids from 0 to {width - 1}, as y_pred has {width} classes"
         return refuse("y_true", target, bad, weight, expected)
     hard = ops.logical_or(target == 0, target == 1)
@@ -175,12 +187,6 @@ def _refuse_labels(target: Tensor, weight: Tensor, kind: str, width: int, *, sof
         expected = "one-hot rows" + (", or probabilities that add up to 1" if soft else "")
         remedy = "Rows that may carry several labels: multi_label=True."
     return refuse("y_true", target, bad, weight, expected, remedy)
-
-
-def widened(ids: Tensor) -> Tensor:
-    """Return flags and integers of few bits as int32, in which they compare with any number."""
-    small = ("bool", "int8", "uint8", "int16", "uint16")
-    return ops.cast(ids, "int32") if keras.backend.standardize_dtype(ids.dtype) in small else ids
 
 
 def _kind_and_width(y_pred: Tensor, multi_label: bool) -> tuple[str, int]:
@@ -235,8 +241,11 @@ def _where_counted(values: Tensor, weight: Tensor) -> Tensor:
 def _one_versus_rest(z: Tensor) -> Tensor:
     """Return the log odds of each class against all others, from logits."""
     # ``1 - p`` of the likeliest class would be lost to rounding, and with it the order of rows.
+    # In float64, because equal rows may differ in the last place, and so are equal in float32.
+    dtype = z.dtype
+    z = ops.cast(z, sum_dtype())
     log_p = ops.log_softmax(z, axis=-1)
     top = ops.one_hot(ops.argmax(z, axis=-1), z.shape[-1], dtype="bool")
     others = ops.logsumexp(ops.where(top, -np.inf, z), axis=-1, keepdims=True)
     below = log_p - ops.log1p(-ops.exp(ops.minimum(log_p, math.log(0.5))))
-    return ops.where(top, z - others, below)
+    return ops.cast(ops.where(top, z - others, below), dtype)

@@ -33,6 +33,7 @@ class AUC(RankingMetric):
         max_rows: rows that ``exact`` has room for between resets; replicas share them evenly.
         from_logits: whether ``y_pred`` are logits.
         multi_label: whether the last axis holds labels that do not exclude one another.
+        ignore_class: class id of rows, or value of single labels, that do not count.
         name, dtype: as `keras.metrics.Metric`; sums are kept in float64 where there is float64.
 
     Shapes:
@@ -67,6 +68,11 @@ class AUC(RankingMetric):
 
 def pairs_ranked_right(positive: Tensor, negative: Tensor) -> Tensor:
     """Return the share of the pairs in which the positive is above, over the last axis."""
+    # Of the largest: products of tiny weights would be 0.
+    positive, negative = (
+        ops.divide_no_nan(side, ops.max(side, axis=-1, keepdims=True))
+        for side in (positive, negative)
+    )
     above = ops.cumsum(positive, axis=-1) - positive
     pairs = ops.sum(positive, axis=-1) * ops.sum(negative, axis=-1)
     return ops.divide_no_nan(ops.sum(negative * (above + positive / 2), axis=-1), pairs)

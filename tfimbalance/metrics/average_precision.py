@@ -23,7 +23,8 @@ class AveragePrecision(RankingMetric):
     a bin are tied, and `error_bound` compares with the best and the worst order within the bins.
 
     Args:
-        class_id, num_bins, exact, max_rows, from_logits, multi_label, name, dtype: as `AUC`.
+        class_id, num_bins, exact, max_rows, from_logits, multi_label, ignore_class, name, dtype: as
+            `AUC`.
 
     Shapes:
         y_true, y_pred, sample_weight: as `AUC`. Returns a scalar in [0, 1]; NaN as `AUC`.

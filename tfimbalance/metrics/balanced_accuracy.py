@@ -25,7 +25,7 @@ class BalancedAccuracy(ConfusionMetric):
             With ``from_logits`` it is compared as a logit. Classes take the largest prediction.
         multi_label: whether the last axis holds labels that do not exclude one another; the result
             is then the mean over labels of the binary metric.
-        from_logits, name, dtype: as `AUC`.
+        from_logits, ignore_class, name, dtype: as `AUC`.
 
     Shapes:
         y_true, y_pred, sample_weight: as `AUC`. Returns a scalar in [0, 1].

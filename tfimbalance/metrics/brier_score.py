@@ -30,7 +30,7 @@ class BrierScore(ProbabilityMetric):
     Args:
         skill: whether to return the skill: 1 is perfect, 0 no better than the base rate. It is NaN
             where all rows are of one class.
-        from_logits, multi_label, name, dtype: as `AUC`.
+        from_logits, multi_label, ignore_class, name, dtype: as `AUC`.
 
     Shapes:
         y_true, y_pred, sample_weight: as `AUC`. Returns a scalar.
@@ -58,10 +58,17 @@ class BrierScore(ProbabilityMetric):
         skill: bool = False,
         from_logits: bool = False,
         multi_label: bool = False,
+        ignore_class: int | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(from_logits=from_logits, multi_label=multi_label, name=name, dtype=dtype)
+        super().__init__(
+            from_logits=from_logits,
+            multi_label=multi_label,
+            ignore_class=ignore_class,
+            name=name,
+            dtype=dtype,
+        )
         self.skill = bool(skill)
         if self.skill:
             self._direction = "up"

@@ -25,7 +25,7 @@ class CalibrationRatio(ProbabilityMetric):
 
     Args:
         class_id: the class or label whose ratio alone is returned, as a scalar. None: all of them.
-        from_logits, multi_label, name, dtype: as `AUC`.
+        from_logits, multi_label, ignore_class, name, dtype: as `AUC`.
 
     Shapes:
         y_true, y_pred, sample_weight: as `AUC`. Returns a scalar for binary, and with
@@ -51,10 +51,17 @@ class CalibrationRatio(ProbabilityMetric):
         class_id: int | None = None,
         from_logits: bool = False,
         multi_label: bool = False,
+        ignore_class: int | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(from_logits=from_logits, multi_label=multi_label, name=name, dtype=dtype)
+        super().__init__(
+            from_logits=from_logits,
+            multi_label=multi_label,
+            ignore_class=ignore_class,
+            name=name,
+            dtype=dtype,
+        )
         self.class_id = check_class_id(class_id)
 
     def terms(self, rows: MetricRows) -> Tensor:

@@ -33,7 +33,7 @@ class ExpectedCalibrationError(RowMetric):
 
     Args:
         num_bins: number of bins. Their grid takes 256 KiB a class or label.
-        from_logits, multi_label, name, dtype: as `AUC`.
+        from_logits, multi_label, ignore_class, name, dtype: as `AUC`.
 
     Shapes:
         y_true, y_pred, sample_weight: as `AUC`. Returns a scalar in [0, 1].
@@ -64,10 +64,17 @@ class ExpectedCalibrationError(RowMetric):
         num_bins: int = 15,
         from_logits: bool = False,
         multi_label: bool = False,
+        ignore_class: int | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(from_logits=from_logits, multi_label=multi_label, name=name, dtype=dtype)
+        super().__init__(
+            from_logits=from_logits,
+            multi_label=multi_label,
+            ignore_class=ignore_class,
+            name=name,
+            dtype=dtype,
+        )
         self.num_bins = check_integer("num_bins", num_bins, minimum=1)
 
     def floor(self) -> Tensor:
@@ -80,23 +87,25 @@ class ExpectedCalibrationError(RowMetric):
             sum over bins of  min(sqrt(2 V_b / pi), 2 V_b) / N
 
         That is ``sum_b (n_b / N) sqrt(2 p_b (1 - p_b) / (pi n_b))`` where ``p`` varies little
-        within a bin and positives are many. Weights count as numbers of rows.
+        within a bin and positives are many. Beside weights ``w`` the root is of the sum of
+        ``w**2 p (1 - p)``, so that their scale does not matter; a row of weight 2 is not two rows.
         """
         return self._as_result(self._floor)
 
     def _build(self, rows: MetricRows) -> None:
-        self._cells = self._sums("cells", (4, rows.width, _CELLS))
+        self._cells = self._sums("cells", (5, rows.width, _CELLS))
 
     def _accumulate(self, rows: MetricRows, *more: Tensor) -> None:
         p = ops.cast(rows.probabilities(), rows.weight.dtype)
-        weight = ops.expand_dims(rows.weight, -1) * ops.ones_like(p)
+        weight = rows.weights * ops.ones_like(p)
         y = ops.cast(rows.targets(), weight.dtype)
-        values = [weight, weight * p, weight * y, weight * p * (1.0 - p)]
+        variance = p * (1.0 - p)
+        values = [weight, weight * p, weight * y, weight * variance, weight**2 * variance]
         column = ops.arange(rows.width, dtype="int32")
         self._cells.assign_add(sums_over(rows.log_odds(), column, values, rows.width, _CELLS))
 
     def _merged(self) -> Tensor:
-        """Return sums of weight, p, y and variance of bins of equal mass, ``(4, width, bins)``."""
+        """Return sums of bins of equal mass, ``(5, width, bins)``, as they are accumulated."""
         cells = ops.convert_to_tensor(self._cells)
         weight = cells[0]
         middle = ops.cumsum(weight, axis=-1) - weight / 2
@@ -105,15 +114,15 @@ class ExpectedCalibrationError(RowMetric):
         _, width, _ = cells.shape
         ids = ops.cast(ops.where(ops.isnan(place), 0.0, place), "int32")
         column = ops.expand_dims(ops.arange(width, dtype="int32"), -1)
-        return sums_by(ids, column, ops.unstack(cells, 4, axis=0), width, self.num_bins)
+        return sums_by(ids, column, ops.unstack(cells, 5, axis=0), width, self.num_bins)
 
     def _value(self) -> Tensor:
-        weight, predicted, seen, _ = ops.unstack(self._merged(), 4, axis=0)
+        weight, predicted, seen = ops.unstack(self._merged(), 5, axis=0)[:3]
         return _mean_of(ops.abs(predicted - seen), weight)
 
     def _floor(self) -> Tensor:
-        weight, _, _, variance = ops.unstack(self._merged(), 4, axis=0)
-        return _mean_of(ops.minimum(ops.sqrt(2.0 / np.pi * variance), 2.0 * variance), weight)
+        weight, _, _, variance, of_squares = ops.unstack(self._merged(), 5, axis=0)
+        return _mean_of(ops.minimum(ops.sqrt(2.0 / np.pi * of_squares), 2.0 * variance), weight)
 
 
 def _mean_of(gaps: Tensor, weight: Tensor) -> Tensor:

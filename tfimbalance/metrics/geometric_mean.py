@@ -23,7 +23,7 @@ class GeometricMean(ConfusionMetric):
     function counts a class without rows as a recall of 0, which is undefined and left out here.
 
     Args:
-        threshold, from_logits, multi_label, name, dtype: as `BalancedAccuracy`.
+        threshold, from_logits, multi_label, ignore_class, name, dtype: as `BalancedAccuracy`.
 
     Shapes:
         y_true, y_pred, sample_weight: as `AUC`. Returns a scalar in [0, 1].

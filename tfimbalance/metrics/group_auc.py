@@ -8,12 +8,12 @@ import keras
 from keras import ops
 
 from tfimbalance._checks import bad_value, check_integer
-from tfimbalance._tensors import Tensor
+from tfimbalance._tensors import Tensor, widened
 from tfimbalance.metrics._base import RowMetric, mean_where, ratio
 from tfimbalance.metrics._buffer import RowBuffer, signed, starts, unsigned
 from tfimbalance.metrics._grid import sums_over
 from tfimbalance.metrics._ranking import split
-from tfimbalance.metrics._rows import MetricRows, refuse, sum_dtype, widened
+from tfimbalance.metrics._rows import MetricRows, refuse, sum_dtype
 from tfimbalance.metrics.auc import pairs_ranked_right
 
 # Largest whole number up to which a float counts without gaps.
@@ -193,6 +193,7 @@ class GroupAUC(RowMetric):
         order = ops.argsort(-kept["scores"])
         order = ops.take(order, ops.argsort(ops.take(kept["groups"], order)))  # Stable.
         scores, folded, groups = (ops.take(kept[name], order) for name in kept)
+        folded = ops.divide_no_nan(folded, ops.max(ops.abs(folded)))
         positive, negative = unsigned(folded)
         cell = starts(groups, scores)
         tied = ops.take(ops.segment_sum(positive, cell, self.max_rows), cell)

@@ -24,7 +24,7 @@ class MatthewsCorrelation(ConfusionMetric):
     `sklearn.metrics.matthews_corrcoef`: 0 where all rows are, or are predicted, of one class.
 
     Args:
-        threshold, from_logits, multi_label, name, dtype: as `BalancedAccuracy`.
+        threshold, from_logits, multi_label, ignore_class, name, dtype: as `BalancedAccuracy`.
 
     Shapes:
         y_true, y_pred, sample_weight: as `AUC`. Returns a scalar in [-1, 1].

@@ -35,7 +35,7 @@ class NormalizedEntropy(ProbabilityMetric):
         priors: what is always predicted instead: the probability of a positive, one a label, the
             priors or counts of the classes, or `ClassStatistics`; of the training data, for
             instance. None: the base rate of the rows seen.
-        from_logits, multi_label, name, dtype: as `AUC`. Prefer logits.
+        from_logits, multi_label, ignore_class, name, dtype: as `AUC`. Prefer logits.
 
     Shapes:
         y_true, y_pred, sample_weight: as `AUC`. Returns a scalar of at least 0, without
@@ -63,10 +63,17 @@ class NormalizedEntropy(ProbabilityMetric):
         priors: Any = None,
         from_logits: bool = False,
         multi_label: bool = False,
+        ignore_class: int | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(from_logits=from_logits, multi_label=multi_label, name=name, dtype=dtype)
+        super().__init__(
+            from_logits=from_logits,
+            multi_label=multi_label,
+            ignore_class=ignore_class,
+            name=name,
+            dtype=dtype,
+        )
         read = positive_priors if self.multi_label or is_per_label(priors) else class_priors
         self.priors = None if priors is None else read(priors).tolist()
 

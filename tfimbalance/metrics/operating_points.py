@@ -23,7 +23,8 @@ class RecallAtPrecision(RankingMetric):
 
     Args:
         precision: the precision to keep, in (0, 1].
-        class_id, num_bins, exact, max_rows, from_logits, multi_label, name, dtype: as `AUC`.
+        class_id, num_bins, exact, max_rows, from_logits, multi_label, ignore_class, name, dtype: as
+            `AUC`.
 
     Shapes:
         y_true, y_pred, sample_weight: as `AUC`. Returns a scalar in [0, 1]; NaN as `AUC`.
@@ -48,6 +49,7 @@ class RecallAtPrecision(RankingMetric):
         max_rows: int = 1_000_000,
         from_logits: bool = False,
         multi_label: bool = False,
+        ignore_class: int | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -58,6 +60,7 @@ class RecallAtPrecision(RankingMetric):
             max_rows=max_rows,
             from_logits=from_logits,
             multi_label=multi_label,
+            ignore_class=ignore_class,
             name=name,
             dtype=dtype,
         )
@@ -83,7 +86,8 @@ class RecallAtFlagged(RankingMetric):
 
     Args:
         share: share of the rows that is flagged, in (0, 1].
-        class_id, num_bins, exact, max_rows, from_logits, multi_label, name, dtype: as `AUC`.
+        class_id, num_bins, exact, max_rows, from_logits, multi_label, ignore_class, name, dtype: as
+            `AUC`.
 
     Shapes:
         y_true, y_pred, sample_weight: as `AUC`. Returns a scalar in [0, 1]; NaN as `AUC`.
@@ -108,6 +112,7 @@ class RecallAtFlagged(RankingMetric):
         max_rows: int = 1_000_000,
         from_logits: bool = False,
         multi_label: bool = False,
+        ignore_class: int | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -118,6 +123,7 @@ class RecallAtFlagged(RankingMetric):
             max_rows=max_rows,
             from_logits=from_logits,
             multi_label=multi_label,
+            ignore_class=ignore_class,
             name=name,
             dtype=dtype,
         )
@@ -144,7 +150,8 @@ class Lift(RecallAtFlagged):
 
     Args:
         share: share of the rows that is flagged, in (0, 1].
-        class_id, num_bins, exact, max_rows, from_logits, multi_label, name, dtype: as `AUC`.
+        class_id, num_bins, exact, max_rows, from_logits, multi_label, ignore_class, name, dtype: as
+            `AUC`.
 
     Shapes:
         y_true, y_pred, sample_weight: as `AUC`. Returns a scalar of at least 0; NaN as `AUC`.

@@ -25,8 +25,8 @@ class PerClassRecall(RecallMetric):
 
     Args:
         class_id: the class whose recall alone is returned, as a scalar. None: all of them.
-        threshold, from_logits, multi_label, name, dtype: as `BalancedAccuracy`. The recall of a
-            label is that of its positives.
+        threshold, from_logits, multi_label, ignore_class, name, dtype: as `BalancedAccuracy`. The
+            recall of a label is that of its positives.
 
     Shapes:
         y_true, y_pred, sample_weight: as `AUC`. Returns ``(classes,)`` (2 for binary)
@@ -52,6 +52,7 @@ class PerClassRecall(RecallMetric):
         threshold: float = 0.5,
         from_logits: bool = False,
         multi_label: bool = False,
+        ignore_class: int | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -59,6 +60,7 @@ class PerClassRecall(RecallMetric):
             threshold=threshold,
             from_logits=from_logits,
             multi_label=multi_label,
+            ignore_class=ignore_class,
             name=name,
             dtype=dtype,
         )

@@ -36,8 +36,8 @@ class ManyMediumFewRecall(RecallMetric):
         group: the group whose recall alone is returned, as a scalar. None: a dictionary of all,
             which Keras logs as ``many``, ``medium`` and ``few``, or with a ``name`` as
             ``<name>_many`` and so on. Each of several outputs needs such a name.
-        threshold, from_logits, multi_label, name, dtype: as `BalancedAccuracy`. The recall of a
-            label is that of its positives.
+        threshold, from_logits, multi_label, ignore_class, name, dtype: as `BalancedAccuracy`. The
+            recall of a label is that of its positives.
 
     Shapes:
         y_true, y_pred, sample_weight: as `AUC`. Returns ``{"many": scalar, "medium":
@@ -69,6 +69,7 @@ class ManyMediumFewRecall(RecallMetric):
         threshold: float = 0.5,
         from_logits: bool = False,
         multi_label: bool = False,
+        ignore_class: int | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -76,6 +77,7 @@ class ManyMediumFewRecall(RecallMetric):
             threshold=threshold,
             from_logits=from_logits,
             multi_label=multi_label,
+            ignore_class=ignore_class,
             name=name,
             dtype=dtype,
         )

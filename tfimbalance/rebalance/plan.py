@@ -9,11 +9,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfimbalance._checks import FloatArray, bad_value, check_choice, check_number, refuse_classes
+from tfimbalance._checks import FloatArray, check_number, refuse_classes
 from tfimbalance.callbacks import CorrectedValidation, NaturalRate, Validation
 from tfimbalance.rebalance._warnings import warn_of_double_correction
 from tfimbalance.rebalance.audit import Audit
-from tfimbalance.rebalance.plan_loss import PlanLoss
+from tfimbalance.rebalance.compiled import check_priors, compiled_arguments
+from tfimbalance.rebalance.plan_loss import PlanLoss, warn_of_other_loss
 from tfimbalance.rebalance.serving import corrected_model, correction_layers
 from tfimbalance.rebalance.strategies import (
     ClassWeights,
@@ -22,6 +23,7 @@ from tfimbalance.rebalance.strategies import (
     Odds,
     Sampling,
     Strategy,
+    checked_activation,
 )
 from tfimbalance.rebalance.training import plan_dataset, plan_loss
 from tfimbalance.statistics import ClassStatistics, as_statistics
@@ -53,6 +55,8 @@ class Rebalance:
         activation: how outputs become probabilities: ``"sigmoid"`` (one output for two classes, or
             one a label) or ``"softmax"`` (one a class). None: sigmoid for two classes and for
             multi-label statistics, softmax otherwise.
+        ignore_class: an id that does not count, as in `class_statistics`; in the loss and in
+            validation neither.
 
     Attributes:
         statistics: the `ClassStatistics` of the data.
@@ -91,12 +95,15 @@ class Rebalance:
         tau: float = 0.0,
         focal_gamma: float = 0.0,
         activation: str | None = None,
+        ignore_class: int | None = None,
     ) -> None:
-        self.statistics = as_statistics(labels)
+        is_counted = isinstance(labels, (ClassStatistics, Mapping))
+        self.statistics = as_statistics(labels, None if is_counted else ignore_class)
+        self.ignore_class = ignore_class
         self.class_shares = class_shares
         self.tau = check_number("tau", tau)
         self.focal_gamma = check_number("focal_gamma", focal_gamma, minimum=0.0)
-        self.activation = _checked_activation(activation, self.statistics)
+        self.activation = checked_activation(activation, self.statistics)
         self.odds = Odds(multi_label=self.statistics.multi_label)
         self.priors = self.statistics.priors
         refuse_classes(
@@ -121,6 +128,35 @@ class Rebalance:
         if self.tau:
             self.strategies.append(LogitAdjustment(self.odds.log(self.sampled_priors), self.tau))
         warn_of_double_correction(self)
+
+    @classmethod
+    def from_compiled(
+        cls,
+        model: keras.Model,
+        labels: Any,
+        *,
+        class_shares: str | Mapping[int, float] | Sequence[float] | None = None,
+        class_weight: Any = None,
+        output: str | None = None,
+        **kwargs: Any,
+    ) -> Rebalance:
+        """Read the plan off a model that is compiled and trained, to correct what it serves.
+
+        Args:
+            model: compiled with cross-entropy, Keras' focal losses or the losses here.
+            labels, class_shares, **kwargs: as `Rebalance`.
+            class_weight: what ``fit(class_weight=...)`` was given, beside the weights of the loss.
+            output: which of several named outputs.
+
+        Raises:
+            ValueError: for a model that is not compiled, or with a loss that no plan has.
+        """
+        found = compiled_arguments(model, output, class_weight)
+        given = {"class_shares": class_shares, "ignore_class": found.pop("ignore_class"), **kwargs}
+        priors = found.pop("priors", None)
+        if priors is not None:
+            check_priors(priors, cls(labels, **given).sampled_priors)
+        return cls(labels, **found, **given)
 
     @property
     def effective_priors(self) -> FloatArray:
@@ -154,13 +190,14 @@ class Rebalance:
         Args:
             from_logits: whether the model returns logits. Prefer that.
             **kwargs: of `keras.losses.Loss`: ``reduction``, ``name``, ``dtype``; and
-                ``ignore_class`` for a softmax.
+                ``ignore_class``, by default that of the plan.
 
         Returns:
             `LogitAdjustedLoss` for a softmax (class ids or one-hot rows), `BinaryLogitAdjustedLoss`
             or `BinaryFocalLoss` for sigmoids; strategies that are not in the plan have strength 0.
         """
-        return plan_loss(self, from_logits=from_logits, **kwargs)
+        given = {"ignore_class": self.ignore_class, "from_logits": from_logits, **kwargs}
+        return plan_loss(self, **given)
 
     def validation(
         self,
@@ -174,7 +211,8 @@ class Rebalance:
         """Return validation rows beside the corrected model, for all callbacks that read them.
 
         Args:
-            data, ignore_class, batch_size: as `tfimbalance.callbacks.Validation`.
+            data, batch_size: as `tfimbalance.callbacks.Validation`.
+            ignore_class: as there; by default that of the plan.
             output, from_logits: as `corrected`.
         """
         return Validation(
@@ -184,7 +222,7 @@ class Rebalance:
             output=output,
             from_logits=from_logits,
             multi_label=self.statistics.multi_label,
-            ignore_class=ignore_class,
+            ignore_class=self.ignore_class if ignore_class is None else ignore_class,
             batch_size=batch_size,
         )
 
@@ -213,7 +251,7 @@ class Rebalance:
         if rows is not None and not isinstance(rows, Validation):
             rows = self.validation(rows, output=output, from_logits=from_logits)
         output = output or getattr(rows, "output", None)
-        watch = [NaturalRate(self.statistics), PlanLoss(self.loss(), output=output)]
+        watch = [NaturalRate(self.statistics), PlanLoss(self, output=output)]
         return watch if rows is None else [*watch, CorrectedValidation(rows, metrics=metrics)]
 
     def layers(
@@ -252,6 +290,7 @@ class Rebalance:
             ValueError: for a model of another number of outputs than the plan, one whose end does
                 not show whether it gives logits, or one that is corrected already.
         """
+        warn_of_other_loss(self, model, output, fit_may_weigh=True)
         return corrected_model(self, model, target_priors, output, from_logits)
 
     def audit(self) -> Audit:
@@ -265,19 +304,3 @@ class Rebalance:
     def __repr__(self) -> str:
         names = ", ".join(strategy.name for strategy in self.strategies)
         return f"<Rebalance of {self.statistics.num_classes} classes: {names or 'none'}>"
-
-
-def _checked_activation(activation: str | None, statistics: ClassStatistics) -> str:
-    several, two = statistics.multi_label, statistics.num_classes == 2
-    if activation is None:
-        return "sigmoid" if several or two else "softmax"
-    check_choice("activation", activation, ("sigmoid", "softmax"))
-    fits = activation == "sigmoid" if several else two or activation == "softmax"
-    if not fits:
-        raise bad_value(
-            "activation",
-            expected='"sigmoid" for labels that do not exclude one another, "softmax" for more '
-            "than two classes",
-            received=repr(activation),
-        )
-    return activation

@@ -3,53 +3,71 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
-from tfimbalance.callbacks._driven import compiled_losses, instance_of, loss_name
-from tfimbalance.losses import BinaryFocalLoss, LogitAdjustedLoss
-from tfimbalance.losses._base import ImbalanceLoss
+from tfimbalance.callbacks._driven import compiled_losses, loss_name
+from tfimbalance.rebalance.compiled import plan_arguments, same_priors
 
-# What a loss of a plan may have of its own.
-_FREE = {"name", "reduction", "dtype", "from_logits", "ignore_class"}
-_PLAIN = ("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy")
+if TYPE_CHECKING:
+    from tfimbalance.rebalance.plan import Rebalance
 
 
 class PlanLoss(keras.callbacks.Callback):
     """Warn if the compiled loss is not that of the plan: what is undone was then never done."""
 
-    def __init__(self, loss: ImbalanceLoss, *, output: str | None = None) -> None:
+    def __init__(self, plan: Rebalance, *, output: str | None = None) -> None:
         super().__init__()
-        self._loss, self._output = loss, output
+        self._plan, self._output = plan, output
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Compare, before the first step."""
-        found = list(compiled_losses(self.model, self._output).values())
-        if any(self._fits(instance_of(loss)) for loss in found):
-            return
-        names = ", ".join(loss_name(loss) for loss in found)
-        warnings.warn(
-            f"Rebalance: the model is compiled with {names}, not with the loss of the plan, so "
-            "that `corrected` undoes what was not done, or leaves what was. Compile with "
-            "loss=plan.loss(from_logits=...).",
-            stacklevel=2,
-        )
-
-    def _fits(self, loss: Any) -> bool:
-        if isinstance(loss, type(self._loss)):
-            return _what(loss) == _what(self._loss)
-        name = loss_name(loss).rsplit(".", 1)[-1]
-        return name in _PLAIN and self._is_plain() and not getattr(loss, "label_smoothing", 0)
-
-    def _is_plain(self) -> bool:
-        """Tell a plan whose loss is cross-entropy, which Keras has as well."""
-        config = self._loss.get_config()
-        changed = config.get("class_weight") or config.get("pos_weight") or config["gamma"]
-        return isinstance(self._loss, (BinaryFocalLoss, LogitAdjustedLoss)) and not (
-            changed or config.get("tau")
-        )
+        warn_of_other_loss(self._plan, self.model, self._output)
 
 
-def _what(loss: keras.losses.Loss) -> dict[str, Any]:
-    return {k: v for k, v in loss.get_config().items() if k not in _FREE}
+def warn_of_other_loss(
+    plan: Rebalance, model: keras.Model, output: str | None, *, fit_may_weigh: bool = False
+) -> None:
+    """Warn unless one of the compiled losses does what the plan undoes.
+
+    With ``fit_may_weigh``, weights that the loss lacks may have been those of ``fit``.
+    """
+    if not getattr(model, "compiled", False) or model.loss is None:
+        return
+    found = list(compiled_losses(model, output).values())
+    if any(_fits(plan, plan_arguments(loss), fit_may_weigh) for loss in found):
+        return
+    names = ", ".join(loss_name(loss) for loss in found)
+    warnings.warn(
+        f"Rebalance: the model is compiled with {names}, not with the loss of the plan, so "
+        "that `corrected` undoes what was not done, or leaves what was. Compile with "
+        "loss=plan.loss(from_logits=...), or read the plan off the model: "
+        "tfi.Rebalance.from_compiled(model, labels).",
+        stacklevel=3,
+    )
+
+
+def _fits(plan: Rebalance, found: dict[str, Any] | None, fit_may_weigh: bool) -> bool:
+    if found is None:
+        return False
+    same_focus = found.get("focal_gamma", 0.0) == plan.focal_gamma
+    same_tau = np.isclose(found.get("tau", 0.0), plan.tau, rtol=1e-5)
+    if plan.tau and "priors" in found:
+        same_tau = same_tau and same_priors(found["priors"], plan.sampled_priors)
+    same_weights = _same_odds(plan, found.get("class_weight"))
+    if fit_may_weigh and "class_weight" not in found:
+        same_weights = True
+    return bool(same_focus and same_tau and same_weights)
+
+
+def _same_odds(plan: Rebalance, given: Any) -> bool:
+    """Compare class weights, of classes that exclude one another but for a common factor."""
+    wanted = np.array(
+        [*(plan.class_weight or dict.fromkeys(range(len(plan.priors)), 1.0)).values()]
+    )
+    found = np.ones(len(wanted)) if given is None else np.asarray(given)
+    if not plan.statistics.multi_label:
+        wanted, found = wanted / wanted[0], found / found[0]
+    return wanted.shape == found.shape and np.allclose(wanted, found, rtol=1e-4)

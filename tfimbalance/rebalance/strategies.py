@@ -170,3 +170,20 @@ class LogitAdjustment(Strategy):
     def loss_arguments(self) -> dict[str, Any]:
         """Return the strength."""
         return {"tau": self.tau}
+
+
+def checked_activation(activation: str | None, statistics: ClassStatistics) -> str:
+    """Return how outputs become probabilities; by default as fits the statistics."""
+    several, two = statistics.multi_label, statistics.num_classes == 2
+    if activation is None:
+        return "sigmoid" if several or two else "softmax"
+    check_choice("activation", activation, ("sigmoid", "softmax"))
+    fits = activation == "sigmoid" if several else two or activation == "softmax"
+    if not fits:
+        raise bad_value(
+            "activation",
+            expected='"sigmoid" for labels that do not exclude one another, "softmax" for more '
+            "than two classes",
+            received=repr(activation),
+        )
+    return activation

@@ -69,7 +69,7 @@ def change_rows(
 
     def change(element: tuple[Any, ...], word: Any) -> tuple[Any, ...]:
         x, *others = element
-        ids = labels.classes(element)
+        ids = _checked_ids(labels.classes(element))
         is_chosen = tf.reduce_any(ids[:, None] == tf.constant(chosen, tf.int64), axis=1)
         numbers = tf.where(is_chosen)[:, 0]
         rows = tf.nest.map_structure(lambda part: taken(part, numbers), x)
@@ -82,6 +82,20 @@ def change_rows(
 
     stage = Stage(dataset, change, check_integer("seed", seed, minimum=0), initial_epoch)
     return stage.stateless() if in_graph else stage.dataset()
+
+
+def _checked_ids(ids: tf.Tensor) -> tf.Tensor:
+    """Refuse rows without a class, which would stay as they are in silence."""
+    check = tf.debugging.Assert(
+        tf.reduce_all(ids >= 0),
+        [
+            "`dataset`: expected a class id or a one-hot row in every label. Received: fractions,",
+            "negative numbers or several labels a row. Say which class each row has: label_fn=...,",
+            "such as lambda x, y: tf.argmax(y, axis=-1) for soft rows.",
+        ],
+    )
+    with tf.control_dependencies([check]):
+        return tf.identity(ids)
 
 
 def _checked_classes(

@@ -48,6 +48,13 @@ def _as_numpy(name: str, value: Any) -> NDArray[Any]:
             received=f"{type(value).__name__}",
         )
     files.check_dtype(name, array.dtype)
+    if isinstance(value, np.ma.MaskedArray) and (masked := np.ma.getmaskarray(value)).any():
+        raise bad_value(
+            name,
+            expected="a value in every row",
+            received=f"a masked value in row {first_row(masked)}",
+            remedy="Fill it first: array.filled(...).",
+        )
     return array
 
 

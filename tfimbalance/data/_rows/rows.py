@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfimbalance._checks import bad_value, check_same_length
+from tfimbalance._checks import bad_entry, bad_value, check_same_length
 from tfimbalance.data._rows.calls import weak
 from tfimbalance.data._rows.files import is_arrow, is_arrow_table, is_sliced
 from tfimbalance.data._rows.labels import row_classes
@@ -33,6 +33,9 @@ class Rows:
         names: list[str] = []
         for name, value in zip(given, self._structure, strict=True):
             items = tf.nest.flatten(value, expand_composites=False)
+            if name == "sample_weight":
+                for item in items:
+                    _check_weights(item)
             if not items:
                 raise bad_value(name, expected="at least one array", received=repr(given[name]))
             self.leaves += [_opened(name, item, as_tensors) for item in items]
@@ -136,6 +139,16 @@ def _opened(name: str, item: Any, as_tensors: bool) -> Leaf:
             remedy="Without in_graph they are read as they are needed.",
         )
     return leaf.as_tensors()
+
+
+def _check_weights(weights: Any) -> None:
+    """Raise for weights that are no numbers of at least 0."""
+    array = np.asarray(weights)
+    if array.dtype.kind not in "biuf":
+        raise bad_value("sample_weight", expected="numbers", received=f"dtype {array.dtype}")
+    bad = ~(np.isfinite(array) & (array >= 0))
+    if bad.any():
+        raise bad_entry("sample_weight", array, bad, expected="finite weights of at least 0")
 
 
 def _loaded(name: str, value: Any) -> Any:
