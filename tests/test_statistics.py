@@ -160,3 +160,22 @@ def test_counts_by_class_not_by_position():
         assert tfi.ClassStatistics(counts).counts.tolist() == [10, 1000, 100]
     with pytest.raises(ValueError, match="class 1"):
         tfi.ClassStatistics({0: 10, 2: 100})
+
+
+def test_a_void_class_is_not_counted():
+    masks = np.array([[[0, 1, 255], [0, 0, 2]], [[255, 0, 1], [0, 0, 0]]], "uint8")
+    expected = [7, 2, 1]
+    assert tfi.class_statistics(masks, ignore_class=255).counts.tolist() == expected
+    dataset = tf.data.Dataset.from_tensor_slices((np.zeros((2, 1)), masks))
+    for each in (dataset, dataset.batch(2)):
+        assert tfi.class_statistics(each, ignore_class=255).counts.tolist() == expected
+    weights = tfi.class_weights(masks, ignore_class=255)
+    assert weights == tfi.class_weights(tfi.ClassStatistics(expected))
+    assert tfi.callbacks.ClassWeight(masks, ignore_class=255).class_weight == weights
+    plan = tfi.Rebalance(masks, class_weight="balanced", ignore_class=255)
+    assert plan.class_weight == weights
+    assert plan.loss().ignore_class == plan.validation((np.zeros(2), masks)).ignore_class == 255
+    with pytest.raises(ValueError, match=r"`ignore_class`: expected None beside counts"):
+        tfi.class_weights({0: 3, 1: 1}, ignore_class=255)
+    with pytest.raises(ValueError, match=r"`ignore_class`: expected None beside multi_label"):
+        tfi.class_statistics([[0, 1], [1, -1]], multi_label=True, ignore_class=-1)

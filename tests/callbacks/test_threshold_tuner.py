@@ -3,11 +3,23 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.special import expit, logit
-from sklearn.metrics import f1_score, fbeta_score, precision_score, recall_score
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    f1_score,
+    fbeta_score,
+    matthews_corrcoef,
+    precision_score,
+    recall_score,
+)
 
 import tfimbalance as tfi
 from tfimbalance._evaluation.cuts import Cuts
-from tfimbalance.callbacks._objectives import choose, f_beta, recall_at_precision
+from tfimbalance.callbacks._objectives import (
+    balanced_accuracy,
+    choose,
+    f_beta,
+    recall_at_precision,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -302,3 +314,53 @@ def test_equal_weights_change_no_threshold():
 def test_weights_may_be_none():
     with_none, model, _ = tuned((X, Y, None))
     assert with_none.threshold == tfi.callbacks.ThresholdTuner((X, Y)).tune(model)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 2.0, 3.0])
+def test_scores_that_are_not_calibrated_lose_nothing_to_the_samples_maximum(scale):
+    """Thresholds of 40 small samples, judged on the population: F1 and balanced accuracy."""
+    y_all, z_all = scores(200_000, scale, seed=99)
+    gained = {"f1": [], "balanced_accuracy": []}
+    for seed in range(40):
+        y, z = scores(2_000, scale, seed)
+        cuts = Cuts.of(y, expit(z), np.ones(len(y)))
+        for objective in (f_beta(1.0), balanced_accuracy()):
+            threshold, _ = choose(objective, cuts)
+            largest = cuts.threshold(int(np.argmax(objective.values(cuts))))
+            of_all = Cuts.of(y_all, expit(z_all), np.ones(len(y_all)))
+            found, peer = (objective.values(of_all)[of_all.at(t)] for t in (threshold, largest))
+            gained[objective.name].append(found - peer)
+    for name, gains in gained.items():
+        assert np.mean(gains) > -0.002, name
+
+
+def scores(rows, scale, seed):
+    """Labels, and logits that are ``scale`` times as sure as they should be."""
+    rng = np.random.default_rng(seed)
+    y = rng.random(rows) < 0.05
+    z = 1.5 * (rng.normal(size=rows) + 1.5 * y) - 1.5**2 / 2 + logit(0.05)
+    return y, scale * z
+
+
+@pytest.mark.parametrize(
+    ("arguments", "score"),
+    [
+        ({"objective": "balanced_accuracy"}, balanced_accuracy_score),
+        ({"objective": "matthews_correlation"}, matthews_corrcoef),
+        ({"objective": "precision_at_recall", "recall": 0.8}, precision_score),
+    ],
+)
+def test_more_objectives_are_scikit_learns(arguments, score):
+    x, y = two_gaussians(3_000)
+    tuner, model, _ = tuned((x, y), **arguments)
+    said = tuner.wrap(model).predict(x, verbose=0)[:, 0]
+    assert tuner.value == pytest.approx(score(y, said), abs=1e-6)
+    p = expit(model.predict(x, verbose=0)[:, 0])
+    if "recall" in arguments:
+        assert recall_score(y, said) >= 0.8
+    best = max(
+        score(y, p >= t)
+        for t in np.quantile(p, np.linspace(0, 0.999, 400))
+        if "recall" not in arguments or recall_score(y, p >= t) >= 0.8
+    )
+    assert tuner.value >= best - 0.02

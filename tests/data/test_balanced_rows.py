@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import tensorflow as tf
+from imblearn.under_sampling import RandomUnderSampler
 
 import tfimbalance as tfi
 
@@ -179,3 +180,28 @@ def test_bad_input_is_refused_at_once(arguments, message):
     x, y = data(90, 10)
     with pytest.raises(ValueError, match=message):
         tfi.data.balanced_batches(**{"x": x, "y": y, **arguments})
+
+
+def test_what_is_hidden_under_a_mask_is_never_handed_out():
+    hidden = np.ma.masked_array(np.ones(100), mask=np.arange(100) == 7)
+    with pytest.raises(ValueError, match=r"`x`: .* a masked value in row 7.*filled"):
+        tfi.data.balanced_batches(hidden, np.arange(100) % 2, batch_size=10)
+    assert next(iter(tfi.data.balanced_batches(hidden[8:], np.arange(92) % 2, batch_size=10)))
+
+
+@pytest.mark.parametrize("weight", [np.nan, -1.0, np.inf, "1"])
+def test_weights_that_are_none_are_refused(weight):
+    x, y = np.zeros((100, 1)), np.arange(100) % 2
+    weights = np.ones(100).astype(object if weight == "1" else float)
+    weights[3] = weight
+    if weight == "1":
+        weights = weights.astype(str)
+    given = {"batch_size": 10, "sample_weight": weights}
+    for make in (
+        lambda: tfi.data.balanced_batches(x, y, **given),
+        lambda: tfi.data.smote_batches(x, y, **given),
+        lambda: tfi.data.resampled_batches(x, y, RandomUnderSampler(), **given),
+        lambda: tfi.data.weighted_undersampling(x, y, keep_weight=0.5, correction=None, **given),
+    ):
+        with pytest.raises(ValueError, match="`sample_weight`"):
+            make()

@@ -284,3 +284,26 @@ BATCHES = tf.data.Dataset.from_tensors((np.zeros((4, 2), "float32"), [0, 1, 0, 1
 def test_bad_input_is_refused_at_once(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("positives", [2, 10, 100])
+def test_copies_of_a_row_are_no_neighbours_of_it(positives):
+    """Balanced batches hold each rare row many times."""
+    x = np.random.default_rng(0).normal(size=(20 * positives, 4)).astype("float32")
+    y = (np.arange(len(x)) < positives).astype(int)
+    batches = tfi.data.balanced_batches(x, y, batch_size=256, steps_per_epoch=2)
+    for rows, labels in tfi.data.smote_mixup(batches, fraction=1.0):
+        new = rows.numpy()[labels.numpy() == 1]
+        own = (new[:, None] == x[None, :positives]).all(axis=-1).any(axis=1)
+        assert own.mean() < 0.02  # A step of 0 is a copy.
+
+
+@pytest.mark.parametrize("stage", [tfi.data.augment, tfi.data.smote_mixup])
+def test_labels_without_a_class_are_refused(stage):
+    soft = np.eye(2, dtype="float32")[np.arange(20) % 2] * 0.9 + 0.05
+    batches = tf.data.Dataset.from_tensor_slices((np.zeros((20, 2), "float32"), soft)).batch(5)
+    arguments = (batches,) if stage is tfi.data.smote_mixup else (batches, lambda x: x)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`dataset`: expected a class id"):
+        list(stage(*arguments))
+    by_largest = stage(*arguments, label_fn=lambda x, y: tf.argmax(y, axis=-1))
+    assert len(list(by_largest)) == 4

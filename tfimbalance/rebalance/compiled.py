@@ -75,7 +75,7 @@ def compiled_arguments(model: keras.Model, output: str | None, class_weight: Any
             expected="a model compiled with cross-entropy, a focal or a logit-adjusted loss, "
             "without label smoothing",
             received=loss_name(loss),
-            remedy="Invert any other loss: tfi.calibration.posterior_from_loss(loss, ...).",
+            remedy="Invert any other loss: tfi.calibration.LossCalibration(loss).",
         )
     found["ignore_class"] = getattr(loss, "ignore_class", None)
     return _weighed(found, class_weight)
