@@ -43,6 +43,13 @@ def check_dataset(dataset: Any, *, argument: str, output: str | None = None) -> 
             remedy="Leave out .repeat(), or bound it with .take(n).",
         )
     spec = dataset.element_spec
+    if hasattr(spec, "_fields"):
+        raise bad_value(
+            argument,
+            expected="elements (x, y) or (x, y, sample_weight)",
+            received=f"the named tuple {type(spec).__name__}",
+            remedy="dataset.map(lambda element: (element.x, element.y)).",
+        )
     target = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else spec
     if output is not None and isinstance(target, dict):
         target = named(target, output)
@@ -95,7 +102,7 @@ def as_array(labels: Any, *, argument: str = "labels") -> NDArray[Any]:
     if isinstance(labels, np.ma.MaskedArray) and (masked := np.ma.getmaskarray(labels)).any():
         found = f"a masked value in row {first_row(masked)}"
         raise bad_value(argument, received=found, **_NO_GAPS)
-    array = np.asarray(labels)
+    array = _as_one_array(labels, argument)
     if array.dtype.kind == "O" and hasattr(labels, "isna"):
         missing = np.asarray(labels.isna())
         if missing.any():
@@ -118,6 +125,20 @@ def as_array(labels: Any, *, argument: str = "labels") -> NDArray[Any]:
     if array.ndim > 1 and array.shape[-1] == 0:
         raise bad_value(argument, expected="labels", received=f"shape {array.shape}")
     return array
+
+
+def _as_one_array(labels: Any, argument: str) -> NDArray[Any]:
+    """Return one dense array, or an error of ours where NumPy has one of its own."""
+    if not (hasattr(labels, "tocsr") or type(labels).__name__ in ("SparseTensor", "RaggedTensor")):
+        with contextlib.suppress(TypeError, ValueError):
+            return np.asarray(labels)
+    raise bad_value(
+        argument,
+        expected="one dense array of labels, or a tf.data.Dataset",
+        received=f"a {type(labels).__name__}",
+        remedy="Pass y alone. Of an object that yields batches: "
+        "np.concatenate([y for x, y in batches]). Of sparse rows: y.toarray().",
+    )
 
 
 def _whole_numbers(array: NDArray[Any], argument: str) -> NDArray[Any]:
@@ -185,7 +206,8 @@ def _ids_from_one_hot(
             argument,
             expected="one-hot rows with a single 1",
             received=f"{int(per_row[row])} ones in row {row}",
-            remedy=f"If a row may carry several labels, pass multi_label=True. {_FLAT}",
+            remedy="If a row may carry several labels: tfi.class_statistics(y, multi_label=True). "
+            + _FLAT,
         )
     return hit.argmax(axis=-1).reshape(array.shape[:-1]), width
 

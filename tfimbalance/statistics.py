@@ -213,11 +213,7 @@ def as_statistics(labels: Any, ignore_class: int | None = None) -> ClassStatisti
     # A pandas series has items, too, but is one of labels.
     if isinstance(labels, Mapping):
         return ClassStatistics(labels)  # type: ignore[arg-type]
-    try:
-        return class_statistics(labels, ignore_class=ignore_class)
-    except ValueError as error:
-        hint = "Labels that do not exclude one another: tfi.class_statistics(y, multi_label=True)."
-        raise ValueError(f"{error} {hint}") from error
+    return class_statistics(labels, ignore_class=ignore_class)
 
 
 def _count(

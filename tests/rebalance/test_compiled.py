@@ -50,7 +50,7 @@ def model_with(loss, units=1, **compiled):
         ),
     ],
 )
-@pytest.mark.filterwarnings("ignore:Rebalance: what is sampled")
+@pytest.mark.filterwarnings("ignore:Rebalance")
 def test_a_plan_is_read_off_a_binary_loss(loss, given, plan):
     found = tfi.Rebalance.from_compiled(model_with(loss), STATS, **given)
     wanted = tfi.Rebalance(STATS, **plan)

@@ -85,8 +85,10 @@ class Cuts(NamedTuple):
             nats, start, jac=True, method="L-BFGS-B", bounds=[(1e-3, 1e3), (None, None)]
         )
         gain = 2.0 * (nats(start)[0] - float(found.fun)) / self.row_weight
-        slope, bias = found.x if gain > _MUCH_LESS_LIKELY else start
-        return float(expit((logit(probability) - bias) / slope))
+        if gain <= _MUCH_LESS_LIKELY:
+            return probability
+        score = float(expit((logit(probability) - found.x[1]) / found.x[0]))
+        return min(max(score, float(self.levels[-1])), self.threshold(0))
 
 
 def precision(cuts: Cuts) -> FloatArray:

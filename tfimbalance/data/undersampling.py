@@ -104,7 +104,9 @@ def weighted_undersampling(
     schedule = Schedule.of(batch_size, None, seed, initial_epoch, num_shards, shard_index)
     if correction is not None:
         check_choice("correction", correction, ("offset", "weight"))
-    rows, stats, ids = LabelledRows.read(x, y, sample_weight)
+    rows, stats, ids = LabelledRows.read(
+        x, y, sample_weight, remedy="Rows of several labels have no class to thin by."
+    )
     one_hot = np.ndim(y) == 2 and np.shape(y)[-1] > 1
     if per_class_offset is None:
         per_class_offset = one_hot or stats.num_classes > 2

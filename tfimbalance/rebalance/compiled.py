@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
-from tfimbalance._checks import FloatArray, bad_value
+from tfimbalance._checks import FloatArray, bad_value, per_class
 from tfimbalance.callbacks._driven import compiled_losses, instance_of, loss_name
 from tfimbalance.losses import (
     BalancedSoftmaxLoss,
@@ -19,6 +19,9 @@ from tfimbalance.losses import (
     SparseCategoricalFocalLoss,
     WeightedBinaryCrossentropy,
 )
+
+if TYPE_CHECKING:
+    from tfimbalance.rebalance.plan import Rebalance
 
 _PLAIN = ("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy")
 _WEIGHED = (CategoricalFocalLoss, SparseCategoricalFocalLoss, LogitAdjustedLoss)
@@ -58,8 +61,13 @@ def plan_arguments(loss: Any) -> dict[str, Any] | None:
     return {} if loss_name(loss).rsplit(".", 1)[-1] in _PLAIN else None
 
 
-def compiled_arguments(model: keras.Model, output: str | None, class_weight: Any) -> dict[str, Any]:
-    """Return `plan_arguments` of a compiled model, and ``ignore_class``; `fit` may weigh too."""
+def arguments_of_model(
+    model: keras.Model, output: str | None, class_weight: Any
+) -> tuple[dict[str, Any], Any]:
+    """Return arguments of the plan that a model was trained by, and the priors of its loss.
+
+    ``class_weight`` is what `fit` was given.
+    """
     if not getattr(model, "compiled", False):
         raise bad_value("model", expected="a compiled model", received="one that is not compiled")
     losses = compiled_losses(model, output)
@@ -78,7 +86,8 @@ def compiled_arguments(model: keras.Model, output: str | None, class_weight: Any
             remedy="Invert any other loss: tfi.calibration.LossCalibration(loss).",
         )
     found["ignore_class"] = getattr(loss, "ignore_class", None)
-    return _weighed(found, class_weight)
+    priors = found.pop("priors", None)
+    return _weighed(found, class_weight), priors
 
 
 def same_priors(priors: Any, sampled: FloatArray) -> bool:
@@ -91,22 +100,23 @@ def same_priors(priors: Any, sampled: FloatArray) -> bool:
     return given.shape == sampled.shape and np.allclose(given, sampled, rtol=1e-3)
 
 
-def check_priors(priors: Any, sampled: FloatArray) -> None:
-    """Raise unless logit adjustment is for the priors of what is sampled."""
-    if not same_priors(priors, sampled):
+def check_priors(priors: Any, plan: Rebalance) -> Rebalance:
+    """Return the plan, or raise unless logit adjustment, if any, is for what it samples."""
+    sampled = plan.sampled_priors
+    if priors is not None and not same_priors(priors, sampled):
         raise bad_value(
             "labels",
             expected=f"labels sampled at the priors of the loss, {priors}",
             received=f"shares of {np.round(sampled, 4).tolist()}",
             remedy="Pass the class_shares of the batches, or the labels that the loss was made of.",
         )
+    return plan
 
 
 def _weighed(found: dict[str, Any], weights: Any) -> dict[str, Any]:
     """Multiply the class weights by others: ``{class: weight}``, a variable or numbers."""
     if weights is None:
         return found
-    if isinstance(weights, dict):
-        weights = [weights[k] for k in sorted(weights)]
-    given = np.asarray(keras.ops.convert_to_numpy(weights), np.float64)
+    is_variable = hasattr(weights, "assign")
+    given = np.asarray(weights) if is_variable else per_class("class_weight", weights)
     return {**found, "class_weight": (given * found.get("class_weight", 1.0)).tolist()}

@@ -13,7 +13,7 @@ from tfimbalance._checks import FloatArray, check_number, refuse_classes
 from tfimbalance.callbacks import CorrectedValidation, NaturalRate, Validation
 from tfimbalance.rebalance._warnings import warn_of_double_correction
 from tfimbalance.rebalance.audit import Audit
-from tfimbalance.rebalance.compiled import check_priors, compiled_arguments
+from tfimbalance.rebalance.compiled import arguments_of_model, check_priors
 from tfimbalance.rebalance.plan_loss import PlanLoss, warn_of_other_loss
 from tfimbalance.rebalance.serving import corrected_model, correction_layers
 from tfimbalance.rebalance.strategies import (
@@ -55,8 +55,7 @@ class Rebalance:
         activation: how outputs become probabilities: ``"sigmoid"`` (one output for two classes, or
             one a label) or ``"softmax"`` (one a class). None: sigmoid for two classes and for
             multi-label statistics, softmax otherwise.
-        ignore_class: an id that does not count, as in `class_statistics`; in the loss and in
-            validation neither.
+        ignore_class: an id that does not count, as in `class_statistics`, the loss and validation.
 
     Attributes:
         statistics: the `ClassStatistics` of the data.
@@ -97,8 +96,8 @@ class Rebalance:
         activation: str | None = None,
         ignore_class: int | None = None,
     ) -> None:
-        is_counted = isinstance(labels, (ClassStatistics, Mapping))
-        self.statistics = as_statistics(labels, None if is_counted else ignore_class)
+        raw = not isinstance(labels, (ClassStatistics, Mapping))
+        self.statistics = as_statistics(labels, ignore_class if raw else None)
         self.ignore_class = ignore_class
         self.class_shares = class_shares
         self.tau = check_number("tau", tau)
@@ -135,7 +134,6 @@ class Rebalance:
         model: keras.Model,
         labels: Any,
         *,
-        class_shares: str | Mapping[int, float] | Sequence[float] | None = None,
         class_weight: Any = None,
         output: str | None = None,
         **kwargs: Any,
@@ -144,19 +142,16 @@ class Rebalance:
 
         Args:
             model: compiled with cross-entropy, Keras' focal losses or the losses here.
-            labels, class_shares, **kwargs: as `Rebalance`.
+            labels: as `Rebalance`.
             class_weight: what ``fit(class_weight=...)`` was given, beside the weights of the loss.
             output: which of several named outputs.
+            **kwargs: to `Rebalance`, what a loss does not say: ``class_shares``, ``activation``.
 
         Raises:
             ValueError: for a model that is not compiled, or with a loss that no plan has.
         """
-        found = compiled_arguments(model, output, class_weight)
-        given = {"class_shares": class_shares, "ignore_class": found.pop("ignore_class"), **kwargs}
-        priors = found.pop("priors", None)
-        if priors is not None:
-            check_priors(priors, cls(labels, **given).sampled_priors)
-        return cls(labels, **found, **given)
+        found, priors = arguments_of_model(model, output, class_weight)
+        return check_priors(priors, cls(labels, **{**found, **kwargs}))
 
     @property
     def effective_priors(self) -> FloatArray:
@@ -211,8 +206,7 @@ class Rebalance:
         """Return validation rows beside the corrected model, for all callbacks that read them.
 
         Args:
-            data, batch_size: as `tfimbalance.callbacks.Validation`.
-            ignore_class: as there; by default that of the plan.
+            data, batch_size, ignore_class (by default the plan's): as `callbacks.Validation`.
             output, from_logits: as `corrected`.
         """
         return Validation(

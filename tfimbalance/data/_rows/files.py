@@ -20,6 +20,13 @@ def check_dtype(name: str, dtype: np.dtype[Any]) -> None:
             received=f"dtype {dtype}",
             remedy="Convert times to numbers first: values.astype('int64').",
         )
+    if dtype.kind not in "biufOSU" or (dtype.kind == "f" and dtype.itemsize > 8):
+        raise bad_value(
+            name,
+            expected="numbers of up to 64 bits, booleans or strings",
+            received=f"dtype {dtype}",
+            remedy="Convert it: values.astype('float64'); fields of a record each by its name.",
+        )
 
 
 # Read rows between two that are wanted rather than ask twice.

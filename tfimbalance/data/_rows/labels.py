@@ -14,11 +14,11 @@ from tfimbalance._labels import class_ids
 from tfimbalance.data._rows.calls import plain
 from tfimbalance.statistics import ClassStatistics
 
-_NAME_ONE = 'Say which class each row is of: labels=y["click"].'
+NAME_LABELS = 'Say which class each row is of: labels=y["click"].'
 
 
 def row_classes(
-    name: str, labels: Any, num_rows: int | None = None, remedy: str = _NAME_ONE
+    name: str, labels: Any, num_rows: int | None = None, remedy: str = NAME_LABELS
 ) -> tuple[ClassStatistics, NDArray[Any]]:
     """Return how many rows each class has, and the class of each row, of ids or one-hot rows."""
 
@@ -27,6 +27,13 @@ def row_classes(
 
     if isinstance(labels, (dict, tuple)):
         raise not_one(f"a {type(labels).__name__} of several outputs")
+    if isinstance(labels, (tf.RaggedTensor, tf.SparseTensor)) or hasattr(labels, "tocsr"):
+        raise bad_value(
+            name,
+            expected="a dense array of labels",
+            received=f"a {type(labels).__name__}",
+            remedy="Take the class of each row first, such as y.argmax(axis=1) of one-hot rows.",
+        )
     if num_rows is not None and hasattr(labels, "__len__"):
         check_same_length(name, len(labels), reference="y", expected=num_rows)
     shape = np.shape(labels)
@@ -50,12 +57,16 @@ def row_classes(
 def check_elements(dataset: Any, parts: str = "", remedy: str = "") -> tuple[Any, ...]:
     """Return the specs of ``(x, y[, sample_weight])``, or raise if elements are something else."""
     spec = dataset.element_spec if isinstance(dataset, tf.data.Dataset) else None
-    if not isinstance(spec, tuple) or len(spec) not in (2, 3):
+    if hasattr(spec, "_fields"):
+        remedy = "Map the named tuple: dataset.map(lambda element: (element.x, element.y))."
+    elif spec is not None:
+        remedy = ""
+    if not isinstance(spec, tuple) or hasattr(spec, "_fields") or len(spec) not in (2, 3):
         raise bad_value(
             "dataset",
             expected=f"a tf.data.Dataset of {parts}(x, y) or (x, y, sample_weight)",
             received=type(dataset).__name__ if spec is None else f"elements {spec}",
-            remedy=remedy if spec is None else "",
+            remedy=remedy,
         )
     return spec
 

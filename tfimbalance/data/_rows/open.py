@@ -22,6 +22,10 @@ def open_leaf(name: str, value: Any) -> Leaf:
     if isinstance(value, tf.SparseTensor):
         return sparse_leaf(csr_of(name, value))
     if hasattr(value, "tocsr"):
+        if len(value.shape) != 2:
+            raise bad_value(
+                name, expected="sparse arrays of two axes", received=f"shape {value.shape}"
+            )
         return sparse_leaf(value.tocsr())
     if tf.is_tensor(value) and value.dtype == tf.string:
         return tensor_leaf(value, int(value.shape[0]))
@@ -40,7 +44,10 @@ def open_leaf(name: str, value: Any) -> Leaf:
 
 
 def _as_numpy(name: str, value: Any) -> NDArray[Any]:
-    array = value if isinstance(value, np.ndarray) else np.asarray(value)
+    try:
+        array = value if isinstance(value, np.ndarray) else np.asarray(value)
+    except (TypeError, ValueError):
+        array = np.zeros(())
     if array.ndim == 0:
         raise bad_value(
             name,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tfimbalance._checks import bad_entry, bad_value, check_same_length
 from tfimbalance.data._rows.calls import weak
 from tfimbalance.data._rows.files import is_arrow, is_arrow_table, is_sliced
-from tfimbalance.data._rows.labels import row_classes
+from tfimbalance.data._rows.labels import NAME_LABELS, row_classes
 from tfimbalance.data._rows.leaf import Leaf
 from tfimbalance.data._rows.open import open_leaf
 from tfimbalance.statistics import ClassStatistics
@@ -38,7 +38,8 @@ class Rows:
                     _check_weights(item)
             if not items:
                 raise bad_value(name, expected="at least one array", received=repr(given[name]))
-            self.leaves += [_opened(name, item, as_tensors) for item in items]
+            places = _places(name, value)
+            self.leaves += [_opened(*leaf, as_tensors) for leaf in zip(places, items, strict=True)]
             names += [name] * len(items)
         self.num_rows = self.leaves[names.index("y")].num_rows
         for name, leaf in zip(names, self.leaves, strict=True):
@@ -118,11 +119,12 @@ class LabelledRows(NamedTuple):
         labels: Any = None,
         *,
         as_tensors: bool = False,
+        remedy: str = NAME_LABELS,
     ) -> LabelledRows:
         """Open rows and read their classes: ``labels``, or ``y`` itself."""
         rows = Rows(x, y, sample_weight, as_tensors=as_tensors)
         by = ("y", y) if labels is None else ("labels", labels)
-        return cls(rows, *row_classes(*by, rows.num_rows))
+        return cls(rows, *row_classes(*by, rows.num_rows, remedy))
 
 
 def _opened(name: str, item: Any, as_tensors: bool) -> Leaf:
@@ -139,6 +141,16 @@ def _opened(name: str, item: Any, as_tensors: bool) -> Leaf:
             remedy="Without in_graph they are read as they are needed.",
         )
     return leaf.as_tensors()
+
+
+def _places(name: str, value: Any) -> list[str]:
+    """Say where each array is, as errors call it: ``x``, ``x['age']`` or ``x[0]``."""
+    if isinstance(value, dict):  # In the order of `tf.nest`.
+        return [place for key in sorted(value) for place in _places(f"{name}[{key!r}]", value[key])]
+    if isinstance(value, tuple):
+        parts = enumerate(value)
+        return [place for key, part in parts for place in _places(f"{name}[{key}]", part)]
+    return [name]
 
 
 def _check_weights(weights: Any) -> None:
@@ -158,10 +170,17 @@ def _loaded(name: str, value: Any) -> Any:
     return value
 
 
+def _is_number(item: Any) -> bool:
+    is_many = hasattr(item, "tocsr") or isinstance(item, (tf.SparseTensor, tf.RaggedTensor))
+    return not is_many and np.ndim(item) == 0
+
+
 def _plain(value: Any) -> Any:
     """Turn what tf.data has no notion of into what it has: frames, columns, lists of inputs."""
     if hasattr(value, "tocsr"):
-        return value  # Before dictionaries: one of SciPy's formats is a dictionary, too.
+        # One of SciPy's formats is a dictionary, which `tf.nest` would take apart.
+        sparse: Any = value
+        return sparse.tocsr() if isinstance(value, dict) else sparse
     if is_arrow_table(value):
         return {name: value.column(name) for name in value.column_names}
     if isinstance(value, dict):
@@ -170,6 +189,6 @@ def _plain(value: Any) -> Any:
         return tuple(_plain(item) for item in value)
     if isinstance(value, list):
         # As in Keras: a list of arrays is several inputs, a list of numbers or of lists is one.
-        several = value and not any(isinstance(item, list) or np.ndim(item) == 0 for item in value)
+        several = value and not any(isinstance(item, list) or _is_number(item) for item in value)
         return tuple(_plain(item) for item in value) if several else np.asarray(value)
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,8 @@ class StreamSource:
         of_epoch = callable(source) and not isinstance(source, tf.data.Dataset)
         self._of_epoch = source if of_epoch else lambda epoch: source
         self._batched, self.shuffle_size = batched, shuffle_size
+        if of_epoch:
+            _check_of_epoch(source)
         dataset = self._of_epoch(0)
         remedy = "Arrays, also on disk, go to balanced_batches(x, y)."
         self.spec = check_elements(dataset, remedy=remedy)
@@ -72,6 +75,22 @@ class StreamSource:
         )
         with tf.control_dependencies([check]):
             return tf.identity(classes)
+
+
+def _check_of_epoch(source: Any) -> None:
+    try:
+        signature = inspect.signature(source)
+    except (TypeError, ValueError):  # Some functions of C have none.
+        return
+    try:
+        signature.bind(0)
+    except TypeError:
+        raise bad_value(
+            "dataset",
+            expected="a tf.data.Dataset, or a function of the epoch that returns one",
+            received=f"a function of {signature}",
+            remedy="tf.data.Dataset.from_generator makes a dataset of a generator function.",
+        ) from None
 
 
 def _check_parts(parts: list[Any], batched: bool) -> None:

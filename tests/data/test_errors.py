@@ -1,0 +1,76 @@
+"""Input of other kinds: an error of ours that says what came and what to do, or it works."""
+
+import collections
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+import tensorflow as tf
+
+import tfimbalance as tfi
+
+X, Y = np.zeros((100, 2), "float32"), np.repeat([0, 1], [90, 10])
+Element = collections.namedtuple("Element", "x y")
+
+
+class Batches(keras.utils.PyDataset):
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        rows = slice(index * 50, index * 50 + 50)
+        return X[rows], Y[rows]
+
+
+def batches(x, y=Y):
+    return next(iter(tfi.data.balanced_batches(x, y, batch_size=10)))
+
+
+def named_elements():
+    return tf.data.Dataset.from_tensor_slices(Element(X, Y))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: tfi.data.balanced_stream(named_elements()), r"`dataset`.*Map the named tuple"),
+        (lambda: tfi.data.augment(named_elements(), lambda x: x), r"`dataset`.*named tuple"),
+        (lambda: tfi.class_statistics(named_elements()), r"`labels`.*named tuple Element"),
+        (lambda: batches(X, scipy.sparse.csr_matrix(np.eye(2)[Y])), r"`y`.*csr_matrix.*argmax"),
+        (lambda: batches(X, tf.sparse.from_dense(np.eye(2)[Y])), r"`y`.*SparseTensor"),
+        (lambda: batches(X, tf.ragged.constant([[int(k)] for k in Y])), r"`y`.*RaggedTensor"),
+        (lambda: batches(X.astype("longdouble")), r"`x`.*up to 64 bits"),
+        (lambda: batches(np.zeros(100, [("a", "f4")])), r"`x`.*fields of a record"),
+        (lambda: batches(scipy.sparse.coo_array(np.arange(100))), r"`x`.*two axes"),
+        (lambda: tfi.class_statistics(Batches()), r"`labels`.*a Batches.*concatenate"),
+        (lambda: tfi.class_weights((X, Y)), r"`labels`.*a tuple.*Pass y alone"),
+        (lambda: batches(Batches()), r"`x`: expected arrays with a row axis.*Batches"),
+        (lambda: tfi.data.balanced_stream(lambda: iter([])), r"`dataset`.*from_generator"),
+        (
+            lambda: batches({"a": X, "b": pd.Series(["a"] * 22 + [None] + ["b"] * 77)}),
+            r"`x\['b'\]`.*row 22",
+        ),
+        (
+            lambda: tfi.data.weighted_undersampling(X, np.ones((100, 3)), keep_weight=0.5),
+            r"`y`.*no class to thin by",
+        ),
+    ],
+)
+def test_is_refused_in_our_words(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("add", ["sparse", "ragged", "dok"])
+def test_lists_and_dictionaries_of_any_arrays_work(add):
+    other = {
+        "sparse": tf.sparse.from_dense(X + 1),
+        "ragged": tf.ragged.constant([[1]] * 100),
+        "dok": scipy.sparse.dok_matrix(X + 1),
+    }[add]
+    for x in ([X, other], {"a": other, "b": X}):
+        parts, labels = batches(x)
+        assert len(parts) == 2
+        assert int(tf.reduce_sum(labels)) == 5
