@@ -258,3 +258,22 @@ def test_log_q_recovers_preference_from_popular_negatives():
 def test_bad_input_is_refused_at_once(arguments, message):
     with pytest.raises(ValueError, match=message):
         tfi.data.with_negatives(**{"positives": pairs(), "num_items": 40, **arguments})
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint64"])
+def test_negatives_do_not_wrap_in_the_type_of_the_positives(dtype):
+    items = np.array([3, 5, 3, 9], dtype)
+    rows = tfi.data.with_negatives(
+        (np.arange(4), items), num_items=100_000, num_negatives=50, batch_size=4
+    )
+    (_, drawn, _), labels = next(iter(rows))
+    assert drawn.numpy().min() >= 0
+    assert drawn.numpy().max() > 40_000
+    assert set(drawn.numpy()[labels.numpy() == 1]) == {3, 5, 9}
+
+
+def test_a_positive_that_is_never_drawn_is_refused():
+    with pytest.raises(ValueError, match=r"`distribution`.*item 0, .*logarithm"):
+        tfi.data.with_negatives(
+            (np.array([0, 1]), np.array([0, 1])), num_items=3, distribution=[0.0, 1.0, 1.0]
+        )

@@ -190,3 +190,19 @@ def test_quantities_of_nested_rows_are_found_by_their_column():
         batches = tfi.data.smote_batches(rows, y, batch_size=12, quantities=quantities)
         for array in tf.nest.flatten(next(iter(batches))[0]):
             assert np.isfinite(array).all()
+
+
+@pytest.mark.parametrize("make", ["smote_batches", "smote_mixup"])
+def test_rows_of_float16_that_are_far_apart_stay_finite(make):
+    """Their difference is no number of float16, and what lies between them is."""
+    rng = np.random.default_rng(0)
+    x = (np.where(rng.random((400, 2)) < 0.5, 6e4, -6e4) + 0.5).astype("float16")
+    y = (np.arange(400) < 10).astype(int)
+    if make == "smote_batches":
+        rows = tfi.data.smote_batches(x, y, batch_size=100, quantities=[0, 1])
+    else:
+        batches = tfi.data.balanced_batches(x, y, batch_size=100)
+        rows = tfi.data.smote_mixup(batches, fraction=1.0, whole_numbers="mix")
+    made = np.concatenate([batch.numpy() for batch, _ in rows])
+    assert np.isfinite(made).all()
+    assert (np.abs(made.astype("float32")) < 5e4).any()

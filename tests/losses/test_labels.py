@@ -177,3 +177,15 @@ def test_half_precision_probabilities_cost_what_float32_knows_of_them(dtype):
     known = tf.cast(softmax, "float64").numpy()
     found = float(tfi.losses.SparseCategoricalFocalLoss(0.0)([0], softmax))
     assert found == pytest.approx(-np.log(known[0, 0] / known.sum()), rel=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [{"gamma": -1.0}, {"label_smoothing": 3.0}, {"alpha": 2.0}])
+def test_functions_check_what_the_classes_do(wrong):
+    (name,) = wrong
+    calls = [(tfi.losses.binary_focal_loss, [[1.0]], [[0.5]])]
+    if name != "alpha":
+        calls.append((tfi.losses.categorical_focal_loss, [[1.0, 0.0]], [[0.5, 0.5]]))
+        calls.append((tfi.losses.sparse_categorical_focal_loss, [0], [[0.5, 0.5]]))
+    for function, y, p in calls:
+        with pytest.raises(ValueError, match=f"`{name}`"):
+            function(y, p, **wrong)

@@ -154,3 +154,10 @@ def test_thinning_is_not_seen():
 def test_percentages_keep_the_digits_of_rare_shares():
     written = [_style.percent(v) for v in (0.0, 0.5, 0.002, 0.000134, 0.998, 1.0)]
     assert written == ["0%", "50%", "0.2%", "0.013%", "99.8%", "100%"]
+
+
+def test_a_threshold_is_compared_as_the_layer_does():
+    """.7 in float32 is less than .7; the scores came as float32."""
+    p = np.array([0.1, 0.2, 0.7, 0.7, 0.9], "float32")
+    ax = plots.threshold_curves([0, 0, 1, 0, 1], p, threshold=0.7)
+    assert "flagged 60%" in ax.get_legend().get_texts()[-1].get_text()

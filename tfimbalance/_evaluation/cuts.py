@@ -136,5 +136,6 @@ class Points(NamedTuple):
 
     def at_threshold(self, threshold: float) -> int | None:
         """Return the point of a threshold, None if it flags nothing."""
-        flagged = int(np.count_nonzero(self.threshold >= threshold))
+        # In float32, as models predict and the layer compares: .7 is not below its own rounding.
+        flagged = int(np.count_nonzero(np.float32(self.threshold) >= np.float32(threshold)))
         return flagged - 1 if flagged else None

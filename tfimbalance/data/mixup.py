@@ -87,12 +87,15 @@ def smote_mixup(
         def mix_part(own: Any) -> Any:
             if not _is_mixed(own):
                 return own
+            # A difference of two rows of half precision may be too large for it.
+            wide = tf.float32 if own.dtype.size == 2 else own.dtype
+            own, dtype = tf.cast(own, wide), own.dtype
             step = tf.gather(own, other) - own
             if whole_numbers == "keep":
                 whole = (own == tf.round(own)) & (step == tf.round(step))
                 step = tf.where(whole, tf.zeros_like(step), step)
             length = tf.reshape(far, [-1, *[1] * (own.shape.rank - 1)])
-            return own + tf.cast(length, own.dtype) * step
+            return tf.cast(own + tf.cast(length, wide) * step, dtype)
 
         return tf.nest.map_structure(mix_part, rows)
 
@@ -107,7 +110,8 @@ def _is_mixed(leaf: Any) -> bool:
 def _neighbors(parts: list[Any], ids: Any, word: Any, k: int) -> tuple[Any, Any]:
     """Return for each row one of its nearest of the same class, and whether there is one."""
     # Far from 0, differences would be lost in rounding.
-    centred = [part - tf.reduce_mean(part, axis=0, keepdims=True) for part in parts]
+    wide = [tf.cast(part, tf.float32) if part.dtype.size == 2 else part for part in parts]
+    centred = [part - tf.reduce_mean(part, axis=0, keepdims=True) for part in wide]
     flat = [tf.reshape(tf.cast(part, tf.float32), [tf.size(ids), -1]) for part in centred]
     features = tf.concat(flat, axis=1)
     squares = tf.reduce_sum(features**2, axis=1)

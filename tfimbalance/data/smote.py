@@ -195,6 +195,8 @@ class _SmoteBatches(BalancedBatches):
         for number in self._parts:
             part, other = parts[number], others[number]
             own = part[mixed]
-            length = far.astype(part.dtype).reshape(-1, *[1] * (part.ndim - 1))
-            part[mixed] = own + length * (other - own)
+            # A difference of two rows of float16 may be too large for it.
+            wide = np.float32 if part.dtype == np.float16 else part.dtype
+            length = far.astype(wide).reshape(-1, *[1] * (part.ndim - 1))
+            part[mixed] = own + length * (other.astype(wide, copy=False) - own)
         return parts

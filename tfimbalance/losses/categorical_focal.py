@@ -34,6 +34,8 @@ def categorical_focal_loss(
         [0.3466]
     """
     z = to_logits(y_pred, from_logits=from_logits, activation="Softmax", dtype=dtype)
+    gamma = check_number("gamma", gamma, minimum=0.0)
+    label_smoothing = check_number("label_smoothing", label_smoothing, minimum=0.0, maximum=1.0)
     targets = Targets.from_rows(y_true, z)
     values = focal_of_nats(targets.crossentropy(z, label_smoothing), gamma)
     return targets.weighed(values, class_weight, z)
@@ -62,6 +64,8 @@ def sparse_categorical_focal_loss(
         [0.3466, 0.0]
     """
     z = to_logits(y_pred, from_logits=from_logits, activation="Softmax", dtype=dtype)
+    gamma = check_number("gamma", gamma, minimum=0.0)
+    label_smoothing = check_number("label_smoothing", label_smoothing, minimum=0.0, maximum=1.0)
     targets = Targets.from_ids(y_true, z, ignore_class)
     values = focal_of_nats(targets.crossentropy(z, label_smoothing), gamma)
     return targets.weighed(values, class_weight, z)
