@@ -212,7 +212,52 @@ def _ids_from_one_hot(
     return hit.argmax(axis=-1).reshape(array.shape[:-1]), width
 
 
+def refuse_one_hot(array: NDArray[Any], ignore_class: int) -> None:
+    """Raise for one-hot rows beside a class id that does not count: they would be read as ids."""
+    several = array.ndim > 1 and array.shape[-1] > 1
+    if several and ((array == 0) | (array == 1)).all() and (array.sum(axis=-1) == 1).all():
+        raise bad_value("ignore_class", expected="None beside one-hot rows", received=ignore_class)
+
+
 def first_row(where: ArrayLike) -> int:
     """Return the number of the first row in which something holds."""
     flat = np.asarray(where)
     return int(np.flatnonzero(flat.reshape(len(flat), -1).any(axis=1))[0])
+
+
+def is_one_row(target: Any, spec: Any, multi_label: bool) -> bool:
+    """Tell one row's label from a batch of labels by static shape and dtype alone."""
+    rank = target.shape.rank
+    if rank is None:
+        raise bad_value(
+            "labels", expected="labels of a known rank", received=f"a dataset of {target}"
+        )
+    if rank == 0:
+        return True
+    if rank > 1 or target.shape[0] is None:
+        return False
+    if multi_label:
+        return True
+    if target.dtype.is_integer or target.dtype.is_bool:
+        size = target.shape[0]
+        leaves = _leaves(spec[0]) if isinstance(spec, tuple) else []
+        # Features of rank 2 that are as many as the labels make it a batch; a vector might be one
+        # row's features, as wide as there are classes.
+        batched = all(leaf.shape.rank and leaf.shape[0] == size for leaf in leaves)
+        if batched and any(leaf.shape.rank > 1 for leaf in leaves):
+            return False
+    raise bad_value(
+        "labels",
+        expected="a dataset whose label shape tells rows from classes",
+        received=f"labels of static shape {tuple(target.shape)}: ids, or one one-hot row?",
+        remedy="Batch rows first, dataset.batch(1024); batches of a fixed size lose it after "
+        "dataset.unbatch().batch(1024).",
+    )
+
+
+def _leaves(spec: Any) -> list[Any]:
+    if isinstance(spec, dict):
+        return [leaf for item in spec.values() for leaf in _leaves(item)]
+    if isinstance(spec, (tuple, list)):
+        return [leaf for item in spec for leaf in _leaves(item)]
+    return [spec]

@@ -112,16 +112,19 @@ def refuse_values(argument: str, given: Tensor, bad: Tensor, expected: str, reme
         raise bad_value(
             argument,
             expected=expected,
-            received=", ".join(f"{value:g}" for value in np.ravel(first)[:8]),
+            received=", ".join(
+                f"{value:.0f}" if value % 1 == 0 else f"{value:g}" for value in np.ravel(first)[:8]
+            ),
             remedy=remedy,
         )
 
 
-def is_class(ids: Tensor, num_classes: int) -> Tensor:
+def is_class(ids: Tensor, num_classes: Any) -> Tensor:
     """Return which ids, in the dtype in which they came, are whole numbers of a class."""
     # A bound that a small integer cannot hold would wrap around: 256 is 0 in uint8.
     ids = widened(ids)
-    inside = ops.logical_and(ids >= 0, ids < num_classes)
+    below = ids < ops.cast(num_classes, ids.dtype)
+    inside = ops.logical_and(ids >= 0, below)
     if "float" in keras.backend.standardize_dtype(ids.dtype):
         inside = ops.logical_and(inside, ids == ops.floor(ids))
     return inside

@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value, check_integer, checked_ignore_class, per_class
-from tfimbalance._labels import as_array, check_dataset, class_ids, is_dataset, zero_one
+from tfimbalance._labels import (
+    as_array,
+    check_dataset,
+    class_ids,
+    is_dataset,
+    is_one_row,
+    refuse_one_hot,
+    zero_one,
+)
 
 _ROWS_PER_READ = 65_536
 
@@ -233,6 +241,7 @@ def _count(
         hit = zero_one(array, kind="multi-label", remedy="Threshold soft labels: labels > 0.5.")
         return hit.sum(axis=0, dtype=np.int64), len(hit)
     if ignore_class is not None:
+        refuse_one_hot(array, ignore_class)
         array = array[array != ignore_class]
         if not array.size:
             return np.zeros(num_classes or 1, np.int64), 0
@@ -248,7 +257,7 @@ def _count_dataset(
 ) -> tuple[NDArray[np.int64], int]:
     target, spec = check_dataset(dataset, argument="labels"), dataset.element_spec
     only_y = dataset if target is spec else dataset.map(lambda *element: element[1])
-    if target.shape.rank == 0 or (not is_flat and _is_one_row(target, spec, multi_label)):
+    if target.shape.rank == 0 or (not is_flat and is_one_row(target, spec, multi_label)):
         only_y = only_y.batch(_ROWS_PER_READ)
     counts, rows = np.zeros(0, np.int64), 0
     for batch in only_y.as_numpy_iterator():
@@ -258,41 +267,3 @@ def _count_dataset(
         wider[: len(found)] += found
         counts, rows = wider, rows + size
     return counts if counts.size else np.zeros(1, np.int64), rows
-
-
-def _is_one_row(target: Any, spec: Any, multi_label: bool) -> bool:
-    """Tell one row's label from a batch of labels by static shape and dtype alone."""
-    rank = target.shape.rank
-    if rank is None:
-        raise bad_value(
-            "labels", expected="labels of a known rank", received=f"a dataset of {target}"
-        )
-    if rank == 0:
-        return True
-    if rank > 1 or target.shape[0] is None:
-        return False
-    if multi_label:
-        return True
-    if target.dtype.is_integer or target.dtype.is_bool:
-        size = target.shape[0]
-        leaves = _leaves(spec[0]) if isinstance(spec, tuple) else []
-        # Features of rank 2 that are as many as the labels make it a batch; a vector might be one
-        # row's features, as wide as there are classes.
-        batched = all(leaf.shape.rank and leaf.shape[0] == size for leaf in leaves)
-        if batched and any(leaf.shape.rank > 1 for leaf in leaves):
-            return False
-    raise bad_value(
-        "labels",
-        expected="a dataset whose label shape tells rows from classes",
-        received=f"labels of static shape {tuple(target.shape)}: ids, or one one-hot row?",
-        remedy="Batch rows first, dataset.batch(1024); batches of a fixed size lose it after "
-        "dataset.unbatch().batch(1024).",
-    )
-
-
-def _leaves(spec: Any) -> list[Any]:
-    if isinstance(spec, dict):
-        return [leaf for item in spec.values() for leaf in _leaves(item)]
-    if isinstance(spec, (tuple, list)):
-        return [leaf for item in spec for leaf in _leaves(item)]
-    return [spec]

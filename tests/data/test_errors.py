@@ -74,3 +74,9 @@ def test_lists_and_dictionaries_of_any_arrays_work(add):
         parts, labels = batches(x)
         assert len(parts) == 2
         assert int(tf.reduce_sum(labels)) == 5
+
+
+def test_any_type_that_tensorflow_knows_works():
+    for x in (tf.constant(X, tf.bfloat16), X.astype("complex64"), X.astype("float16")):
+        rows, _ = batches(x)
+        assert rows.dtype == x.dtype

@@ -270,10 +270,3 @@ def test_negatives_do_not_wrap_in_the_type_of_the_positives(dtype):
     assert drawn.numpy().min() >= 0
     assert drawn.numpy().max() > 40_000
     assert set(drawn.numpy()[labels.numpy() == 1]) == {3, 5, 9}
-
-
-def test_a_positive_that_is_never_drawn_is_refused():
-    with pytest.raises(ValueError, match=r"`distribution`.*item 0, .*logarithm"):
-        tfi.data.with_negatives(
-            (np.array([0, 1]), np.array([0, 1])), num_items=3, distribution=[0.0, 1.0, 1.0]
-        )

@@ -307,3 +307,18 @@ def test_labels_without_a_class_are_refused(stage):
         list(stage(*arguments))
     by_largest = stage(*arguments, label_fn=lambda x, y: tf.argmax(y, axis=-1))
     assert len(list(by_largest)) == 4
+
+
+def test_batches_without_a_rare_row_stay_as_they_are():
+    x, y = np.arange(40, dtype="float32")[:, None] + 0.5, (np.arange(40) >= 30).astype(int)
+    batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(10)
+    rows = [part.numpy() for part, _ in tfi.data.smote_mixup(batches, fraction=1.0)]
+    np.testing.assert_array_equal(np.concatenate(rows)[:30], x[:30])
+    assert not np.isin(rows[-1], x).all()
+
+
+def test_equal_rows_of_other_classes_are_neighbours_of_their_own():
+    x = np.array([[0.1], [0.2], [0.1], [0.2]], "float32")
+    batches = tf.data.Dataset.from_tensor_slices((x, [1, 1, 2, 2])).batch(4)
+    ((rows, _),) = tfi.data.smote_mixup(batches, classes=(1, 2), fraction=1.0)
+    assert not np.isin(rows.numpy(), x).any()

@@ -189,3 +189,59 @@ def test_functions_check_what_the_classes_do(wrong):
     for function, y, p in calls:
         with pytest.raises(ValueError, match=f"`{name}`"):
             function(y, p, **wrong)
+
+
+@pytest.mark.parametrize("way", ["weight", "mask"])
+def test_rows_that_do_not_count_may_hold_any_label(way):
+    """Padding is often -1, and stands for no class."""
+    rng = np.random.default_rng(0)
+    z, counts = rng.normal(size=(4, 6, 3)).astype("float32"), rng.random((4, 6)) < 0.6
+    for name, make in {**BINARY, **SPARSE}.items():
+        several = name in SPARSE and make is SPARSE[name]
+        y = rng.integers(0, 2, (4, 6) if several else (4, 6, 3)).astype("float32")
+        padded = np.where(counts if several else counts[..., None], y, -1)
+        loss = make(from_logits=True, reduction="sum") if not several else make(from_logits=True)
+        loss.reduction = "sum"
+        expected = float(loss(y, z, sample_weight=counts.astype("float32")))
+        for compute in (loss, tf.function(loss)):
+            given = tf.constant(z)
+            if way == "mask":
+                given._keras_mask = tf.constant(counts)
+                found = loss(padded, given)
+            else:
+                found = compute(padded, given, tf.constant(counts, "float32"))
+            assert float(found) == pytest.approx(expected, rel=1e-5), name
+
+
+def test_padding_that_is_marked_twice_leaves_the_mean_once():
+    """Of the ignored class and of weight 0: the mean is that of what counts."""
+    for loss, y in (
+        (tfi.losses.SparseCategoricalFocalLoss(0.0, ignore_class=-1, from_logits=True), [1, -1]),
+        (tfi.losses.BinaryFocalLoss(0.0, ignore_class=-1, from_logits=True), [[1, 1], [-1, -1]]),
+    ):
+        found = loss(np.array(y), np.zeros((2, 2), "float32"), sample_weight=[1.0, 0.0])
+        assert float(found) == pytest.approx(np.log(2), rel=1e-6)
+
+
+def test_a_subclass_may_write_nats_over_a_loss_of_elements():
+    class TenTimes(tfi.losses.BinaryFocalLoss):
+        def nats(self, y_true, y_pred):
+            return 10.0 * super().nats(y_true, y_pred)
+
+    y, z = [[1.0]], [[0.3]]
+    base = tfi.losses.BinaryFocalLoss(from_logits=True)
+    assert float(TenTimes(from_logits=True)(y, z)) == pytest.approx(10 * float(base(y, z)))
+
+
+def test_classes_of_unknown_number():
+    """Their number is known only when it runs."""
+    loss = tfi.losses.SparseCategoricalFocalLoss(from_logits=True)
+    spec = [tf.TensorSpec([None], tf.int32), tf.TensorSpec([None, None], tf.float32)]
+    compiled = tf.function(lambda y, z: loss(y, z), input_signature=spec)
+    z = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
+    np.testing.assert_allclose(compiled([0, 1, 2, 1], z), loss([0, 1, 2, 1], z), rtol=1e-6)
+
+
+def test_losses_that_are_not_of_labels_take_any_target():
+    found = tfi.losses.ClassWeighted("mean_squared_error", [1.0, 3.0])([[2.0]], [[0.5]])
+    assert np.isfinite(float(found))

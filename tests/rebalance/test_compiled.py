@@ -138,3 +138,35 @@ def test_a_model_of_keras_focal_loss_serves_the_rate_of_the_data():
     model.fit(x, y, epochs=6, batch_size=256, verbose=0)
     served = tfi.Rebalance.from_compiled(model, y).corrected(model)
     assert served.predict(x, verbose=0).mean() == pytest.approx(y.mean(), rel=0.1)
+
+
+def test_weights_of_labels_are_read_label_by_label():
+    labels = tfi.ClassStatistics([50, 200], 1000, multi_label=True)
+    three = tfi.ClassStatistics([50, 200, 400], 1000, multi_label=True)
+    for stats, loss, wanted in (
+        (labels, tfi.losses.WeightedBinaryCrossentropy(5.0), [5, 5]),
+        (labels, tfi.losses.BinaryFocalLoss(1.0, pos_weight=[2.0, 3.0]), [2, 3]),
+        (three, tfi.losses.BinaryFocalLoss(alpha=0.25, pos_weight=[1, 2, 3]), [1 / 3, 2 / 3, 1]),
+        (three, tfi.losses.AsymmetricLoss(), None),
+        (STATS, tfi.losses.WeightedBinaryCrossentropy([5.0]), [1, 5]),
+    ):
+        model = model_with(loss, stats.num_classes if stats.multi_label else 1)
+        if wanted is None:
+            with pytest.raises(ValueError, match="LossCalibration"):
+                tfi.Rebalance.from_compiled(model, stats)
+            continue
+        plan = tfi.Rebalance.from_compiled(model, stats)
+        np.testing.assert_allclose(list(plan.class_weight.values()), wanted)
+
+
+def test_losses_are_known_by_what_they_are_not_by_their_names():
+    named = keras.losses.BinaryCrossentropy(from_logits=True, name="click")
+    assert not tfi.Rebalance.from_compiled(model_with(named), STATS).strategies
+    plan = tfi.Rebalance.from_compiled(model_with("binary_focal_crossentropy"), STATS)
+    assert plan.focal_gamma == 2.0
+
+    def binary_crossentropy(y, p):
+        return keras.ops.mean((y - p) ** 2, axis=-1)
+
+    with pytest.raises(ValueError, match="binary_crossentropy"):
+        tfi.Rebalance.from_compiled(model_with(binary_crossentropy), STATS)

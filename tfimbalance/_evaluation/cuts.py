@@ -72,19 +72,20 @@ class Cuts(NamedTuple):
         from scipy.special import expit, logit
 
         z = np.clip(logit(np.clip(self.levels, 0.0, 1.0)), -_SURE, _SURE)
-        hits, alarms = np.diff(self.hits), np.diff(self.alarms)
+        total = float(self.flagged[-1])
+        hits, alarms = np.diff(self.hits) / total, np.diff(self.alarms) / total
 
         def nats(line: FloatArray) -> tuple[float, FloatArray]:
             x = line[0] * z + line[1]
             slope = (hits + alarms) * expit(x) - hits
-            total = float((hits * np.logaddexp(0.0, -x) + alarms * np.logaddexp(0.0, x)).sum())
-            return total, np.array([slope @ z, slope.sum()])
+            mean = float((hits * np.logaddexp(0.0, -x) + alarms * np.logaddexp(0.0, x)).sum())
+            return mean, np.array([slope @ z, slope.sum()])
 
         start = np.array([1.0, 0.0])
         found = minimize(
             nats, start, jac=True, method="L-BFGS-B", bounds=[(1e-3, 1e3), (None, None)]
         )
-        gain = 2.0 * (nats(start)[0] - float(found.fun)) / self.row_weight
+        gain = 2.0 * (nats(start)[0] - float(found.fun)) * total / self.row_weight
         if gain <= _MUCH_LESS_LIKELY:
             return probability
         score = float(expit((logit(probability) - found.x[1]) / found.x[0]))

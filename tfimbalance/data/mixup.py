@@ -117,10 +117,10 @@ def _neighbors(parts: list[Any], ids: Any, word: Any, k: int) -> tuple[Any, Any]
     squares = tf.reduce_sum(features**2, axis=1)
     distance = squares[:, None] + squares - 2.0 * tf.matmul(features, features, transpose_b=True)
     # A copy of a row is no neighbour of it, and counts once as that of others.
-    code = _codes(features)
-    equal = code[:, None] == code
-    is_first = tf.argmax(tf.cast(equal, tf.int32), axis=1) == tf.range(tf.size(ids, tf.int64))
-    same = (ids[:, None] == ids) & ~equal & is_first
+    code, number, of_class = _codes(features), tf.range(tf.size(ids)), ids[:, None] == ids
+    equal = of_class & (code[:, None] == code)
+    is_copy = tf.reduce_any(equal & (number < number[:, None]), axis=1)
+    same = of_class & ~equal & ~is_copy
     distance = tf.where(same, distance, distance.dtype.max)
     most = tf.minimum(k, tf.size(ids))
     _, nearest = tf.math.top_k(-distance, most)

@@ -186,7 +186,8 @@ def _replaced(columns: Any, key: Any, column: NDArray[Any]) -> Any:
     """Return the columns with another one in the place of ``key``."""
     if isinstance(columns, dict):
         return {**columns, key: column}
-    return tuple(column if place == key else each for place, each in enumerate(columns))
+    places = range(len(columns))
+    return tuple(column if place == places[key] else columns[place] for place in places)
 
 
 def _draw_probabilities(
@@ -219,14 +220,6 @@ def _draw_probabilities(
             "distribution",
             expected=f"a frequency for each of num_items={num_items} items, not all 0",
             received=f"{len(vector)} of them with a sum of {vector.sum():g}",
-        )
-    lacking = np.flatnonzero((vector == 0) & (np.bincount(items, minlength=num_items) > 0))
-    if lacking.size:
-        raise bad_value(
-            "distribution",
-            expected="a frequency above 0 for every item among the positives",
-            received=f"0 for item {lacking[0]}, which would have a draw_probability of 0",
-            remedy="Give it a small one: its logarithm corrects the logit of that item.",
         )
     return np.asarray(vector / vector.sum())
 

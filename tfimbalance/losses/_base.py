@@ -10,7 +10,15 @@ from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value, check_number, per_class
 from tfimbalance._config import config_of
-from tfimbalance._tensors import Tensor, as_float, compute_dtype, is_sparse, like_rows, sparse_ids
+from tfimbalance._tensors import (
+    Tensor,
+    as_float,
+    compute_dtype,
+    is_sparse,
+    like_rows,
+    sparse_ids,
+    widened,
+)
 from tfimbalance.losses._kernels import only
 from tfimbalance.losses._logits import to_logits
 from tfimbalance.losses._targets import Elements
@@ -28,6 +36,8 @@ class _Reduction(keras.losses.Loss):
 
 class ImbalanceLoss(keras.losses.Loss):
     """Base of the losses here: a subclass writes `nats`, one formula on tensors of matching dtype.
+
+    Or `elements`, where outputs stand alone: then labels may be unknown, and weigh differently.
 
     Unlike `keras.losses.Loss` it leaves targets uncast, so that class ids survive bfloat16, and
     probabilities as they left the model, so that their logits can be found. Half precision is
@@ -74,7 +84,9 @@ class ImbalanceLoss(keras.losses.Loss):
             return _rounded(value, self.dtype)
 
     def _reduced(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
-        elements = self.elements(y_true, y_pred)
+        marks = (sample_weight, getattr(y_pred, "_keras_mask", None))
+        y_true = _where_counted(y_true, self.ignore_class, *marks)
+        elements = None if self._has_own_nats() else self.elements(y_true, y_pred)
         if elements is None:
             values, valid = self.nats(y_true, y_pred), self.valid(y_true, y_pred)
             if sample_weight is not None:
@@ -84,6 +96,11 @@ class ImbalanceLoss(keras.losses.Loss):
         if valid is None:
             return self._reduce(values, y_pred, sample_weight)
         return self._reduce(values, values, self._folded(valid, y_pred, sample_weight))
+
+    def _has_own_nats(self) -> bool:
+        """Tell a subclass that writes `nats` over the `elements` of its base."""
+        defines = [vars(cls).keys() & {"nats", "elements"} for cls in type(self).__mro__]
+        return next(names for names in defines if names) == {"nats"}
 
     def _reduce(self, values: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
         reduction = _Reduction(reduction=self.reduction, dtype=compute_dtype(self.dtype))
@@ -233,6 +250,24 @@ class CrossentropyLoss(WeighableLoss):
 
 def _number_of(shape: tuple[int, ...], noun: str) -> str:
     return f"{shape[0]} {noun}" if shape else "one number"
+
+
+def _where_counted(y_true: Tensor, ignore_class: int | None, *weights: Tensor | None) -> Tensor:
+    """Return 0 for targets of weight 0 or masked ones, which may hold anything, and no class."""
+    for weight in weights:
+        if weight is None:
+            continue
+        counts = ops.not_equal(ops.convert_to_tensor(weight), 0)
+        if len(counts.shape) == len(y_true.shape) + 1 and counts.shape[-1] == 1:
+            counts = ops.squeeze(counts, -1)
+        for _ in range(len(y_true.shape) - len(counts.shape)):
+            counts = ops.expand_dims(counts, -1)
+        sizes = zip(counts.shape, y_true.shape)
+        if len(counts.shape) == len(y_true.shape) and all(c in (1, n) for c, n in sizes):
+            if ignore_class is not None:  # They count in no mean, whatever their weight.
+                counts = ops.logical_or(counts, ops.equal(widened(y_true), ignore_class))
+            y_true = ops.where(counts, y_true, ops.zeros_like(y_true))
+    return y_true
 
 
 def _as_tensor(x: Tensor) -> Tensor:

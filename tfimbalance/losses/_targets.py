@@ -56,7 +56,8 @@ class Targets(NamedTuple):
         """Read class ids, ``(batch, ...)`` or ``(batch, ..., 1)``."""
         # Compared as they came: a cast would make 1 of 1.7, and of 2**32 + 1.
         given = widened(sparse_targets(ops.convert_to_tensor(y_true), z))
-        known, valid = is_class(given, z.shape[-1]), None
+        classes = z.shape[-1]
+        known, valid = is_class(given, ops.shape(z)[-1] if classes is None else classes), None
         ids = ops.cast(given, "int32")
         if ignore_class is not None:
             valid = ops.not_equal(given, ignore_class)
@@ -66,7 +67,9 @@ class Targets(NamedTuple):
             "y_true",
             given,
             ops.logical_not(known),
-            f"class ids from 0 to {z.shape[-1] - 1}, as y_pred has {z.shape[-1]} classes",
+            "ids of classes"
+            if classes is None
+            else f"class ids from 0 to {classes - 1}, as y_pred has {classes} classes",
             "Number the classes from 0. Ids that do not count: ignore_class=..., an argument of "
             "the loss.",
         )
@@ -130,7 +133,7 @@ class Elements(NamedTuple):
         share = None if counted is None else _mean(counted)
         weight = None if weight is None else ops.convert_to_tensor(weight)
         if weight is None or not self._is_of_outputs(weight):
-            values = self.mean()
+            values = self.mean() if share is None else ops.divide_no_nan(self.mean(), share)
             return values, share, None if weight is None else like_rows(weight, values)
         found, wanted = tuple(weight.shape), tuple(self.values.shape)
         if any(None not in sizes and sizes[0] != sizes[1] for sizes in zip(found, wanted)):
@@ -148,11 +151,8 @@ class Elements(NamedTuple):
         return ops.divide_no_nan(values, of_row), share, of_known
 
     def mean(self) -> Tensor:
-        """Average over the outputs of a row that count."""
-        if self.known is None:
-            return _mean(self.values)
-        share = _mean(ops.cast(self.known, self.values.dtype))
-        return ops.divide_no_nan(_mean(ops.where(self.known, self.values, 0.0)), share)
+        """Average over the outputs of a row; those that do not count are 0."""
+        return _mean(self.values if self.known is None else ops.where(self.known, self.values, 0.0))
 
     def _is_of_outputs(self, weight: Tensor) -> bool:
         rank, width = len(self.values.shape), self.values.shape[-1] if self.values.shape else 1
@@ -220,14 +220,14 @@ class Labels(NamedTuple):
         return Elements(ops.where(self.good, values, float("nan")), self.known)
 
 
-def checked_labels(y: Tensor, lowest: float = 0.0) -> Tensor:
+def checked_labels(y: Tensor, lowest: int = 0) -> Tensor:
     """Return which targets are labels; raise for others, unless a graph is being traced."""
     good = ops.logical_and(y >= lowest - _ROUNDING, y <= 1.0 + _ROUNDING)
     refuse_values(
         "y_true",
         y,
         ops.logical_not(good),
-        "labels of 0 and 1, or between",
+        f"labels of {lowest} and 1, or between",
         "Labels of -1 and 1 are (y > 0), those of 1 and 2 are y - 1. Unknown labels: "
         "ignore_class=-1, an argument of the binary losses here.",
     )

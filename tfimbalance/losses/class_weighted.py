@@ -163,9 +163,11 @@ class ClassWeighted(WeighableLoss):
     def _binary(self, y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Elements:
         y_true = align(y_true, y_pred)
         y = ops.cast(y_true, weights.dtype)
-        # Hinge losses take -1 for 0, and losses that are not Keras' own anything.
         fn = getattr(self.loss, "fn", self.loss)
-        good = checked_labels(y, lowest=0.0 if fn in _OF_LABELS else -1.0)
+        if fn in _OF_ELEMENTS:  # Hinge losses take -1 for 0.
+            good = checked_labels(y, lowest=0 if fn in _OF_LABELS else -1)
+        else:
+            good = ops.ones_like(y, dtype="bool")
         positive = ops.relu(y)
         of_element = between(positive, *negative_and_positive(weights, y_pred))
         y_true = ops.cast(y_true, _dtype(y_pred))

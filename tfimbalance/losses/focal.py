@@ -70,12 +70,14 @@ class BinaryFocalLoss(CrossentropyLoss):
         gamma: how fast easy examples fade, at least 0; 0 is cross-entropy.
         alpha: weight of the positives, in [0, 1]; negatives weigh ``1 - alpha``. None: both 1.
         pos_weight: weight of the positives, a number or one a label; negatives weigh 1.
-        class_weight: ``{0: ..., 1: ...}``, or one weight a label for its positives. Multiplies
-            with the others. May be changed in training by `tfimbalance.callbacks.ClassWeight`.
+        class_weight: ``{0: ..., 1: ...}``, or one weight a label for its positives (not beside two
+            labels, where it could be either). Multiplies with the others. May be changed in
+            training by `tfimbalance.callbacks.ClassWeight`.
         from_logits: whether ``y_pred`` are logits. Prefer that.
         label_smoothing: share of the target that is spread evenly over both classes.
         ignore_class: value of ``y_true`` that stands for an unknown label, such as -1. Unknown
-            labels cost nothing, and the mean is that of the others.
+            labels cost nothing, and the mean is that of the others. Without a reduction a row's
+            value is the sum of its known labels over the number of all.
         reduction, name, dtype: as `keras.losses.Loss`.
 
     Shapes:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
-from tfimbalance._checks import FloatArray, bad_value, per_class
+from tfimbalance._checks import FloatArray, bad_value, check_count, per_class
 from tfimbalance.callbacks._driven import compiled_losses, instance_of, loss_name
 from tfimbalance.losses import (
     BalancedSoftmaxLoss,
@@ -23,50 +24,68 @@ from tfimbalance.losses import (
 if TYPE_CHECKING:
     from tfimbalance.rebalance.plan import Rebalance
 
-_PLAIN = ("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy")
-_WEIGHED = (CategoricalFocalLoss, SparseCategoricalFocalLoss, LogitAdjustedLoss)
+_PLAIN = (
+    keras.losses.binary_crossentropy,
+    keras.losses.categorical_crossentropy,
+    keras.losses.sparse_categorical_crossentropy,
+)
+# Functions of Keras, and the classes whose defaults are theirs.
+_FOCAL = {
+    keras.losses.binary_focal_crossentropy: keras.losses.BinaryFocalCrossentropy,
+    keras.losses.categorical_focal_crossentropy: keras.losses.CategoricalFocalCrossentropy,
+}
+_OURS = (
+    BinaryFocalLoss,
+    BinaryLogitAdjustedLoss,
+    CategoricalFocalLoss,
+    LogitAdjustedLoss,
+    SparseCategoricalFocalLoss,
+    WeightedBinaryCrossentropy,
+)
 
 
-def plan_arguments(loss: Any) -> dict[str, Any] | None:
+def plan_arguments(loss: Any, plan: Rebalance) -> dict[str, Any] | None:
     """Return ``focal_gamma``, ``tau``, ``priors`` and ``class_weight`` of a loss, if it has any.
 
     None for a loss that no plan has: what it does to the odds is not a factor and a focal fade.
     """
     loss = instance_of(loss)
+    if inspect.isfunction(loss) and loss in _FOCAL:
+        loss = _FOCAL[loss]()
     if getattr(loss, "label_smoothing", 0):
         return None
+    found: dict[str, Any] = {"focal_gamma": getattr(loss, "gamma", 0.0)}
+    weights = [getattr(loss, "class_weight", None)]
     if isinstance(loss, ClassWeighted):
-        inner = plan_arguments(loss.loss)
-        return None if inner is None else _weighed(inner, loss.class_weight)
-    if isinstance(loss, (BinaryFocalLoss, WeightedBinaryCrossentropy)):
-        found = {"focal_gamma": getattr(loss, "gamma", 0.0)}
-        alpha = getattr(loss, "alpha", None)
-        found = _weighed(found, None if alpha is None else [1.0 - alpha, alpha])
-        positives = loss.pos_weight
-        if positives is not None:
-            found = _weighed(found, positives if np.ndim(positives) else [1.0, positives])
-        return _weighed(found, loss.class_weight)
-    if isinstance(loss, BalancedSoftmaxLoss):
-        return _weighed({"tau": 1.0, "priors": loss.priors}, loss.class_weight)
-    if isinstance(loss, (*_WEIGHED, BinaryLogitAdjustedLoss)):
-        found = {"focal_gamma": loss.gamma}
-        if hasattr(loss, "tau") and float(loss.tau):
+        inner = plan_arguments(loss.loss, plan)
+        if inner is None:
+            return None
+        found = inner
+    elif isinstance(loss, BalancedSoftmaxLoss):
+        found.update(tau=1.0, priors=loss.priors)
+    elif isinstance(loss, _OURS):
+        if float(getattr(loss, "tau", 0.0)):
             found.update(tau=float(loss.tau), priors=loss.priors)
-        return _weighed(found, loss.class_weight)
-    if isinstance(loss, keras.losses.BinaryFocalCrossentropy):
-        weights = [1.0 - loss.alpha, loss.alpha] if loss.apply_class_balancing else None
-        return _weighed({"focal_gamma": loss.gamma}, weights)
-    if isinstance(loss, keras.losses.CategoricalFocalCrossentropy):
-        return _weighed({"focal_gamma": loss.gamma}, loss.alpha if np.ndim(loss.alpha) else None)
-    return {} if loss_name(loss).rsplit(".", 1)[-1] in _PLAIN else None
+        alpha = getattr(loss, "alpha", None)
+        weights += [None if alpha is None else [1.0 - alpha, alpha]]
+        found = _times(found, getattr(loss, "pos_weight", None), plan)
+    elif isinstance(loss, keras.losses.BinaryFocalCrossentropy):
+        weights += [[1.0 - loss.alpha, loss.alpha] if loss.apply_class_balancing else None]
+    elif isinstance(loss, keras.losses.CategoricalFocalCrossentropy):
+        weights += [loss.alpha if np.ndim(loss.alpha) else None]
+    elif getattr(loss, "fn", loss) not in _PLAIN:
+        return None
+    for given in weights:
+        found = _weighed(found, given, plan)
+    return found
 
 
 def arguments_of_model(
-    model: keras.Model, output: str | None, class_weight: Any
-) -> tuple[dict[str, Any], Any]:
-    """Return arguments of the plan that a model was trained by, and the priors of its loss.
+    model: keras.Model, output: str | None, class_weight: Any, plan: Rebalance
+) -> dict[str, Any]:
+    """Return arguments of the plan that a model was trained by.
 
-    ``class_weight`` is what `fit` was given.
+    ``class_weight`` is what `fit` was given, and ``plan`` one of the same data without a loss.
     """
     if not getattr(model, "compiled", False):
         raise bad_value("model", expected="a compiled model", received="one that is not compiled")
@@ -76,7 +95,7 @@ def arguments_of_model(
             "output", expected=f"one of {sorted(losses)}", received="None beside several losses"
         )
     (loss,) = losses.values()
-    found = plan_arguments(loss)
+    found = plan_arguments(loss, plan)
     if found is None:
         raise bad_value(
             "model",
@@ -85,9 +104,16 @@ def arguments_of_model(
             received=loss_name(loss),
             remedy="Invert any other loss: tfi.calibration.LossCalibration(loss).",
         )
-    found["ignore_class"] = getattr(loss, "ignore_class", None)
     priors = found.pop("priors", None)
-    return _weighed(found, class_weight), priors
+    if priors is not None and not same_priors(priors, plan.sampled_priors):
+        raise bad_value(
+            "labels",
+            expected=f"labels sampled at the priors of the loss, {priors}",
+            received=f"shares of {np.round(plan.sampled_priors, 4).tolist()}",
+            remedy="Pass the class_shares of the batches, or the labels that the loss was made of.",
+        )
+    found["ignore_class"] = getattr(loss, "ignore_class", None)
+    return _weighed(found, class_weight, plan)
 
 
 def same_priors(priors: Any, sampled: FloatArray) -> bool:
@@ -100,23 +126,28 @@ def same_priors(priors: Any, sampled: FloatArray) -> bool:
     return given.shape == sampled.shape and np.allclose(given, sampled, rtol=1e-3)
 
 
-def check_priors(priors: Any, plan: Rebalance) -> Rebalance:
-    """Return the plan, or raise unless logit adjustment, if any, is for what it samples."""
-    sampled = plan.sampled_priors
-    if priors is not None and not same_priors(priors, sampled):
-        raise bad_value(
-            "labels",
-            expected=f"labels sampled at the priors of the loss, {priors}",
-            received=f"shares of {np.round(sampled, 4).tolist()}",
-            remedy="Pass the class_shares of the batches, or the labels that the loss was made of.",
-        )
-    return plan
-
-
-def _weighed(found: dict[str, Any], weights: Any) -> dict[str, Any]:
+def _weighed(found: dict[str, Any], weights: Any, plan: Rebalance) -> dict[str, Any]:
     """Multiply the class weights by others: ``{class: weight}``, a variable or numbers."""
     if weights is None:
         return found
     is_variable = hasattr(weights, "assign")
     given = np.asarray(weights) if is_variable else per_class("class_weight", weights)
+    if plan.activation == "sigmoid":
+        # Two are those of 0 and 1, any other number one a label, for its ones.
+        return _times(found, given[1] / given[0] if len(given) == 2 else given, plan)
+    before = np.asarray(found.get("class_weight", 1.0))
+    return {**found, "class_weight": (given * before).tolist()}
+
+
+def _times(found: dict[str, Any], ratio: Any, plan: Rebalance) -> dict[str, Any]:
+    """Multiply the weights of positives over those of negatives: a number, or one a label."""
+    if ratio is None:
+        return found
+    labels = plan.statistics.num_classes if plan.statistics.multi_label else 1
+    given = np.asarray(ratio, np.float64)
+    if given.size > 1:
+        check_count("class_weight", given.size, labels, "weights")
+    given = np.broadcast_to(given, labels)
+    if not plan.statistics.multi_label:
+        given = np.array([1.0, given[0]])
     return {**found, "class_weight": (given * found.get("class_weight", 1.0)).tolist()}

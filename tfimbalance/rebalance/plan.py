@@ -13,7 +13,7 @@ from tfimbalance._checks import FloatArray, check_number, refuse_classes
 from tfimbalance.callbacks import CorrectedValidation, NaturalRate, Validation
 from tfimbalance.rebalance._warnings import warn_of_double_correction
 from tfimbalance.rebalance.audit import Audit
-from tfimbalance.rebalance.compiled import arguments_of_model, check_priors
+from tfimbalance.rebalance.compiled import arguments_of_model
 from tfimbalance.rebalance.plan_loss import PlanLoss, warn_of_other_loss
 from tfimbalance.rebalance.serving import corrected_model, correction_layers
 from tfimbalance.rebalance.strategies import (
@@ -150,8 +150,8 @@ class Rebalance:
         Raises:
             ValueError: for a model that is not compiled, or with a loss that no plan has.
         """
-        found, priors = arguments_of_model(model, output, class_weight)
-        return check_priors(priors, cls(labels, **{**found, **kwargs}))
+        plan = cls(labels, **kwargs)
+        return cls(labels, **{**arguments_of_model(model, output, class_weight, plan), **kwargs})
 
     @property
     def effective_priors(self) -> FloatArray:

@@ -37,7 +37,7 @@ def warn_of_other_loss(
     if not getattr(model, "compiled", False) or model.loss is None:
         return
     found = list(compiled_losses(model, output).values())
-    if any(_fits(plan, plan_arguments(loss), fit_may_weigh) for loss in found):
+    if any(_fits(plan, plan_arguments(loss, plan), fit_may_weigh) for loss in found):
         return
     names = ", ".join(loss_name(loss) for loss in found)
     warnings.warn(

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_value
@@ -20,13 +21,15 @@ def check_dtype(name: str, dtype: np.dtype[Any]) -> None:
             received=f"dtype {dtype}",
             remedy="Convert times to numbers first: values.astype('int64').",
         )
-    if dtype.kind not in "biufOSU" or (dtype.kind == "f" and dtype.itemsize > 8):
+    try:
+        tf.as_dtype(dtype)
+    except TypeError:
         raise bad_value(
             name,
             expected="numbers of up to 64 bits, booleans or strings",
             received=f"dtype {dtype}",
             remedy="Convert it: values.astype('float64'); fields of a record each by its name.",
-        )
+        ) from None
 
 
 # Read rows between two that are wanted rather than ask twice.
