@@ -364,3 +364,14 @@ def test_more_objectives_are_scikit_learns(arguments, score):
         if "recall" not in arguments or recall_score(y, p >= t) >= 0.8
     )
     assert tuner.value >= best - 0.02
+
+
+def test_an_inference_model_takes_the_threshold_that_is_known():
+    """Raw features in, the weights of the training model: validation rows do not fit it."""
+    x, y = two_gaussians(3_000)
+    tuner, model, _ = tuned((x, y))
+    raw = {name: keras.Input((1,), name=name) for name in "ab"}
+    inference = keras.Model(raw, model(keras.layers.Concatenate()([raw["a"], raw["b"]])))
+    wrapped = tuner.wrap(inference, threshold=tuner.threshold)
+    said = wrapped.predict({"a": x[:, :1], "b": x[:, 1:]}, verbose=0)
+    np.testing.assert_array_equal(said, tuner.wrap(model).predict(x, verbose=0))

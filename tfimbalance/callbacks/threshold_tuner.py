@@ -166,16 +166,23 @@ class ThresholdTuner(ValidationCallback):
         self.value = float(values[0]) if one else values
         return self.threshold
 
-    def wrap(self, model: keras.Model) -> keras.Model:
+    def wrap(self, model: keras.Model, *, threshold: Any = None) -> keras.Model:
         """Return the model with its correction and threshold behind it: it returns 0 and 1, int32.
 
         The threshold is found once more, for the model as it is: `EarlyStopping` may have restored
         the weights of an earlier epoch. The result shares the weights of ``model``, and saves,
         loads (after ``import tfimbalance``) and exports as any Keras model.
+
+        Args:
+            model: the trained model, or one of the same outputs and other inputs, such as an
+                inference model that takes raw features; that one needs a ``threshold``.
+            threshold: a known one, or one a label, such as ``tuner.threshold``. None: find it.
         """
         served = self.validation.served(model)
-        self._tune(self.validation.read(served))
-        layer = Threshold(np.asarray(self.threshold).tolist())
+        if threshold is None:
+            self._tune(self.validation.read(served))
+            threshold = self.threshold
+        layer = Threshold(np.asarray(threshold).tolist())
         return calibrated_model(served, layer, output=self.validation.output, from_logits=False)
 
     def _chosen(self, hit: Any, p: Any, weight: Any, label: int) -> tuple[float, float]:
