@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -163,6 +164,13 @@ def named_classes(names: Iterable[Any] | None, size: int) -> list[str]:
     """Return a name for each class, by default its number."""
     named = [str(name) for name in (range(size) if names is None else names)]
     check_count("class_names", len(named), size, "names")
+    for name, classes in Counter(named).most_common(1):
+        if classes > 1:
+            raise bad_value(
+                "class_names",
+                expected="a name of its own for each class, as logs and legends go by it",
+                received=f"{name!r} for {classes} classes",
+            )
     return named
 
 

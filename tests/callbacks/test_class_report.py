@@ -109,3 +109,14 @@ def test_bad_input_is_refused():
         tfi.callbacks.ClassReport((X,))
     with pytest.warns(UserWarning, match="natural rate"):
         fitted(tfi.data.balanced_batches(X, Y, batch_size=100), every=0)
+
+
+def test_two_classes_of_one_name_are_refused_before_the_first_step():
+    """The second would take the place of the first in the logs."""
+    x, y = np.eye(3, dtype="float32"), np.array([0, 1, 2])
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    report = tfi.callbacks.ClassReport((x, y), class_names=["a", "a", "b"])
+    with pytest.raises(ValueError, match=r"`class_names`.*'a' for 2 classes"):
+        model.fit(x, y, callbacks=[report], verbose=0)
+    assert int(model.optimizer.iterations) == 0
