@@ -191,6 +191,13 @@ def some_classes(items: ArrayLike | list[Any], limit: int = 5) -> str:
     return f"{word} {shown}" + (f", ... ({len(values)} in all)" if len(values) > limit else "")
 
 
+def check_weights(weights: NDArray[Any]) -> None:
+    """Raise for sample weights that are not finite numbers of at least 0."""
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    if bad.any():
+        raise bad_entry("sample_weight", weights, bad, expected="finite weights of at least 0")
+
+
 def checked_ignore_class(ignore_class: Any) -> int | None:
     """Return the label that does not count, or None."""
     if ignore_class is None:

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from tfimbalance._checks import FloatArray, bad_entry, bad_value
+from tfimbalance._checks import FloatArray, bad_entry, bad_value, check_weights
 from tfimbalance._evaluation.one_class import OneClass
 from tfimbalance._labels import as_array, class_ids, zero_one
 
@@ -199,9 +199,7 @@ def _row_weights(sample_weight: Any, each: tuple[int, ...]) -> FloatArray:
     if sample_weight is None:
         return np.ones(size)
     weight = _per_row(_numpy(sample_weight), each, "sample_weight").astype(np.float64)
-    bad = ~(np.isfinite(weight) & (weight >= 0))
-    if bad.any():
-        raise bad_entry("sample_weight", weight, bad, expected="finite weights of at least 0")
+    check_weights(weight)
     return weight
 
 

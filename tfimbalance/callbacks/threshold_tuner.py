@@ -122,9 +122,16 @@ class ThresholdTuner(ValidationCallback):
         share: float | None = None,
     ) -> None:
         super().__init__(validation_data)
-        given = {"beta": beta, "costs": costs, "precision": precision, "recall": recall}
-        given["share"] = share
-        self._objective = _objective(objective, given)
+        self._objective = _objective(
+            objective,
+            {
+                "beta": beta,
+                "costs": costs,
+                "precision": precision,
+                "recall": recall,
+                "share": share,
+            },
+        )
         self.threshold: Any = None
         self.value: Any = None
 

@@ -85,7 +85,7 @@ class ImbalanceLoss(keras.losses.Loss):
 
     def _reduced(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
         marks = (sample_weight, getattr(y_pred, "_keras_mask", None))
-        y_true = _where_counted(y_true, self.ignore_class, *marks)
+        y_true = _without_padding(y_true, self.ignore_class, *marks)
         elements = None if self._has_own_nats() else self.elements(y_true, y_pred)
         if elements is None:
             values, valid = self.nats(y_true, y_pred), self.valid(y_true, y_pred)
@@ -252,18 +252,17 @@ def _number_of(shape: tuple[int, ...], noun: str) -> str:
     return f"{shape[0]} {noun}" if shape else "one number"
 
 
-def _where_counted(y_true: Tensor, ignore_class: int | None, *weights: Tensor | None) -> Tensor:
+def _without_padding(y_true: Tensor, ignore_class: int | None, *weights: Tensor | None) -> Tensor:
     """Return 0 for targets of weight 0 or masked ones, which may hold anything, and no class."""
     for weight in weights:
         if weight is None:
             continue
-        counts = ops.not_equal(ops.convert_to_tensor(weight), 0)
-        if len(counts.shape) == len(y_true.shape) + 1 and counts.shape[-1] == 1:
-            counts = ops.squeeze(counts, -1)
-        for _ in range(len(y_true.shape) - len(counts.shape)):
-            counts = ops.expand_dims(counts, -1)
-        sizes = zip(counts.shape, y_true.shape)
-        if len(counts.shape) == len(y_true.shape) and all(c in (1, n) for c, n in sizes):
+        weight = ops.convert_to_tensor(weight)
+        extra = len(weight.shape) - len(y_true.shape)
+        if extra > 1 or (extra == 1 and weight.shape[-1] != 1):
+            continue  # Of outputs, or refused beside the values.
+        counts = ops.not_equal(like_rows(weight, y_true), 0)
+        if all(c in (1, n) for c, n in zip(counts.shape, y_true.shape)):
             if ignore_class is not None:  # They count in no mean, whatever their weight.
                 counts = ops.logical_or(counts, ops.equal(widened(y_true), ignore_class))
             y_true = ops.where(counts, y_true, ops.zeros_like(y_true))

@@ -32,7 +32,6 @@ class RowMetric(keras.metrics.Metric):
 
     def __init__(
         self,
-        *,
         from_logits: bool = False,
         multi_label: bool = False,
         ignore_class: int | None = None,

@@ -32,13 +32,7 @@ class ConfusionMetric(RowMetric):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(
-            from_logits=from_logits,
-            multi_label=multi_label,
-            ignore_class=ignore_class,
-            name=name,
-            dtype=dtype,
-        )
+        super().__init__(from_logits, multi_label, ignore_class, name, dtype)
         self.threshold = check_number(
             "threshold", threshold, minimum=0.0, maximum=1.0, exclusive=True
         )

@@ -35,13 +35,7 @@ class RankingMetric(RowMetric):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(
-            from_logits=from_logits,
-            multi_label=multi_label,
-            ignore_class=ignore_class,
-            name=name,
-            dtype=dtype,
-        )
+        super().__init__(from_logits, multi_label, ignore_class, name, dtype)
         self.class_id = check_class_id(class_id)
         self.num_bins = check_integer("num_bins", num_bins, minimum=2)
         self.exact = bool(exact)

@@ -62,13 +62,7 @@ class BrierScore(ProbabilityMetric):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(
-            from_logits=from_logits,
-            multi_label=multi_label,
-            ignore_class=ignore_class,
-            name=name,
-            dtype=dtype,
-        )
+        super().__init__(from_logits, multi_label, ignore_class, name, dtype)
         self.skill = bool(skill)
         if self.skill:
             self._direction = "up"

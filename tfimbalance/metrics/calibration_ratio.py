@@ -55,13 +55,7 @@ class CalibrationRatio(ProbabilityMetric):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(
-            from_logits=from_logits,
-            multi_label=multi_label,
-            ignore_class=ignore_class,
-            name=name,
-            dtype=dtype,
-        )
+        super().__init__(from_logits, multi_label, ignore_class, name, dtype)
         self.class_id = check_class_id(class_id)
 
     def terms(self, rows: MetricRows) -> Tensor:

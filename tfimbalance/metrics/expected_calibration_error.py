@@ -68,13 +68,7 @@ class ExpectedCalibrationError(RowMetric):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(
-            from_logits=from_logits,
-            multi_label=multi_label,
-            ignore_class=ignore_class,
-            name=name,
-            dtype=dtype,
-        )
+        super().__init__(from_logits, multi_label, ignore_class, name, dtype)
         self.num_bins = check_integer("num_bins", num_bins, minimum=1)
 
     def floor(self) -> Tensor:

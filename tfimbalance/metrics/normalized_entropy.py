@@ -67,13 +67,7 @@ class NormalizedEntropy(ProbabilityMetric):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(
-            from_logits=from_logits,
-            multi_label=multi_label,
-            ignore_class=ignore_class,
-            name=name,
-            dtype=dtype,
-        )
+        super().__init__(from_logits, multi_label, ignore_class, name, dtype)
         read = positive_priors if self.multi_label or is_per_label(priors) else class_priors
         self.priors = None if priors is None else read(priors).tolist()
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfimbalance._checks import bad_entry, bad_value, check_same_length
+from tfimbalance._checks import bad_value, check_same_length, check_weights
 from tfimbalance.data._rows.calls import weak
 from tfimbalance.data._rows.files import is_arrow, is_arrow_table, is_sliced
 from tfimbalance.data._rows.labels import NAME_LABELS, row_classes
@@ -158,9 +158,7 @@ def _check_weights(weights: Any) -> None:
     array = np.asarray(weights)
     if array.dtype.kind not in "biuf":
         raise bad_value("sample_weight", expected="numbers", received=f"dtype {array.dtype}")
-    bad = ~(np.isfinite(array) & (array >= 0))
-    if bad.any():
-        raise bad_entry("sample_weight", array, bad, expected="finite weights of at least 0")
+    check_weights(array)
 
 
 def _loaded(name: str, value: Any) -> Any:

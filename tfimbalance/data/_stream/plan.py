@@ -135,9 +135,9 @@ class StreamPlan:
         evicted = tf.maximum(size - self._room, 0)
         # The place of a row in its group is the same one, as groups stay where they are.
         stays = inside >= tf.gather(evicted, row_group)
-        gone = tf.gather(kind, tf.gather(by_kind, _where(~stays)))
+        gone = tf.gather(kind, tf.gather(by_kind, _numbers_of(~stays)))
         lost = tf.math.count_nonzero(gone) * tf.cast(tf.reduce_any(size == 0), tf.int64)
-        kept = tf.gather(order, tf.gather(by_kind, _where(stays)))
+        kept = tf.gather(order, tf.gather(by_kind, _numbers_of(stays)))
         used = tf.maximum(sizes[:, _USED] - evicted, 0)
         evicted_spare = tf.maximum(evicted - sizes[:, _USED], 0)
         memory = Memory(
@@ -157,11 +157,11 @@ class StreamPlan:
         """Return the row numbers by their values, from -1 to ``number - 1``, each as they came."""
         if number > _FEW_SORTS:
             return tf.argsort(values, stable=True)
-        of_value = [_where(values == value) for value in range(-1, number)]
+        of_value = [_numbers_of(values == value) for value in range(-1, number)]
         return tf.cast(tf.concat(of_value, axis=0), tf.int32)
 
     def _checked(self, classes: Any) -> Any:
-        outside = tf.gather(classes, _where((classes < 0) | (classes >= self.num_classes)))
+        outside = tf.gather(classes, _numbers_of((classes < 0) | (classes >= self.num_classes)))
         check = tf.debugging.Assert(
             tf.equal(tf.size(outside), 0),
             [
@@ -235,7 +235,7 @@ class StreamPlan:
         return tf.math.unsorted_segment_sum(tf.ones_like(ids), ids, length or self.num_classes)
 
 
-def _where(mask: Any) -> Any:
+def _numbers_of(mask: Any) -> Any:
     return tf.squeeze(tf.where(mask), 1)
 
 
