@@ -106,3 +106,15 @@ def test_equal_rows_of_logits_are_tied():
         y = np.arange(rows) % 7
         auc = tfi.metrics.AUC(exact=True, max_rows=rows, from_logits=True, class_id=1)
         assert float(auc(y, z)) == 0.5
+
+
+@pytest.mark.parametrize("arguments", [{}, {"exact": True, "max_rows": 500}])
+def test_unknown_labels_of_groups_are_no_rows(arguments):
+    rng = np.random.default_rng(0)
+    y, p, groups = rng.integers(0, 2, 400), rng.random(400).astype("float32"), np.arange(400) % 20
+    known = rng.random(400) < 0.7
+    found = tfi.metrics.GroupAUC(20, ignore_class=-1, **arguments)
+    found.update_state(np.where(known, y, -1), p, groups=groups)
+    expected = tfi.metrics.GroupAUC(20, **arguments)
+    expected.update_state(y[known], p[known], groups=groups[known])
+    assert float(found.result()) == pytest.approx(float(expected.result()), rel=1e-6)

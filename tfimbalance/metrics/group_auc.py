@@ -39,7 +39,7 @@ class GroupAUC(RowMetric):
             default. `error_bound` says how far off they can be.
         exact: whether to keep every row instead, as `AUC`: 16 bytes a row (24 for float64
             predictions), however many groups there are.
-        max_rows, from_logits, name, dtype: as `AUC`.
+        max_rows, from_logits, ignore_class, name, dtype: as `AUC`.
 
     Shapes:
         y_true: label and group id, ``(batch, 2)``; or labels alone, ``(batch,)`` or ``(batch, 1)``,
@@ -90,10 +90,11 @@ class GroupAUC(RowMetric):
         exact: bool = False,
         max_rows: int = 1_000_000,
         from_logits: bool = False,
+        ignore_class: int | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(from_logits=from_logits, name=name, dtype=dtype)
+        super().__init__(from_logits, False, ignore_class, name, dtype)
         self.num_groups = check_integer("num_groups", num_groups, minimum=1)
         self.num_bins = check_integer("num_bins", num_bins, minimum=2)
         self.exact = bool(exact)
