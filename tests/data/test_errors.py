@@ -2,6 +2,7 @@
 
 import collections
 
+import imblearn.over_sampling
 import keras
 import numpy as np
 import pandas as pd
@@ -51,6 +52,24 @@ def named_elements():
         (
             lambda: batches({"a": X, "b": pd.Series(["a"] * 22 + [None] + ["b"] * 77)}),
             r"`x\['b'\]`.*row 22",
+        ),
+        (
+            lambda: batches(pd.DataFrame({"id": np.arange(100) + 2**53, "v": np.ones(100)})),
+            r"`x`.*float64.*9007199254741091 in column 'id'.*dict\(frame\)",
+        ),
+        (
+            lambda: batches(
+                pd.DataFrame(
+                    {"u": np.uint64(2**63) + np.arange(100, dtype="u8"), "i": np.arange(100)}
+                )
+            ),
+            r"`x`.*float64.*column 'u'",
+        ),
+        (
+            lambda: tfi.data.resampled_batches(
+                np.eye(100) / 3, np.repeat([0, 1], [97, 3]), imblearn.over_sampling.SMOTE()
+            ),
+            r"`sampler`.*SMOTE.*Class 1 has 3 rows.*k_neighbors=2",
         ),
         (
             lambda: tfi.data.weighted_undersampling(X, np.ones((100, 3)), keep_weight=0.5),

@@ -1,3 +1,5 @@
+import itertools
+
 import keras
 import numpy as np
 import pandas as pd
@@ -38,7 +40,7 @@ def test_an_alias_table_has_exactly_its_probabilities(weights):
 @pytest.mark.parametrize("distribution", ["uniform", "popularity", "given"])
 def test_draws_have_the_distribution_that_is_returned(distribution):
     users, items = pairs()
-    given_frequency = np.arange(40.0)
+    given_frequency = np.arange(1.0, 41.0)
     dataset = tfi.data.with_negatives(
         (users, items),
         num_items=40,
@@ -140,6 +142,53 @@ def test_known_positives_are_never_drawn_and_the_probability_says_so():
     for u in range(8):
         expected, hit = drawn[u].sum() * q[u], q[u] > 0
         assert ((drawn[u] - expected)[hit] ** 2 / expected[hit]).sum() < 2.5 * hit.sum() + 20
+
+
+@pytest.mark.parametrize("exclude_positives", [False, True])
+def test_without_replacement_the_first_different_items_of_a_sequence_are_drawn(exclude_positives):
+    """Three of five items, two of them rare: how often each set comes is enumerated."""
+    users, items = np.zeros(4000, int), np.zeros(4000, int)
+    p = np.array([0.4, 0.35, 0.2, 0.04, 0.01])
+    dataset = tfi.data.with_negatives(
+        (users, items), num_items=5, num_negatives=3, replace=False, distribution=p,
+        exclude_positives=exclude_positives, as_lists=True, batch_size=4000,
+    )  # fmt: skip
+    drawn = np.sort(next(iter(dataset))[0][1].numpy()[:, 1:], axis=1)
+    assert (np.diff(drawn, axis=1) > 0).all()
+    q = p * ([0, 1, 1, 1, 1] if exclude_positives else np.ones(5))
+    q /= q.sum()
+    for chosen in itertools.combinations(range(5), 3):
+        share = sum(
+            q[a] * q[b] / (1 - q[a]) * q[c] / (1 - q[a] - q[b])
+            for a, b, c in itertools.permutations(chosen)
+            if q[[a, b, c]].all()
+        )
+        seen = (drawn == chosen).all(axis=1).mean()
+        assert seen == pytest.approx(share, abs=4 * (share * (1 - share) / 4000) ** 0.5 + 1e-9)
+
+
+def test_as_many_different_negatives_as_there_are_items():
+    x = np.array([0, 1]), np.array([3, 3], np.uint8)
+    every = tfi.data.with_negatives(
+        x, num_items=300, num_negatives=300, replace=False, as_lists=True, batch_size=2
+    )
+    drawn = next(iter(every))[0][1].numpy()[:, 1:]
+    assert (np.sort(drawn, axis=1) == np.arange(300)).all()
+    assert (drawn[0] != drawn[1]).any()
+    with pytest.raises(ValueError, match=r"`num_negatives`: expected at most 299 different items"):
+        tfi.data.with_negatives(
+            x, num_items=300, num_negatives=300, replace=False, exclude_positives=True
+        )
+
+
+def test_a_positive_that_is_never_drawn_is_refused_where_a_correction_would_be_infinite():
+    x, frequency = (np.array([0, 1]), np.array([0, 1])), [0.0, 1.0, 1.0]
+    with pytest.raises(ValueError, match=r"`distribution`: expected .* Received: 0 for item 0"):
+        tfi.data.with_negatives(x, num_items=3, distribution=frequency)
+    ranked = tfi.data.with_negatives(
+        x, num_items=3, distribution=frequency, exclude_positives=True, batch_size=2
+    )
+    assert len(list(ranked)) == 1
 
 
 def test_a_user_who_has_nearly_all():

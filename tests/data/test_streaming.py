@@ -27,6 +27,29 @@ def test_the_frequent_class_is_thinned_and_every_rare_row_comes():
     np.testing.assert_allclose(rates, [drawn / (y == 0).sum(), drawn / (y == 1).sum()])
 
 
+def test_rows_that_are_said_give_a_length_and_are_counted():
+    x, y = rare()
+    batches = stream_of(x, y).batch(100)
+    make = lambda rows, **kw: tfi.data.balanced_stream(  # noqa: E731
+        batches, batch_size=64, batched=True, num_rows=rows, **kw
+    )
+    plain = tfi.data.balanced_stream(batches, batch_size=64, batched=True)
+    said = make(len(x))
+    assert len(said) == -(-len(x) // 64)
+    for _ in range(2):  # An epoch ends, and the next one begins.
+        for (a, _), (b, _) in zip(read(said), read(plain), strict=True):
+            np.testing.assert_array_equal(a, b)
+    for rows in (len(x) + 1, len(x) - 1):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"`num_rows`: expected the rows"):
+            read(make(rows))
+    with pytest.raises(ValueError, match=r"`num_rows`: expected None.*in_graph"):
+        make(len(x), in_graph=True)
+    with pytest.raises(ValueError, match=r"`num_rows`: expected None for a dataset without end"):
+        tfi.data.balanced_stream(batches.repeat(), batched=True, num_rows=5)
+    with pytest.raises(ValueError, match=rf"`num_rows`: expected {len(x)} or None. Received: 5"):
+        tfi.data.balanced_stream(stream_of(x, y), num_rows=5)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("priors", "share", "batch_size", "rate", "source", "seed"),

@@ -207,6 +207,12 @@ def test_class_sampling_is_what_a_pass_keeps():
     sampling = tfi.data.class_sampling(dataset)
     assert sampling.read.counts.tolist() == [39_000, 1_000]
     assert sampling.drawn.counts.tolist() == [3_900, 1_000]
+    # Few rows are counted over many passes, so that shares stay what they are expected to be.
+    y = np.repeat([0, 1], [997, 3])
+    few = tfi.data.weighted_undersampling(x[:1000], y, keep_weight={0: 1e-4, 1: 0.1})
+    sampling = tfi.data.class_sampling(few)
+    np.testing.assert_allclose(sampling.rates, [1e-4, 0.1], rtol=0.01)
+    assert float(sampling.shift()) == pytest.approx(np.log(1e-4 / 0.1), abs=0.01)
 
 
 def test_weights_of_one_over_the_probability():

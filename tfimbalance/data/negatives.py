@@ -26,6 +26,7 @@ def with_negatives(
     *,
     num_items: int,
     num_negatives: int = 4,
+    replace: bool = True,
     distribution: Any = "uniform",
     power: float | None = None,
     exclude_positives: bool = False,
@@ -54,6 +55,8 @@ def with_negatives(
             right for the user and the moment but not for the item: look those up in a ``map``.
         num_items: how many items there are; their ids are 0 to ``num_items - 1``.
         num_negatives: drawn for each positive.
+        replace: False makes the negatives of a positive different items. The corrections above stay
+            exact for uniform draws; popular items come less often than other probabilities say.
         distribution: ``"uniform"``; ``"popularity"``, as often as an item is among the positives,
             to the ``power``; or one probability or frequency for each item.
         power: of the popularity; 0.75 by default.
@@ -79,8 +82,9 @@ def with_negatives(
         ``(batch_size, 1 + num_negatives)``, and other columns ``(batch_size, ...)``.
 
     Raises:
-        ValueError: for ids outside the items, an unknown distribution, a user who has all items
-            that are drawn, or missing columns.
+        ValueError: for ids outside the items, an unknown distribution, positives that are never
+            drawn (unless ``exclude_positives``: the corrections would be infinite), a user who has
+            all items that are drawn, too few items for ``replace=False``, or missing columns.
 
     Example:
         >>> import numpy as np
@@ -121,8 +125,10 @@ def with_negatives(
         raise bad_value(
             "user", expected="None, as only exclude_positives=True looks at users", received=user
         )
+    else:
+        _check_drawable(probabilities, items)
     plan = BalancedPlan(np.zeros(rows.num_rows, np.uint8), 1, [Fraction(1)], batch_size, seed)
-    draws = NegativeDraws(probabilities, items, num_negatives, known, seed)
+    draws = NegativeDraws(probabilities, items, num_negatives, known, seed, replace=replace)
     schedule = schedule.over(rows.num_rows)
     return _WithNegatives(plan, rows, schedule, draws, item_key, as_lists).dataset()
 
@@ -222,6 +228,19 @@ def _draw_probabilities(
             received=f"{len(vector)} of them with a sum of {vector.sum():g}",
         )
     return np.asarray(vector / vector.sum())
+
+
+def _check_drawable(probabilities: NDArray[np.float64], items: NDArray[Any]) -> None:
+    never = probabilities[items].astype(np.float32) == 0
+    if never.any():
+        raise bad_value(
+            "distribution",
+            expected="a probability above 0 for every item that is a positive, as log(0) would "
+            "correct it",
+            received=f"0 for item {items[never][0]}",
+            remedy="np.maximum(frequency, 1e-9 * frequency.sum()) draws it hardly ever; "
+            "exclude_positives=True ranks without a correction.",
+        )
 
 
 class _WithNegatives(PlannedBatches):

@@ -12,9 +12,10 @@ from tfimbalance.data._order.sampling import ClassSampling
 def class_sampling(dataset: tf.data.Dataset) -> ClassSampling:
     """Return how many rows of each class a dataset of this package read and handed out.
 
-    For arrays that is known beforehand: one epoch (for `weighted_undersampling`, what one pass is
-    expected to keep). For `balanced_stream` it is what was made so far, in all epochs, some batches
-    ahead of those that `fit` has taken. `ClassSampling` says what to add to the logits.
+    For arrays that is known beforehand: one epoch (for `weighted_undersampling`, what a pass is
+    expected to keep, or 10, 100, ... passes if fewer than 50 rows of a class are). For
+    `balanced_stream` it is what was made so far, in all epochs, some batches ahead of those that
+    `fit` has taken. `ClassSampling` says what to add to the logits.
 
     Args:
         dataset: from this package, or made from one by ``map``, ``prefetch`` and the like.

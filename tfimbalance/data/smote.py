@@ -38,9 +38,10 @@ def smote_batches(
 ) -> tf.data.Dataset:
     """Make balanced batches in which a rare row that comes again is a new one.
 
-    Each row of a class that comes more often than it is there comes as it is once an epoch; its
-    other turns are points between it and one of its nearest neighbours of that class. Neighbours
-    are looked up once, points are new in every batch, and no resampled copy of the data is kept.
+    A row of a class that comes at least twice an epoch comes as it is once an epoch; its other
+    turns are points between it and one of its nearest neighbours of that class. (Of a class that
+    comes more than once and less than twice, about one turn an epoch.) Neighbours are looked up
+    once, points are new in every batch, and no resampled copy of the data is kept.
     (`resampled_batches` takes SMOTE and its variants from imbalanced-learn, and draws once an
     epoch.)
 
@@ -185,12 +186,15 @@ class _SmoteBatches(BalancedBatches):
 
     def fetch(self, epoch: tf.Tensor, numbers: tf.Tensor) -> tuple[Any, ...]:
         rows = numbers[: numbers.shape[0] // 3]
-        return self._rows.fetch(rows, self._block, self._gather, [numbers])
+        return self._rows.fetch(rows, self._block, self._gather, [epoch, numbers])
 
-    def _gather(self, numbers: NDArray[np.int64]) -> list[NDArray[Any]]:
+    def _gather(self, epoch: np.int64, numbers: NDArray[np.int64]) -> list[NDArray[Any]]:
         rows, places, passes = np.split(numbers, 3)
         parts = self._rows.gather(rows)
-        mixed, partner, far = self._neighbors.partners(rows, places, passes)
+        schedule = self._schedule
+        batches = int(epoch) * schedule.steps * schedule.num_shards
+        before = self._plan.class_sampling(batches).drawn.counts
+        mixed, partner, far = self._neighbors.partners(rows, places, passes, before)
         others = self._rows.gather(partner)
         for number in self._parts:
             part, other = parts[number], others[number]

@@ -25,6 +25,7 @@ def balanced_stream(
     batch_size: int = 256,
     class_shares: str | Mapping[int, float] | Sequence[float] = "balanced",
     num_classes: int | None = None,
+    num_rows: int | None = None,
     label_fn: Callable[..., Any] | None = None,
     batched: bool = False,
     rate: float = 1.0,
@@ -60,6 +61,9 @@ def balanced_stream(
         batch_size, class_shares: as `balanced_batches`; ``"natural"`` shares thin alone.
         num_classes: how many classes there are. By default as many as ``class_shares`` names or
             one-hot ``y`` is wide, else 2.
+        num_rows: rows of an epoch of ``dataset``, where it does not know them itself (batches,
+            files, generators); then `fit` knows the steps of an epoch. That there are fewer is an
+            error, and that there are more as soon as they are read.
         label_fn: a function of the elements of ``dataset`` that returns the class, where ``y`` is
             not a class itself: ``lambda x, y: y["click"]``.
         batched: whether ``dataset`` holds batches of rows, of any size. They are faster to read
@@ -80,7 +84,7 @@ def balanced_stream(
 
     Returns:
         A `tf.data.Dataset` of batches ``(x, y)`` or ``(x, y, sample_weight)``. It has
-        ``ceil(rate * rows / batch_size)`` batches and knows that if ``dataset`` knows its rows. A
+        ``ceil(rate * rows / batch_size)`` batches and knows that if it knows its rows. A
         `tf.train.Checkpoint` of its iterator holds the buffer and the place in ``dataset``. Each
         new iterator starts with an empty buffer: ``balanced_stream(dataset.repeat())`` with
         ``fit(steps_per_epoch=...)`` goes on with a full one. Memory: about six times the buffer and
@@ -93,8 +97,8 @@ def balanced_stream(
     Raises:
         ValueError: for shares that do not sum to 1, labels of unknown shape, an element that is no
             ``(x, y)``, or a batch smaller than the number of classes.
-        tf.errors.InvalidArgumentError: while reading, for a label that is no class or a class that
-            does not come.
+        tf.errors.InvalidArgumentError: while reading, for a label that is no class, a class that
+            does not come, or another number of rows than ``num_rows``.
 
     Example:
         >>> import tensorflow as tf
@@ -112,7 +116,7 @@ def balanced_stream(
     max_warmup = check_integer("max_warmup", max_warmup, minimum=1)
     rate = check_number("rate", rate, minimum=0.0, exclusive=True)
     shuffle_size = check_integer("shuffle_size", shuffle_size, minimum=0)
-    reader = StreamSource(dataset, label_fn, batched, batch_size, shuffle_size)
+    reader = StreamSource(dataset, label_fn, batched, batch_size, shuffle_size, num_rows)
     if reader.num_rows == 0:
         raise bad_value("dataset", expected="at least one row", received="a dataset of none")
     classes = _num_classes(num_classes, class_shares, reader.label_spec)
@@ -134,6 +138,12 @@ def balanced_stream(
     stream = Stream(plan, reader, steps, initial_epoch, seed, patience)
     if not in_graph:
         return stream.dataset()
+    if num_rows is not None:
+        raise bad_value(
+            "num_rows",
+            expected="None, because a dataset made with in_graph=True has no length",
+            received=num_rows,
+        )
     # Its length is not asserted: a worker of a service sees a part of the rows.
     return stream.stateless().with_options(options())
 

@@ -84,13 +84,22 @@ class Known:
         at = np.minimum(np.searchsorted(self._pairs, pair), len(self._pairs) - 1)
         return np.asarray(self._pairs[at] == pair)
 
+    def of(self, user: int) -> NDArray[np.int64]:
+        """Return the items of a user."""
+        ends = np.searchsorted(self._pairs, [user * self._width, (user + 1) * self._width])
+        return np.asarray(self._pairs[ends[0] : ends[1]] % self._width)
+
+    def most(self, counted: NDArray[np.bool_]) -> int:
+        """Return how many of the items that count the user has who has most of them."""
+        pairs = self._pairs[counted[self._pairs % self._width]]
+        return int(np.bincount(pairs // self._width, minlength=1).max())
+
     def others(self, user: int) -> tuple[NDArray[Any], NDArray[np.float64]]:
         """Return what a user does not have and is ever drawn, and its cumulated probabilities."""
         found = self._others.get(user)
         if found is None:
-            ends = np.searchsorted(self._pairs, [user * self._width, (user + 1) * self._width])
             is_left = self._probabilities > 0
-            is_left[self._pairs[ends[0] : ends[1]] % self._width] = False
+            is_left[self.of(user)] = False
             left = np.flatnonzero(is_left)
             found = (left, np.cumsum(self._probabilities[left]))
             if len(self._others) >= _USERS_KEPT:
@@ -109,11 +118,15 @@ class NegativeDraws:
         num_negatives: int,
         known: Known | None,
         seed: int,
+        *,
+        replace: bool = True,
     ) -> None:
         self._probabilities, self._items, self._known = probabilities, items, known
         self._table = AliasTable(probabilities)
-        self.num_negatives = num_negatives
+        self.num_negatives, self._replace = num_negatives, replace
         self._word = np.array([seed_word(seed, 1)], np.uint64)
+        if not replace:
+            self._check_enough()
 
     def draw(
         self, rows: NDArray[np.int64], places: NDArray[np.int64]
@@ -125,33 +138,94 @@ class NegativeDraws:
         drawn = self._table.draw(word)
         positive = self._items[rows][:, None]
         scale = np.ones((len(rows), 1))
+        user = None
         if self._known is not None:
             user = self._known.user(rows)
-            self._redraw(drawn, word, self._known, user)
             scale = 1 / (1 - self._known.mass[user])[:, None]
+        if user is not None or not self._replace:
+            self._redraw(drawn, word, user)
         probability = np.concatenate(
             [self._probabilities[positive], self._probabilities[drawn] * scale], axis=1
         )
         items = np.concatenate([positive, drawn], axis=1).astype(self._items.dtype)
         return items, probability.astype(np.float32)
 
-    def _redraw(
-        self, drawn: NDArray[np.int64], word: Any, known: Known, user: NDArray[Any]
-    ) -> None:
-        row, column = np.nonzero(known.has(user[:, None], drawn))
-        for attempt in range(1, _TRIES):
+    def _check_enough(self) -> None:
+        drawable = int(np.count_nonzero(self._probabilities))
+        taken = self._known.most(self._probabilities > 0) if self._known else 0
+        if drawable - taken < self.num_negatives:
+            of_user = ", and not the positives of a user, for every user" if taken else ""
+            raise bad_value(
+                "num_negatives",
+                expected=f"at most {drawable - taken} different items that are ever drawn{of_user}",
+                received=self.num_negatives,
+                remedy="replace=True draws an item more than once.",
+            )
+
+    def _redraw(self, drawn: NDArray[np.int64], word: Any, user: NDArray[Any] | None) -> None:
+        """Draw again what must not be drawn: a known positive, or an item a second time.
+
+        What is accepted are the first different ones of an endless sequence of draws, which is
+        what drawing without replacement gives.
+        """
+        row, column = (part.ravel() for part in np.indices(drawn.shape))
+        for attempt in range(_TRIES):
+            if attempt:
+                again = words(NumPyOps, word[row, column], np.array([attempt], np.uint64))
+                drawn[row, column] = self._table.draw(again)
+            wrong = self._wrong(drawn, row, column, user)
+            row, column = row[wrong], column[wrong]
             if not row.size:
                 return
-            again = words(NumPyOps, word[row, column], np.array([attempt], np.uint64))
-            drawn[row, column] = self._table.draw(again)
-            left = known.has(user[row], drawn[row, column])
-            row, column = row[left], column[left]
-        # Users who have nearly all: what is left of it, by its cumulated probabilities.
+        # Few items are left, or one that is drawn nearly always: by cumulated probabilities.
         fresh = words(NumPyOps, word[row, column], np.array([_TRIES], np.uint64))
         fraction = uniforms(fresh)
-        for one in np.unique(user[row]):
-            own = user[row] == one
-            left, ends = known.others(int(one))
-            drawn[row[own], column[own]] = left[
-                np.searchsorted(ends, fraction[own] * ends[-1], side="right")
-            ]
+        if self._replace:
+            assert self._known is not None
+            assert user is not None
+            for one in np.unique(user[row]):
+                own = user[row] == one
+                left, ends = self._known.others(int(one))
+                drawn[row[own], column[own]] = left[
+                    np.searchsorted(ends, fraction[own] * ends[-1], side="right")
+                ]
+            return
+        for one in np.unique(row):
+            own = row == one
+            left = self._left(None if user is None else int(user[one]))
+            left[np.delete(drawn[one], column[own])] = 0.0
+            for at, share in zip(column[own], fraction[own], strict=True):
+                ends = np.cumsum(left)
+                drawn[one, at] = np.searchsorted(ends, share * ends[-1], side="right")
+                left[drawn[one, at]] = 0.0
+
+    def _wrong(
+        self, drawn: NDArray[np.int64], row: Any, column: Any, user: NDArray[Any] | None
+    ) -> NDArray[np.bool_]:
+        wrong = np.zeros(len(row), bool)
+        if self._known is not None and user is not None:
+            wrong |= self._known.has(user[row], drawn[row, column])
+        if not self._replace:
+            touched, at = np.unique(row, return_inverse=True)
+            is_new = np.zeros((len(touched), drawn.shape[1]), np.int64)
+            is_new[at, column] = 1
+            wrong |= _repeats(drawn[touched], is_new)[at, column]
+        return wrong
+
+    def _left(self, user: int | None) -> NDArray[np.float64]:
+        """Return the probabilities of the items that a user does not have."""
+        left = self._probabilities.copy()
+        if self._known is not None and user is not None:
+            left[self._known.of(user)] = 0.0
+        return left
+
+
+def _repeats(items: NDArray[np.int64], is_new: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Say which items of each row stand there already, those that are not new coming first."""
+    order = np.argsort(2 * items + is_new, axis=1, kind="stable")
+    by_item = np.take_along_axis(items, order, 1)
+    again = np.zeros(items.shape, bool)
+    again[:, 1:] = by_item[:, 1:] == by_item[:, :-1]
+    repeats = np.empty_like(again)
+    np.put_along_axis(repeats, order, again, 1)
+    return repeats

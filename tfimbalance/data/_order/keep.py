@@ -14,6 +14,8 @@ from tfimbalance.data._order.sampling import ClassSampling
 from tfimbalance.statistics import ClassStatistics
 
 MOST_PER_CHUNK = 2**20
+# Of the rarest class; then rounding changes no share by more than a hundredth.
+_ROWS_EXPECTED = 50
 Weights = Callable[[NDArray[Any]], NDArray[np.float64]]
 
 
@@ -30,8 +32,11 @@ class Keep:
             of_class += np.bincount(ids[rows], weights=own, minlength=num_classes)
             variance += (own * (1 - own)).sum()
         self.expected, self.deviation = float(of_class.sum()), math.sqrt(variance)
-        read = ClassStatistics(np.bincount(ids, minlength=num_classes))
-        self.sampling = ClassSampling(read, ClassStatistics(np.rint(of_class)))
+        # Of so many passes that a whole number of rows is what is expected, but for a hundredth.
+        fewest = float(of_class[of_class > 0].min(initial=np.inf))
+        passes = 10 ** max(0, math.ceil(math.log10(_ROWS_EXPECTED / fewest)))
+        read = ClassStatistics(np.bincount(ids, minlength=num_classes) * passes)
+        self.sampling = ClassSampling(read, ClassStatistics(np.rint(of_class * passes)))
 
     def _reader(self, weight: Any) -> Weights:
         if callable(weight):

@@ -104,6 +104,8 @@ def _open_frame(name: str, frame: Any) -> Leaf | NDArray[Any]:
         return np.asarray(frame.to_numpy())
     # Flags beside numbers are numbers, where pandas would make objects of both.
     dtype = np.result_type(*kinds)
+    if frame.ndim == 2 and dtype.kind == "f":
+        _check_exact(name, frame, dtype)
     if all(isinstance(each, np.dtype) for each in dtypes):
         return np.asarray(frame.to_numpy(dtype))
     missing = np.asarray(frame.isna())
@@ -116,6 +118,24 @@ def _open_frame(name: str, frame: Any) -> Leaf | NDArray[Any]:
         )
     row_shape = tuple(frame.shape[1:])
     return array_leaf(len(frame), dtype, row_shape, lambda rows: frame.iloc[rows].to_numpy(dtype))
+
+
+def _check_exact(name: str, frame: Any, dtype: np.dtype[Any]) -> None:
+    """Refuse integers that the floats beside them would round, such as ids of 64 bits."""
+    most = 2 ** (np.finfo(dtype).nmant + 1)
+    for place, column in enumerate(frame.columns):
+        values = frame.iloc[:, place]
+        if values.dtype.kind not in "iu" or not len(values):
+            continue
+        largest = max(int(values.max()), -int(values.min()))
+        if largest > most:
+            raise bad_value(
+                name,
+                expected=f"integers that {dtype.name} can hold, because the frame becomes one "
+                "array of its columns",
+                received=f"{largest} in column {column!r}",
+                remedy="Pass the columns one by one, dict(frame): each then keeps its dtype.",
+            )
 
 
 def _dense_leaf(array: NDArray[Any]) -> Leaf:

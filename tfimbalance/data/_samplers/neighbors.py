@@ -18,6 +18,7 @@ class _Near(NamedTuple):
     """Rows that come again, with the nearest rows of each, their number, and turns an epoch."""
 
     rows: NDArray[Any]
+    classes: NDArray[Any]
     near: NDArray[Any]
     num_near: NDArray[Any]
     turns: NDArray[Any]
@@ -38,7 +39,8 @@ class Neighbors:
         read, drawn = sampling.read.counts, sampling.drawn.counts
         self._word = np.array([seed_word(seed, 1)], np.uint64)
         none = np.zeros(0, np.int64)
-        classes = [_Near(none, np.zeros((0, k_neighbors), np.int64), none, np.zeros(0))]
+        self._read = np.maximum(read, 1)
+        classes = [_Near(none, none, np.zeros((0, k_neighbors), np.int64), none, np.zeros(0))]
         for k in np.flatnonzero((drawn > read) & (read > 0)):
             own = np.flatnonzero(ids == k)
             if len(own) == 1:
@@ -63,21 +65,28 @@ class Neighbors:
             near = own[_nearest(points, k_neighbors)]
             count, turns = np.full(len(own), near.shape[1]), np.full(len(own), drawn[k] / read[k])
             near = np.pad(near, ((0, 0), (0, k_neighbors - near.shape[1])), mode="edge")
-            classes.append(_Near(own, near, count, turns))
+            classes.append(_Near(own, np.full(len(own), k), near, count, turns))
         together = [np.concatenate(parts) for parts in zip(*classes, strict=True)]
         order = np.argsort(together[0])
         self._near = _Near(*(part[order] for part in together))
 
     def partners(
-        self, rows: NDArray[Any], places: NDArray[Any], passes: NDArray[Any]
+        self,
+        rows: NDArray[Any],
+        places: NDArray[Any],
+        passes: NDArray[Any],
+        before: NDArray[np.int64],  # Rows of each class that earlier epochs handed out.
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
         """Return which of some rows are mixed, with which others, and how far towards them."""
         if not self._near.rows.size:
             return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
         at = np.minimum(np.searchsorted(self._near.rows, rows), len(self._near.rows) - 1)
-        # One of the `turns` passes of an epoch hands out the rows as they are.
+        # The first whole pass of an epoch hands out the rows as they are; where an epoch need not
+        # hold a whole one, one of `turns` passes does.
         turns = self._near.turns[at]
-        is_itself = np.floor((passes + 1) / turns) > np.floor(passes / turns)
+        first_whole = (-(-before // self._read))[self._near.classes[at]]
+        one_of = np.floor((passes + 1) / turns) > np.floor(passes / turns)
+        is_itself = np.where(turns >= 2, passes == first_whole, one_of)
         mixed = np.flatnonzero((self._near.rows[at] == rows) & ~is_itself)
         at = at[mixed]
         word = words(NumPyOps, self._word, places[mixed].astype(np.uint64))

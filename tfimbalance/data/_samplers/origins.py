@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfimbalance._checks import bad_value
 from tfimbalance.data._samplers.kinds import steps_of
 
 Check = Callable[[Any, Any], None]
@@ -41,7 +42,7 @@ def resample(sampler: Any, x: Any, y: NDArray[np.int64], check: Check) -> Resamp
     steps = steps_of(sampler)
     if steps is None:
         check(sampler, x)
-        drawn, classes = sampler.fit_resample(x, y)
+        drawn, classes = _drawn(sampler, x, y)
         classes = np.asarray(classes, np.int64)
         return Resampled(drawn, classes, _origin(sampler, x, y, drawn, classes))
     # Step by step: a pipeline does not say where its rows come from.
@@ -61,6 +62,26 @@ def resample(sampler: Any, x: Any, y: NDArray[np.int64], check: Check) -> Resamp
                 made = step.fit(result.x, result.y).transform(result.x)
             result = Resampled(made, result.y, result.origin, True)
     return result
+
+
+def _drawn(sampler: Any, x: Any, y: NDArray[np.int64]) -> tuple[Any, Any]:
+    """Draw, and say what to do where the sampler refuses."""
+    try:
+        drawn, classes = sampler.fit_resample(x, y)
+    except ValueError as error:
+        counts = np.bincount(y)
+        smallest = int(np.where(counts > 0, counts, len(y) + 1).argmin())
+        few = f"Class {smallest} has {counts[smallest]} rows"
+        raise bad_value(
+            "sampler",
+            expected="one that can draw from these rows",
+            received=f"{type(sampler).__name__}, which says: {error}",
+            remedy=f"{few}. A sampler that looks at neighbours needs more rows than neighbours: "
+            f"k_neighbors={max(1, counts[smallest] - 1)} at most, or RandomOverSampler()."
+            if "neighbors" in str(error)
+            else "",
+        ) from error
+    return drawn, classes
 
 
 def _origin(

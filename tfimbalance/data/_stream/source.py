@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfimbalance._checks import bad_value
+from tfimbalance._checks import bad_value, check_integer
 from tfimbalance.data._rows.labels import RowLabels, check_elements
 
 _ROWS_PER_CHUNK = 8_192
@@ -26,6 +26,7 @@ class StreamSource:
         batched: bool,
         batch_size: int,
         shuffle_size: int,
+        num_rows: int | None = None,
     ) -> None:
         of_epoch = callable(source) and not isinstance(source, tf.data.Dataset)
         self._of_epoch = source if of_epoch else lambda epoch: source
@@ -43,8 +44,12 @@ class StreamSource:
         if shuffle_size:
             self.rows_per_chunk -= self.rows_per_chunk % shuffle_size
         rows = int(dataset.cardinality())
-        self.num_rows = rows if rows >= 0 and not batched else None
         self.is_endless = rows == tf.data.INFINITE_CARDINALITY
+        self.num_rows = rows if rows >= 0 and not batched else None
+        # Counted while it is read: nothing else says whether it is true.
+        self.said_rows = _checked_num_rows(num_rows, self.num_rows, self.is_endless)
+        if self.said_rows is not None:
+            self.num_rows = self.said_rows
         if not batched:
             self.spec = dataset.batch(self.rows_per_chunk).element_spec
         self.label_spec = self._labels.spec(self.chunks(0), of_batches=batched)
@@ -59,6 +64,20 @@ class StreamSource:
         if not self._batched:
             return dataset.batch(self.rows_per_chunk)
         return dataset.rebatch(self.rows_per_chunk) if self.shuffle_size else dataset
+
+    def counted(self, read: Any, is_last: Any) -> Any:
+        """Return rows of each class, if they are as many as was said, or may become it."""
+        rows = tf.reduce_sum(read)
+        check = tf.debugging.Assert(
+            tf.where(is_last, tf.equal(rows, self.said_rows), rows <= self.said_rows),
+            [
+                f"`num_rows`: expected the rows of an epoch. Received: {self.said_rows}, of a "
+                "dataset that has this many or more:",
+                rows,
+            ],
+        )
+        with tf.control_dependencies([check]):
+            return tf.identity(read)
 
     def classes(self, element: Any) -> Any:
         """Return the class of each row of a chunk; -1 where a label is no class."""
@@ -75,6 +94,20 @@ class StreamSource:
         )
         with tf.control_dependencies([check]):
             return tf.identity(classes)
+
+
+def _checked_num_rows(said: int | None, known: int | None, is_endless: bool) -> int | None:
+    if said is None:
+        return None
+    said = check_integer("num_rows", said, minimum=1)
+    if is_endless or known not in (None, said):
+        raise bad_value(
+            "num_rows",
+            expected="None for a dataset without end" if is_endless else f"{known} or None",
+            received=said,
+            remedy="fit(steps_per_epoch=...) makes epochs of it." if is_endless else "",
+        )
+    return said if known is None else None
 
 
 def _check_of_epoch(source: Any) -> None:

@@ -110,6 +110,8 @@ class Stream(Pipeline):
                 classes = tf.gather(classes, order)
                 element = tf.nest.map_structure(lambda part: taken(part, order), element)
             memory, choice = plan.choose(memory, classes, offset, phase)
+            if reader.said_rows is not None:
+                memory = memory._replace(read=reader.counted(memory.read, phase == LAST))
             if token is not None:
                 seen = [epoch, token, memory.read, memory.drawn, memory.lost, phase == LAST]
                 noted = tf.numpy_function(weak(self._note), seen, tf.int32, stateful=False)
