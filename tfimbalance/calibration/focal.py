@@ -89,35 +89,42 @@ class FocalCalibration(CalibrationLayer):
             return z
         if is_softmax(z.shape, self.activation):
             return _of_softmax(z, self.gamma)
-        faded = ops.log1p(self.gamma * _softplus_ratio(z)) - ops.log1p(
-            self.gamma * _softplus_ratio(-z)
+        # log1p(gamma r(z)) of a logarithm of r: `log1p` is none of ONNX's operations.
+        log_gamma = math.log(self.gamma)
+        faded = ops.softplus(log_gamma + _log_softplus_ratio(z)) - ops.softplus(
+            log_gamma + _log_softplus_ratio(-z)
         )
         return (self.gamma + 1.0) * z + faded
 
 
-def _softplus_ratio(z: Tensor) -> Tensor:
-    """``log(1 + exp(z)) * exp(-z)``, which tends to 1 below and to 0 above."""
+def _log_softplus_ratio(z: Tensor) -> Tensor:
+    """Return the logarithm of ``softplus(z) * exp(-z)``, which tends to 0 below."""
     # Each side sees its own half alone: an infinity that is not selected still has a gradient.
-    below = ops.exp(ops.where(z < 0.0, z, 0.0))
-    above = ops.where(z < 0.0, 0.0, z)
-    of_below = ops.where(below > 0.0, ops.log1p(below) / ops.maximum(below, tiny(z)), 1.0)
-    return ops.where(z < 0.0, of_below, ops.softplus(above) * ops.exp(-above))
+    is_below = z < 0.0
+    above = ops.where(is_below, 0.0, z)
+    of_above = ops.log(ops.softplus(above)) - above
+    return ops.where(is_below, ops.log(_ratio_below(ops.where(is_below, z, 0.0))), of_above)
+
+
+def _ratio_below(z: Tensor) -> Tensor:
+    """Return ``softplus(z) * exp(-z)`` where ``z`` is at most 0: from log(2) to 1."""
+    e = ops.exp(z)
+    return ops.where(e > 0.0, ops.softplus(z) / ops.maximum(e, tiny(z)), 1.0)
 
 
 def _of_softmax(z: Tensor, gamma: float) -> Tensor:
-    """Return ``log h(p)``, a constant less: what is above 1/2 through the others' sum."""
+    """Return ``log h(p)``, a constant less: what is above 1/2 by its lead over the others' sum."""
     log_p = ops.log_softmax(z, axis=-1)
     top = log_p > math.log(0.6)  # One class at most, however z is tied.
     others = ops.logsumexp(ops.where(top, -float("inf"), z), axis=-1, keepdims=True)
-    log_rest_of_top = others - ops.logsumexp(z, axis=-1, keepdims=True)
+    lead = ops.where(top, z - others, 0.0)
     p = ops.exp(log_p)
-    log_rest = ops.where(top, log_rest_of_top, ops.log1p(-ops.where(top, 0.0, p)))
+    rest = 1.0 - ops.where(top, 0.0, p)
+    log_rest = ops.where(top, -ops.softplus(lead), ops.log(rest))
     # -log(p) / (1 - p) tends to 1 as p does; through p itself it would be 0 / 0.
-    rest = ops.exp(ops.where(top, log_rest_of_top, -1.0))
-    near_one = -ops.log1p(-ops.minimum(rest, 0.999999)) / ops.maximum(rest, tiny(z))
-    of_top = ops.where(rest > 0.0, near_one, 1.0)
-    ratio = ops.where(top, of_top, -log_p / ops.exp(ops.where(top, 0.0, log_rest)))
+    of_top = _ratio_below(-lead) + ops.softplus(-lead)
+    ratio = ops.where(top, of_top, -log_p / rest)
     # A class that is masked out, with a logit of -inf, has p = 0 and an infinite ratio.
     seen = p > 0.0
     share = ops.where(seen, p * ops.where(seen, ratio, 0.0), 0.0)
-    return log_p - gamma * log_rest - ops.log1p(gamma * share)
+    return log_p - gamma * log_rest - ops.log(1.0 + gamma * share)

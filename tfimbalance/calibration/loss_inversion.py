@@ -15,6 +15,9 @@ from tfimbalance.calibration._base import CalibrationLayer
 
 # Where a loss is tried out.
 _LOGITS = np.linspace(-12.0, 12.0, 601)
+# Posteriors are read off a table, so that what is served holds no derivative of a loss: from logit
+# -_LARGEST to _LARGEST, beyond which they are no numbers of float32, by exact steps.
+_LARGEST, _PER_LOGIT = 96, 64
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
@@ -72,23 +75,45 @@ class LossCalibration(CalibrationLayer):
         self.loss_from_logits = loss_from_logits
         self._of_logits, self._takes_logits = _of_logits(self.loss, loss_from_logits)
         self._check()
+        self._table = self._posteriors()
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return the probabilities."""
         z = ops.convert_to_tensor(inputs)
         if not self.from_logits:
             z = logits_of(z, softmax=False, dtype=keras.backend.standardize_dtype(z.dtype))
-        return self._posterior(z)
+        given = keras.backend.standardize_dtype(z.dtype)
+        z = ops.clip(ops.cast(z, compute_dtype(given)), -_LARGEST, _LARGEST) * _PER_LOGIT
+        step = ops.floor(ops.where(z == z, z, 0.0))  # NaN has no place, and stays NaN.
+        t, at = z - step, ops.cast(step, "int32") + _LARGEST * _PER_LOGIT
+        # Through the two nearest steps on each side (Lagrange); the table begins one before.
+        weights = (
+            -t * (t - 1.0) * (t - 2.0) / 6.0,
+            (t + 1.0) * (t - 1.0) * (t - 2.0) / 2.0,
+            -t * (t + 1.0) * (t - 2.0) / 2.0,
+            t * (t + 1.0) * (t - 1.0) / 6.0,
+        )
+        table = ops.convert_to_tensor(self._table, dtype=z.dtype)
+        near = [weight * ops.take(table, at + place) for place, weight in enumerate(weights)]
+        # Where labels are smoothed no probability learns a logit beyond those of 0 and 1.
+        return ops.cast(ops.clip(sum(near), 0.0, 1.0), given)
 
-    def _posterior(self, z: Tensor) -> Tensor:
-        negative, positive = (self._slope(z, ops.full_like(z, target)) for target in (0.0, 1.0))
+    def _posteriors(self) -> FloatArray:
+        """Return the posterior at each step of the table."""
+        steps = np.arange(-_LARGEST * _PER_LOGIT - 1, _LARGEST * _PER_LOGIT + 3)
+        z = ops.convert_to_tensor(steps / _PER_LOGIT, dtype=self._loss_dtype())
+        negative, positive = (
+            np.asarray(ops.convert_to_numpy(self._slope(z, ops.full_like(z, y))), np.float64)
+            for y in (0.0, 1.0)
+        )
         # Where both slopes have faded out, the logit alone says which it is.
         total = negative - positive
-        none = total == 0.0
-        sure = ops.cast(z > 0.0, z.dtype)
-        posterior = ops.where(none, sure, negative / ops.where(none, 1.0, total))
-        # Where labels are smoothed no probability learns a logit beyond those of 0 and 1.
-        return ops.clip(posterior, 0.0, 1.0)
+        sure = (steps > 0).astype(np.float64)
+        return np.clip(np.divide(negative, total, out=sure, where=total != 0), 0.0, 1.0)
+
+    def _loss_dtype(self) -> str:
+        # In float32 at least: rounded to bfloat16, a row would seem to depend on the others.
+        return compute_dtype(getattr(self._of_logits, "dtype", None) or self.compute_dtype)
 
     def _slope(self, z: Tensor, y: Tensor) -> Tensor:
         """Return the slopes at logits for targets y, or those in p for a loss of probabilities."""
@@ -114,9 +139,7 @@ class LossCalibration(CalibrationLayer):
 
     def _check(self) -> None:
         """Try the loss out, and say where it cannot be inverted."""
-        # In float32 at least: rounded to bfloat16, a row would seem to depend on the others.
-        dtype = compute_dtype(getattr(self._of_logits, "dtype", None) or self.compute_dtype)
-        z = ops.convert_to_tensor(_LOGITS, dtype=dtype)
+        z = ops.convert_to_tensor(_LOGITS, dtype=self._loss_dtype())
         mixed = ops.cast(ops.arange(len(_LOGITS)) % 2, z.dtype)
         try:
             negative, positive, together = (
