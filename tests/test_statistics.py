@@ -1,3 +1,6 @@
+import shutil
+
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -181,3 +184,21 @@ def test_a_void_class_is_not_counted():
         tfi.class_statistics([[0, 1], [1, -1]], multi_label=True, ignore_class=-1)
     with pytest.raises(ValueError, match=r"`ignore_class`: expected None beside one-hot"):
         tfi.class_weights(np.eye(3)[[0, 1, 2]], ignore_class=-1)
+
+
+@pytest.mark.parametrize("label_mode", ["int", "categorical", "binary"])
+def test_folders_of_images_are_counted_without_decoding_them(label_mode, tmp_path):
+    """The images are none: to read one would fail."""
+    for name, files in (("cat", 3), ("dog", 5)):
+        (tmp_path / "cats and dogs" / name / "nested").mkdir(parents=True)
+        for number in range(files):
+            (tmp_path / "cats and dogs" / name / "nested" / f"{number}.png").write_bytes(b"none")
+    directory = keras.utils.image_dataset_from_directory(
+        tmp_path / "cats and dogs", label_mode=label_mode, verbose=False
+    )
+    assert tfi.class_statistics(directory).counts.tolist() == [3, 5]
+    # A folder above of the same name leaves it open.
+    shutil.copytree(tmp_path / "cats and dogs", tmp_path / "cat" / "all")
+    directory = keras.utils.image_dataset_from_directory(tmp_path / "cat" / "all", verbose=False)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        tfi.class_statistics(directory)

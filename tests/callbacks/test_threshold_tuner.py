@@ -375,3 +375,5 @@ def test_an_inference_model_takes_the_threshold_that_is_known():
     wrapped = tuner.wrap(inference, threshold=tuner.threshold)
     said = wrapped.predict({"a": x[:, :1], "b": x[:, 1:]}, verbose=0)
     np.testing.assert_array_equal(said, tuner.wrap(model).predict(x, verbose=0))
+    with pytest.raises(ValueError, match=r"`model`: .*does not: .*threshold=tuner.threshold"):
+        tuner.wrap(inference)

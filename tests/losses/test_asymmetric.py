@@ -12,6 +12,15 @@ Z = np.log(P / (1 - P))
 EXACT = {"from_logits": True, "dtype": "float64", "reduction": None}
 
 
+def test_labels_have_a_weight_each_of_their_positives():
+    y, z = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[0.3, -1.0], [2.0, 0.1]])
+    weights = np.array([3.0, 5.0])
+    weighted = tfi.losses.AsymmetricLoss(pos_weight=weights.tolist(), **EXACT)
+    plain = np.asarray(tfi.losses.AsymmetricLoss(**EXACT)(y.reshape(4, 1), z.reshape(4, 1)))
+    wanted = (plain.reshape(2, 2) * np.where(y == 1, weights, 1.0)).mean(axis=1)
+    np.testing.assert_allclose(weighted(y, z), wanted, rtol=1e-9)
+
+
 @pytest.mark.parametrize("gamma_neg", [0.0, 0.5, 1.0, 4.0])
 @pytest.mark.parametrize("gamma_pos", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("margin", [0.0, 0.05, 0.2])

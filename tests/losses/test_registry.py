@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import tfimbalance as tfi
+from tfimbalance import _names
 from tfimbalance.losses import registry
 
 NAMES = [
@@ -45,7 +46,7 @@ def test_compiles_as_the_seed_article_writes_it(tmp_path):
 def test_a_name_that_is_taken_stays_as_it_is(monkeypatch):
     mine = object()
     table = {"binary_focal_loss": mine}
-    monkeypatch.setattr(registry, "_keras_table", lambda: table)
+    monkeypatch.setattr(_names, "_table", lambda room: table)
     registry.register(
         binary_focal_loss=tfi.losses.BinaryFocalLoss, other=tfi.losses.BinaryFocalLoss
     )
@@ -59,8 +60,12 @@ def test_nothing_happens_if_keras_moves_its_table(monkeypatch, error):
         raise error(name)
 
     monkeypatch.setattr(importlib, "import_module", moved)
-    assert registry._keras_table() is None
+    assert _names._table("losses") == {}
     registry.register(binary_focal_loss=tfi.losses.BinaryFocalLoss)
+
+
+def test_none_is_none_as_in_keras():
+    assert tfi.losses.get(None) is None is keras.losses.get(None)
 
 
 def test_unknown_names_are_refused_with_the_known_ones():

@@ -496,3 +496,21 @@ def test_callbacks_infer_what_is_better():
     stop = keras.callbacks.EarlyStopping("val_calibration_ratio")
     with pytest.raises(ValueError, match="mode"):
         model.fit(x, y, validation_data=(x, y), callbacks=[stop], verbose=0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "average_precision",
+        "balanced_accuracy",
+        "brier_score",
+        "calibration_ratio",
+        "expected_calibration_error",
+        "geometric_mean",
+        "matthews_correlation",
+    ],
+)
+def test_names_are_known_to_compile(name):
+    found = keras.metrics.get(name)
+    assert type(found).__module__ == f"tfimbalance.metrics.{name}"
+    assert found.name == name

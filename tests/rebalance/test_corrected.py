@@ -6,6 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy.special import expit, logit
 
 import tfimbalance as tfi
@@ -90,6 +91,31 @@ def test_any_kind_of_model_is_corrected():
     # Weights are shared: training on goes on being served.
     sequential.set_weights([kernel * 0, bias])
     np.testing.assert_allclose(plan.corrected(sequential)(x)[:, 0], 20 * [0.05], **given)
+
+
+@keras.saving.register_keras_serializable("tests")
+class OfDictionary(keras.Model):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = keras.layers.Dense(1)
+
+    def call(self, inputs):
+        return self.dense(inputs["a"])
+
+
+def test_a_subclassed_model_of_a_dictionary_saves_and_exports(tmp_path):
+    plan = tfi.Rebalance(STATS, class_shares="balanced")
+    x = {"a": np.random.default_rng(0).normal(size=(20, 3)).astype("float32")}
+    model = OfDictionary()
+    served = plan.corrected(model, from_logits=True)
+    wanted = served.predict(x, verbose=0)
+    np.testing.assert_allclose(wanted, expit(model.predict(x, verbose=0) - np.log(19)), atol=1e-6)
+    served.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_allclose(again.predict(x, verbose=0), wanted, atol=1e-6)
+    served.export(tmp_path / "saved", verbose=False)
+    exported = tf.saved_model.load(str(tmp_path / "saved"))
+    np.testing.assert_allclose(exported.serve(x), wanted, atol=1e-6)
 
 
 @pytest.mark.parametrize(("first", "second"), [("a", "b"), ("click_buy", "click")])

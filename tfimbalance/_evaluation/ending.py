@@ -24,8 +24,12 @@ PROBABILITY = "_probability"
 
 def last_activation(model: keras.Model, output: str | None = None) -> str | None:
     """Return "sigmoid", "softmax" or "linear", None where the structure does not show it."""
+    # `calibrated_model` says the order of a model without symbolic outputs.
+    chain = getattr(model, "in_order", None)
     if isinstance(model, keras.Sequential):
-        for layer in reversed(model.layers):
+        chain = model.layers
+    if chain is not None:
+        for layer in reversed(chain):
             if _passes(layer):
                 continue
             return _activation(layer)

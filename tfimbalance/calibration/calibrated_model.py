@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from tfimbalance._checks import bad_value
+from tfimbalance._config import config_of
 from tfimbalance._evaluation.ending import PROBABILITY, check_from_logits, output_names
 from tfimbalance.calibration._base import check_activation, width_of
 
@@ -63,7 +64,7 @@ def calibrated_model(
     ends = check_from_logits(model, from_logits, output)
     _check_chain(chain, ends)
     if not symbolic:
-        return keras.Sequential([model, *chain, *_end(chain, ends, activation)])
+        return CorrectedModel(model, [*chain, *_end(chain, ends, activation)])
     is_sequential = isinstance(model, keras.Sequential)  # It has no `output` until it is called.
     inputs, outputs = (
         (model.inputs[0], model.outputs[0]) if is_sequential else (model.input, model.output)
@@ -76,6 +77,42 @@ def calibrated_model(
     elif place is not None:
         corrected = [*outputs[:place], corrected, *outputs[place + 1 :]]
     return keras.Model(inputs, corrected)
+
+
+@keras.saving.register_keras_serializable("tfimbalance")
+class CorrectedModel(keras.Model):
+    """A model without symbolic inputs, and layers behind it; `calibrated_model` makes it.
+
+    A `keras.Sequential` would not export where the inputs are a dictionary.
+    """
+
+    def __init__(
+        self, model: keras.Model, behind: Sequence[keras.layers.Layer], **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model, self.behind = model, list(behind)
+
+    @property
+    def in_order(self) -> list[keras.layers.Layer]:
+        """Return the model and the layers behind it."""
+        return [self.model, *self.behind]
+
+    def call(self, inputs: Any) -> Any:
+        """Return what the last layer makes of the model's prediction."""
+        outputs = inputs
+        for layer in self.in_order:
+            outputs = layer(outputs)
+        return outputs
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments."""
+        return {**super().get_config(), **config_of(self)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> CorrectedModel:
+        """Return the model of a config."""
+        read = keras.saving.deserialize_keras_object
+        return cls(**{**config, "model": read(config["model"]), "behind": read(config["behind"])})
 
 
 def _place(model: keras.Model, output: str | None) -> Any:

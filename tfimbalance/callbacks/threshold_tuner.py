@@ -84,7 +84,7 @@ class ThresholdTuner(ValidationCallback):
     Raises:
         ValueError: for an unknown objective, arguments that it does not use or that it lacks,
             validation data without labels, positives or negatives, or a softmax of several classes
-            (decide by the largest).
+            (decide by the largest, or by costs: `tfimbalance.layers.MinimumCost`).
 
     Example:
         >>> import keras
@@ -143,7 +143,7 @@ class ThresholdTuner(ValidationCallback):
                 expected="True for several outputs that stand for themselves",
                 received=f"False for {rows.given.shape[1]} outputs",
                 remedy="Validation(..., multi_label=True). A softmax of several classes decides by "
-                "the largest probability.",
+                "the largest probability, or by costs: layers.MinimumCost.",
             )
 
     def finish(self, epoch: int, logs: dict[str, Any] | None) -> None:
@@ -187,10 +187,25 @@ class ThresholdTuner(ValidationCallback):
         """
         served = self.validation.served(model)
         if threshold is None:
-            self._tune(self.validation.read(served))
+            self._tune(self._read(served))
             threshold = self.threshold
         layer = Threshold(np.asarray(threshold).tolist())
         return calibrated_model(served, layer, output=self.validation.output, from_logits=False)
+
+    def _read(self, model: keras.Model) -> Evaluated:
+        """Predict the validation rows, and say what to do if the model does not take them."""
+        try:
+            return self.validation.read(model)
+        except Exception as error:  # Whatever Keras raises, or a layer of the user's.
+            if str(error).startswith("`"):  # Our own says already what to do.
+                raise
+            raise bad_value(
+                "model",
+                expected="a model that takes the validation rows, to find its threshold on them",
+                received=f"{model.name!r}, which does not: {str(error).strip().splitlines()[0]}",
+                remedy="Give an inference model of other inputs the threshold that is known: "
+                "wrap(model, threshold=tuner.threshold).",
+            ) from error
 
     def _chosen(self, hit: Any, p: Any, weight: Any, label: int) -> tuple[float, float]:
         if hit.all() or not hit.any():

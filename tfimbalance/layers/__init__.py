@@ -1,7 +1,8 @@
 """Layers and models that losses and datasets of this package need."""
 
 from tfimbalance.layers.cosine_classifier import CosineClassifier
+from tfimbalance.layers.minimum_cost import MinimumCost
 from tfimbalance.layers.offset_model import OffsetModel
 from tfimbalance.layers.threshold import Threshold
 
-__all__ = ["CosineClassifier", "OffsetModel", "Threshold"]
+__all__ = ["CosineClassifier", "MinimumCost", "OffsetModel", "Threshold"]

@@ -31,7 +31,7 @@ def negative_and_positive(weights: Tensor, y_pred: Tensor) -> tuple[Tensor, Tens
             expected="weights that say whether they are of targets 0 and 1, or of two outputs",
             received=f"2 weights for y_pred of shape {tuple(y_pred.shape)}",
             remedy="One-hot rows of two classes take a categorical loss. Two labels a row take "
-            "BinaryFocalLoss or WeightedBinaryCrossentropy, with pos_weight=, one a label.",
+            "pos_weight=, one a label.",
         )
     if count == 2:
         return weights[0], weights[1]

@@ -11,6 +11,7 @@ from tfimbalance._tensors import Tensor
 from tfimbalance.losses._base import CrossentropyLoss, Weights
 from tfimbalance.losses._kernels import asymmetric
 from tfimbalance.losses._targets import Elements, Labels
+from tfimbalance.losses._weights import checked_pos_weight
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
@@ -30,8 +31,8 @@ class AsymmetricLoss(CrossentropyLoss):
         gamma_neg: how fast easy negatives fade, at least 0.
         gamma_pos: how fast easy positives fade, at least 0 and at most ``gamma_neg`` in [1].
         margin: probability up to which a negative counts nothing, in [0, .999].
-        class_weight, from_logits, label_smoothing, ignore_class, reduction, name, dtype: as
-            `BinaryFocalLoss`.
+        pos_weight, class_weight, from_logits, label_smoothing, ignore_class: as `BinaryFocalLoss`.
+        reduction, name, dtype: as `keras.losses.Loss`.
 
     Shapes:
         y_true, y_pred: as `BinaryFocalLoss`. Returns nats, averaged over the last axis ([1] sums).
@@ -56,6 +57,7 @@ class AsymmetricLoss(CrossentropyLoss):
         *,
         gamma_pos: float = 1.0,
         margin: float = 0.05,
+        pos_weight: float | Weights | None = None,
         class_weight: Weights | None = None,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
@@ -68,12 +70,13 @@ class AsymmetricLoss(CrossentropyLoss):
         self.ignore_class = checked_ignore_class(ignore_class)
         self.gamma_neg = check_number("gamma_neg", gamma_neg, minimum=0.0)
         self.gamma_pos = check_number("gamma_pos", gamma_pos, minimum=0.0)
+        self.pos_weight = None if pos_weight is None else checked_pos_weight(pos_weight)
         self.margin = check_number("margin", margin, minimum=0.0, maximum=0.999)
 
     def elements(self, y_true: Tensor, y_pred: Tensor) -> Elements:
         """Return the loss of each output."""
         z = self._logits(y_pred, "Sigmoid")
         labels = Labels.read(y_true, z, self.label_smoothing, self.ignore_class)
-        labels = labels.weighed(z, self.class_weight)
+        labels = labels.weighed(z, self.class_weight, self.pos_weight)
         parts = (labels.positive, labels.negative)
         return labels.elements(asymmetric(*parts, z, self.gamma_neg, self.gamma_pos, self.margin))

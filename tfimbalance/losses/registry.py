@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from typing import Any
 
 import keras
 
 from tfimbalance._checks import bad_value
+from tfimbalance._names import name_in_keras
 
 _BY_NAME: dict[str, type[keras.losses.Loss]] = {}
 
 
 def register(**losses: type[keras.losses.Loss]) -> None:
-    """Let losses be found by their snake_case names, in `get` and in ``compile``.
-
-    Keras has no public way to do the latter: ``compile`` looks strings up in a private table
-    (keras#20112). An entry is added there if the table stands where it stood and the name is free.
-    """
+    """Let losses be found by their snake_case names, in `get` and in ``compile``."""
     _BY_NAME.update(losses)
-    table = _keras_table()
-    for name, loss in losses.items():
-        if table is not None:
-            table.setdefault(name, loss)
-
-
-def _keras_table() -> dict[str, Any] | None:
-    try:
-        table = importlib.import_module("keras.src.losses").ALL_OBJECTS_DICT
-    except (ImportError, AttributeError):
-        return None
-    return table if isinstance(table, dict) else None
+    name_in_keras("losses", **losses)
 
 
 def get(identifier: Any) -> Any:
@@ -42,7 +27,7 @@ def get(identifier: Any) -> Any:
             config dict, a class, a function or an instance.
 
     Returns:
-        A loss instance, or a function where one (or Keras' name of one) is given.
+        A loss instance, or a function where one (or Keras' name of one) is given; None for None.
 
     Raises:
         ValueError: for a name that neither package knows.
@@ -52,6 +37,8 @@ def get(identifier: Any) -> Any:
         >>> tfi.losses.get("weighted_binary_crossentropy").name
         'weighted_binary_crossentropy'
     """
+    if identifier is None:
+        return None
     if isinstance(identifier, str):
         plain = identifier.removeprefix("tfimbalance>")
         ours = {**_BY_NAME, **{loss.__name__: loss for loss in _BY_NAME.values()}}

@@ -1,5 +1,6 @@
 """Keras metrics that stay right when positives are rare."""
 
+from tfimbalance._names import name_in_keras
 from tfimbalance.metrics.auc import AUC
 from tfimbalance.metrics.average_precision import AveragePrecision
 from tfimbalance.metrics.balanced_accuracy import BalancedAccuracy
@@ -13,6 +14,18 @@ from tfimbalance.metrics.normalized_entropy import NormalizedEntropy
 from tfimbalance.metrics.operating_points import Lift, RecallAtFlagged, RecallAtPrecision
 from tfimbalance.metrics.per_class_recall import PerClassRecall
 from tfimbalance.metrics.recall_by_frequency import ManyMediumFewRecall
+
+# Those that need no arguments: the name is then known to `compile`.
+name_in_keras(
+    "metrics",
+    average_precision=AveragePrecision,
+    balanced_accuracy=BalancedAccuracy,
+    brier_score=BrierScore,
+    calibration_ratio=CalibrationRatio,
+    expected_calibration_error=ExpectedCalibrationError,
+    geometric_mean=GeometricMean,
+    matthews_correlation=MatthewsCorrelation,
+)
 
 __all__ = [
     "AUC",
