@@ -17,7 +17,9 @@ from tfimbalance._evaluation.cuts import Cuts
 from tfimbalance.callbacks._objectives import (
     balanced_accuracy,
     choose,
+    cost,
     f_beta,
+    matthews_correlation,
     recall_at_precision,
 )
 
@@ -318,20 +320,22 @@ def test_weights_may_be_none():
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 2.0, 3.0])
 def test_scores_that_are_not_calibrated_lose_nothing_to_the_samples_maximum(scale):
-    """Thresholds of 40 small samples, judged on the population: F1 and balanced accuracy."""
+    """Thresholds of 40 small samples, judged on the population."""
     y_all, z_all = scores(200_000, scale, seed=99)
-    gained = {"f1": [], "balanced_accuracy": []}
+    objectives = (f_beta(1.0), balanced_accuracy(), matthews_correlation())
+    gained = {objective.name: [] for objective in objectives}
     for seed in range(40):
         y, z = scores(2_000, scale, seed)
         cuts = Cuts.of(y, expit(z), np.ones(len(y)))
-        for objective in (f_beta(1.0), balanced_accuracy()):
+        for objective in objectives:
             threshold, _ = choose(objective, cuts)
             largest = cuts.threshold(int(np.argmax(objective.values(cuts))))
             of_all = Cuts.of(y_all, expit(z_all), np.ones(len(y_all)))
             found, peer = (objective.values(of_all)[of_all.at(t)] for t in (threshold, largest))
             gained[objective.name].append(found - peer)
     for name, gains in gained.items():
-        assert np.mean(gains) > -0.002, name
+        # F1 and the correlation gain where few are flagged, and the sample's maximum wanders most.
+        assert np.mean(gains) > (-0.002 if name == "balanced_accuracy" else 0.002), name
 
 
 def scores(rows, scale, seed):
@@ -340,6 +344,54 @@ def scores(rows, scale, seed):
     y = rng.random(rows) < 0.05
     z = 1.5 * (rng.normal(size=rows) + 1.5 * y) - 1.5**2 / 2 + logit(0.05)
     return y, scale * z
+
+
+def behind(z, y):
+    """The log odds that are found behind logits, and the logits, both descending."""
+    cuts = Cuts.of(y, expit(z), np.ones(len(y)))
+    return cuts.calibrated, logit(cuts.levels)
+
+
+def test_calibrated_scores_stay_as_they_are():
+    """But once in a hundred times."""
+    lines = [behind(*scores(2_000, 1.0, seed)[::-1])[0].line for seed in range(40)]
+    assert sum(line == (1.0, 0.0) for line in lines) >= 38
+
+
+@pytest.mark.parametrize("scale", [0.5, 3.0])
+def test_a_slope_and_a_bias_are_found(scale):
+    y, z = scores(40_000, scale, seed=1)
+    slope, bias = behind(z + 2.0, y)[0].line
+    assert slope == pytest.approx(1 / scale, rel=0.1)
+    assert bias == pytest.approx(-2.0 / scale, abs=0.25)
+
+
+def test_scores_off_at_one_end_only_get_a_curve():
+    y, z = scores(40_000, 1.0, seed=2)
+    found, given = behind(np.where(z > -2.0, 3.0 * z + 4.0, z), y)
+    truth = np.where(given > -2.0, (given - 4.0) / 3.0, given)
+    assert found.line is None
+    middle = (truth > -5.0) & (truth < 1.0)
+    np.testing.assert_allclose(found.log_odds[middle], truth[middle], atol=0.4)
+
+
+@pytest.mark.parametrize("score", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize(
+    "objective",
+    [f_beta(1.0), cost(np.array([[0, 8], [1, 0]])), balanced_accuracy(), matthews_correlation()],
+)
+def test_scores_that_are_all_alike_have_a_threshold(objective, score):
+    cuts = Cuts.of(np.arange(50) < 9, np.full(50, score), np.ones(50))
+    threshold, value = choose(objective, cuts)
+    assert np.isfinite(threshold)
+    assert value == objective.values(cuts).max()
+
+
+def test_classes_that_do_not_overlap_are_told_apart():
+    y = np.arange(3_000) < 150
+    p = np.where(y, 0.1, 0.001) * np.random.default_rng(0).uniform(0.5, 1.0, 3_000)
+    for objective in (f_beta(1.0), balanced_accuracy(), matthews_correlation()):
+        assert choose(objective, Cuts.of(y, p, np.ones(3_000)))[1] == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfimbalance._checks import FloatArray
+from tfimbalance._evaluation.calibrated import Calibrated
 from tfimbalance._evaluation.one_class import OneClass
 
 # Log odds beyond which a probability is as good as 0 or 1.
 _SURE = 36.0
-# Of two parameters: the 99% point of the chi-square distribution.
-_MUCH_LESS_LIKELY = 9.21
 
 
 class Cuts(NamedTuple):
@@ -62,34 +61,20 @@ class Cuts(NamedTuple):
         between = float(np.float32((lowest + float(self.levels[cut])) / 2))
         return between if self.levels[cut] < between < lowest else lowest
 
-    def uncalibrated(self, probability: float) -> float:
-        """Return the score behind which a calibrated probability stands, by a slope and a bias.
-
-        They are the likeliest for these rows, or 1 and 0 unless those are much less likely: a
-        likelihood ratio that calibrated scores exceed once in a hundred times.
-        """
-        from scipy.optimize import minimize
-        from scipy.special import expit, logit
+    @property
+    def calibrated(self) -> Calibrated:
+        """The probabilities that stand behind the scores, which are probabilities too."""
+        from scipy.special import logit
 
         z = np.clip(logit(np.clip(self.levels, 0.0, 1.0)), -_SURE, _SURE)
-        total = float(self.flagged[-1])
-        hits, alarms = np.diff(self.hits) / total, np.diff(self.alarms) / total
+        return Calibrated.of(z, np.diff(self.hits), np.diff(self.alarms), self.row_weight)
 
-        def nats(line: FloatArray) -> tuple[float, FloatArray]:
-            x = line[0] * z + line[1]
-            slope = (hits + alarms) * expit(x) - hits
-            mean = float((hits * np.logaddexp(0.0, -x) + alarms * np.logaddexp(0.0, x)).sum())
-            return mean, np.array([slope @ z, slope.sum()])
+    def expected(self, log_odds: FloatArray) -> Cuts:
+        """Return the cuts as these log odds expect them: without the noise of the labels."""
+        from scipy.special import expit
 
-        start = np.array([1.0, 0.0])
-        found = minimize(
-            nats, start, jac=True, method="L-BFGS-B", bounds=[(1e-3, 1e3), (None, None)]
-        )
-        gain = 2.0 * (nats(start)[0] - float(found.fun)) * total / self.row_weight
-        if gain <= _MUCH_LESS_LIKELY:
-            return probability
-        score = float(expit((logit(probability) - found.x[1]) / found.x[0]))
-        return min(max(score, float(self.levels[-1])), self.threshold(0))
+        hits = np.append(0.0, np.cumsum(np.diff(self.flagged) * expit(log_odds)))
+        return self._replace(hits=hits, alarms=self.flagged - hits)
 
 
 def precision(cuts: Cuts) -> FloatArray:

@@ -10,37 +10,36 @@ import numpy as np
 from tfimbalance._checks import FloatArray
 from tfimbalance._evaluation.cuts import Cuts, precision
 
+Gains = Callable[[Cuts], tuple[FloatArray, FloatArray]]
+
 
 class Objective(NamedTuple):
     """What a threshold is chosen for."""
 
     name: str  # What logs call it.
     values: Callable[[Cuts], FloatArray]  # Of each cut; the largest is best.
-    # The best threshold of calibrated probabilities, given the best value and the base rate.
-    calibrated: Callable[[float, float], float] | None = None
-    # By how much one more hit and one more alarm change a value; for `calibrated`.
-    gains: Callable[[Cuts, int, float], tuple[float, float]] | None = None
+    # By how much one more hit and one more alarm change the value of each cut; None where it jumps.
+    gains: Gains | None = None
     sign: float = 1.0  # -1 where logs show a cost.
 
 
 def f_beta(beta: float) -> Objective:
-    """Return ``(1 + b^2) hits / (b^2 positives + flagged)``; best at ``F / (1 + b^2)``."""
+    """Return ``(1 + b^2) hits / (b^2 positives + flagged)``."""
     most = 1 + beta**2
 
     def values(cuts: Cuts) -> FloatArray:
         return most * cuts.hits / (beta**2 * cuts.positives + cuts.flagged)
 
-    def gains(cuts: Cuts, cut: int, value: float) -> tuple[float, float]:
-        whole = beta**2 * cuts.positives + float(cuts.flagged[cut])
+    def gains(cuts: Cuts) -> tuple[FloatArray, FloatArray]:
+        whole, value = beta**2 * cuts.positives + cuts.flagged, values(cuts)
         return (most - value) / whole, -value / whole
 
-    return Objective(f"f{beta:g}", values, lambda best, _: best / most, gains)
+    return Objective(f"f{beta:g}", values, gains)
 
 
 def cost(costs: FloatArray) -> Objective:
     """Return the mean cost; ``costs[i, j]`` is that of saying i where j is true."""
     (c00, c01), (c10, c11) = costs
-    threshold = (c10 - c00) / (c10 - c00 + c01 - c11)
 
     def values(cuts: Cuts) -> FloatArray:
         negatives = float(cuts.alarms[-1])
@@ -48,35 +47,45 @@ def cost(costs: FloatArray) -> Objective:
         of_positives = c01 * (cuts.positives - cuts.hits) + c11 * cuts.hits
         return np.asarray(-(of_negatives + of_positives) / (negatives + cuts.positives))
 
-    def gains(cuts: Cuts, cut: int, value: float) -> tuple[float, float]:
-        rows = float(cuts.flagged[-1])
-        return (c01 - c11) / rows, (c00 - c10) / rows
+    def gains(cuts: Cuts) -> tuple[FloatArray, FloatArray]:
+        one = np.ones_like(cuts.hits) / cuts.flagged[-1]
+        return (c01 - c11) * one, (c00 - c10) * one
 
-    return Objective("cost", values, lambda *_: threshold, gains, sign=-1.0)
+    return Objective("cost", values, gains, sign=-1.0)
 
 
 def balanced_accuracy() -> Objective:
-    """Return the mean of both recalls; best at the base rate."""
+    """Return the mean of both recalls."""
 
     def values(cuts: Cuts) -> FloatArray:
         return np.asarray(1.0 + cuts.hits / cuts.positives - cuts.alarms / cuts.alarms[-1]) / 2
 
-    def gains(cuts: Cuts, cut: int, value: float) -> tuple[float, float]:
-        return 0.5 / cuts.positives, -0.5 / float(cuts.alarms[-1])
+    def gains(cuts: Cuts) -> tuple[FloatArray, FloatArray]:
+        half = np.full_like(cuts.hits, 0.5)
+        return half / cuts.positives, -half / cuts.alarms[-1]
 
-    return Objective("balanced_accuracy", values, lambda _, base_rate: base_rate, gains)
+    return Objective("balanced_accuracy", values, gains)
 
 
 def matthews_correlation() -> Objective:
     """Return the correlation of what is said and what is true; 0 where all is said alike."""
 
-    def values(cuts: Cuts) -> FloatArray:
-        rate, flagged = cuts.positives / cuts.flagged[-1], cuts.flagged / cuts.flagged[-1]
-        spread = rate * (1 - rate) * flagged * (1 - flagged)
-        covariance = cuts.hits / cuts.flagged[-1] - rate * flagged
-        return np.where(spread > 0, covariance / np.sqrt(np.where(spread > 0, spread, 1.0)), 0.0)
+    def spread(cuts: Cuts) -> FloatArray:
+        rest = cuts.flagged[-1] - cuts.flagged
+        product = cuts.positives * cuts.alarms[-1] * cuts.flagged * rest
+        return np.sqrt(np.where(product > 0, product, np.inf))
 
-    return Objective("matthews_correlation", values)
+    def values(cuts: Cuts) -> FloatArray:
+        covariance = cuts.hits * cuts.alarms[-1] - cuts.alarms * cuts.positives
+        return np.asarray(covariance / spread(cuts))
+
+    def gains(cuts: Cuts) -> tuple[FloatArray, FloatArray]:
+        rows, whole = float(cuts.flagged[-1]), spread(cuts)
+        ends = np.maximum(cuts.flagged * (rows - cuts.flagged), 1e-300)
+        fades = values(cuts) * (rows - 2 * cuts.flagged) / (2 * ends)
+        return cuts.alarms[-1] / whole - fades, -cuts.positives / whole - fades
+
+    return Objective("matthews_correlation", values, gains)
 
 
 def precision_at_recall(least: float) -> Objective:
@@ -111,27 +120,36 @@ def choose(objective: Objective, cuts: Cuts) -> tuple[float, float]:
     """Return the threshold and the value there.
 
     The maximum over a finite sample wanders along a flat top: for F1 at 5% positives and 100,000
-    rows by .027 (a standard deviation). What is best for calibrated probabilities follows from the
-    value itself and wanders by .003. Where scores are clearly not calibrated, it is that of the
-    probabilities behind them (`Cuts.uncalibrated`). It is taken unless it is worse by three
-    standard errors, those of the rows between the two, as the end counts them at which they weigh
-    less.
+    rows by .027 (a standard deviation). So the threshold is the one that the probabilities behind
+    the scores (`Cuts.calibrated`) expect to be best, which wanders by a tenth of that. Where it is
+    worse by three standard errors, those of the rows between the two as the end counts them at
+    which they weigh less, it moves towards the maximum until it no longer is.
     """
     values = objective.values(cuts)
     best = int(np.argmax(values))
-    value = float(values[best])
-    if objective.calibrated is None or objective.gains is None:
-        return cuts.threshold(best), value
-    known = objective.calibrated(value, cuts.positives / float(cuts.flagged[-1]))
-    known = float(np.float32(cuts.uncalibrated(known)))  # As the layer will compare it.
+    if objective.gains is None:
+        return cuts.threshold(best), float(values[best])
+    known = _expected_best(objective, cuts, objective.gains)
     cut = cuts.at(known)
-    hits, alarms = (abs(of[best] - of[cut]) for of in (cuts.hits, cuts.alarms))
+    between = np.arange(cut, best, 1 if cut < best else -1)
+    hits, alarms = (abs(of[between] - of[best]) for of in (cuts.hits, cuts.alarms))
+    of_hit, of_alarm = objective.gains(cuts)
     # F is steep where little is flagged and flat where much is: neither end may excuse the other.
-    gains = (objective.gains(cuts, at, float(values[at])) for at in (best, cut))
-    error = min(
-        np.sqrt(cuts.row_weight * (hits * of_hit**2 + alarms * of_alarm**2))
-        for of_hit, of_alarm in gains
+    variance = np.minimum(
+        *(hits * of_hit[at] ** 2 + alarms * of_alarm[at] ** 2 for at in (best, between))
     )
-    if value - values[cut] <= 3 * error:
-        return known, float(values[cut])
-    return cuts.threshold(best), value
+    is_as_good = values[best] - values[between] <= 3 * np.sqrt(cuts.row_weight * variance)
+    nearest = int(np.append(between[is_as_good], best)[0])
+    return known if nearest == cut else cuts.threshold(nearest), float(values[nearest])
+
+
+def _expected_best(objective: Objective, cuts: Cuts, gains: Gains) -> float:
+    calibrated = cuts.calibrated
+    expected = cuts.expected(calibrated.log_odds)
+    cut = int(np.argmax(objective.values(expected)))
+    # Where one more row flagged begins to harm: half of F for F, Elkan's ratio for costs.
+    hit, alarm = (float(gain[cut]) for gain in gains(expected))
+    score = calibrated.score(alarm / (alarm - hit)) if alarm < 0 < hit else None
+    if score is None:
+        return cuts.threshold(cut)
+    return float(np.float32(score))  # As the layer compares it.

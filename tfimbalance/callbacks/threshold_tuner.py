@@ -55,10 +55,10 @@ class ThresholdTuner(ValidationCallback):
                              reaches it, nothing is flagged
         recall_at_flagged    most recall with at most ``share`` of the rows flagged (alert budget)
 
-    For F, costs and balanced accuracy, the best threshold of *calibrated* probabilities is known
-    [1, 2]. It is taken, of scores that these rows show not to be calibrated after a slope and a
-    bias [3], unless the best one of these rows, which wanders from sample to sample, is better by
-    three standard errors.
+    The best threshold of a sample wanders, so that of the first five is the one which calibrated
+    probabilities expect to be best: half of F, a ratio of costs, the base rate [1, 2]. Where these
+    rows show the scores not to be calibrated, a line [3] or a curve in their logits comes first.
+    Where the best one of these rows is better by three standard errors, it moves towards that one.
 
     Args:
         validation_data: a `Validation`, or rows as it takes them. Predictions are held, 40 bytes a
@@ -96,8 +96,8 @@ class ThresholdTuner(ValidationCallback):
         >>> model = keras.Sequential([keras.Input((1,)), layer])
         >>> model.compile(keras.optimizers.SGD(0.0), "binary_crossentropy")
         >>> _ = model.fit(x, np.array([0, 0, 1, 1]), callbacks=[tuner], verbose=0)
-        >>> tuner.threshold, tuner.value
-        (0.5, 1.0)
+        >>> round(tuner.threshold, 2), tuner.value
+        (0.34, 1.0)
         >>> tuner.wrap(model).predict(x, verbose=0)[:, 0].tolist()
         [0, 0, 1, 1]
 
