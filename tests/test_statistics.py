@@ -202,3 +202,18 @@ def test_folders_of_images_are_counted_without_decoding_them(label_mode, tmp_pat
     directory = keras.utils.image_dataset_from_directory(tmp_path / "cat" / "all", verbose=False)
     with pytest.raises(tf.errors.InvalidArgumentError):
         tfi.class_statistics(directory)
+
+
+def test_arguments_that_numpy_would_refuse_in_its_own_words():
+    for wrong in (np.zeros(0), np.ones(2), np.timedelta64(1, "D"), 0.5):
+        with pytest.raises(ValueError, match="`num_samples`: expected an integer"):
+            tfi.ClassStatistics([1, 3], wrong)
+    for many in (2**31, 2**63):  # 2**31 counts took 16 GB.
+        with pytest.raises(ValueError, match=r"`num_classes`: expected fewer than 2\*\*31"):
+            tfi.class_statistics([0, 1], num_classes=many)
+    for flag in ("yes", None, np.ones(2)):
+        with pytest.raises(ValueError, match="`multi_label`: expected True or False"):
+            tfi.class_statistics([[0, 1]], multi_label=flag)
+    for number in (2**31, 10**400):
+        with pytest.raises(ValueError, match=r"`ignore_class`: expected an integer below 2\*\*31"):
+            tfi.class_statistics([0, 1], ignore_class=number)

@@ -33,10 +33,9 @@ def bad_entry(
     """Build the error that quotes the first wrong entry of an array and says where it stands."""
     at = tuple(np.argwhere(wrong)[0])
     value = f"{values[at]:g}" if values.dtype.kind == "f" else f"{values[at]}"
-    place = at[0] if numbers is None else numbers[at[0]]
-    return bad_value(
-        argument, expected=expected, received=f"{value} {where} {place}", remedy=remedy
-    )
+    if at:
+        value += f" {where} {at[0] if numbers is None else numbers[at[0]]}"
+    return bad_value(argument, expected=expected, received=value, remedy=remedy)
 
 
 def check_number(
@@ -56,7 +55,10 @@ def check_number(
     if hasattr(value, "dtype") and getattr(value, "shape", None) == ():
         value = np.asarray(value).item()  # What a Keras schedule returns, or NumPy's reductions.
     is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    number = float(value) if is_real else math.nan  # type: ignore[arg-type]
+    try:
+        number = float(value) if is_real else math.nan  # type: ignore[arg-type]
+    except (OverflowError, TypeError):  # Too large; or a time span, which NumPy takes for whole.
+        number = math.inf
     inside = minimum < number < maximum if exclusive else minimum <= number <= maximum
     if not (math.isfinite(number) and inside):
         raise bad_value(argument, expected=expected, received=repr(value))
@@ -73,11 +75,21 @@ def check_share(argument: str, value: object) -> float:
 
 def check_integer(argument: str, value: object, *, minimum: int) -> int:
     """Return ``value`` as an int, or raise if it is not a whole number of at least ``minimum``."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < minimum:
+    whole = value if isinstance(value, numbers.Integral) else None
+    odd = isinstance(value, (bool, np.timedelta64))  # Both are whole numbers to Python.
+    if whole is None or odd or int(whole) < minimum:
         raise bad_value(
             argument, expected=f"an integer of at least {minimum}", received=repr(value)
         )
-    return int(value)
+    return int(whole)
+
+
+def check_flag(argument: str, value: object) -> bool:
+    """Return ``value`` as a bool, or raise if it is neither true nor false: any word would be."""
+    is_flag = isinstance(value, (bool, np.bool_)) or (type(value) is int and value in (0, 1))
+    if not is_flag:
+        raise bad_value(argument, expected="True or False", received=repr(value))
+    return bool(value)
 
 
 def check_choice(argument: str, value: object, choices: tuple[str, ...]) -> str:
@@ -133,7 +145,7 @@ def _as_float_vector(argument: str, values: object) -> FloatArray:
         if np.asarray(values).dtype.kind in "US":
             raise TypeError
         vector = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise bad_value(argument, expected=expected, received=repr(values)) from None
     if vector.ndim != 1 or vector.size == 0:
         raise bad_value(argument, expected=expected, received=f"{values!r} of shape {vector.shape}")
@@ -202,4 +214,7 @@ def checked_ignore_class(ignore_class: Any) -> int | None:
     """Return the label that does not count, or None."""
     if ignore_class is None:
         return None
-    return check_integer("ignore_class", ignore_class, minimum=-(2**31))
+    number = check_integer("ignore_class", ignore_class, minimum=-(2**31))
+    if number >= 2**31:
+        raise bad_value("ignore_class", expected="an integer below 2**31", received=number)
+    return number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import keras
@@ -27,13 +28,33 @@ def compute_dtype(dtype: str) -> str:
     return "float32" if dtype in ("float16", "bfloat16") else dtype
 
 
-def as_float(x: Any) -> Tensor:
+def as_numbers(argument: str, x: Any, dtype: str | None = None) -> Tensor:
+    """Return a dense tensor of flags or real numbers, or raise where a backend would."""
+    name = type(x).__name__
+    received = f"a {name}"
+    if name not in ("SparseTensor", "RaggedTensor"):
+        with contextlib.suppress(TypeError, ValueError):
+            x = x if ops.is_tensor(x) else ops.convert_to_tensor(x, dtype=dtype)
+            kind = keras.backend.standardize_dtype(x.dtype)
+            if kind != "string" and "complex" not in kind:
+                return x
+            received = f"values of dtype {kind}"
+    raise bad_value(
+        argument,
+        expected="a dense array of real numbers",
+        received=received,
+        remedy="Number the words and fill the gaps in the dataset, and make sparse rows dense.",
+    )
+
+
+def as_float(x: Any, argument: str = "y_pred") -> Tensor:
     """Return a floating-point tensor; lists and integers become Keras' float type."""
-    dtype = getattr(x, "dtype", None)
-    name = keras.backend.standardize_dtype(dtype) if dtype is not None else ""
-    if "float" in name:
-        return x if ops.is_tensor(x) else ops.convert_to_tensor(x)
-    return ops.convert_to_tensor(x, dtype=keras.config.floatx())
+    floatx = keras.config.floatx()
+    x = as_numbers(argument, x, None if hasattr(x, "dtype") else floatx)
+    if len(x.shape) > 1 and x.shape[-1] == 0:
+        shape = tuple(x.shape)
+        raise bad_value(argument, expected="at least one output a row", received=f"shape {shape}")
+    return x if "float" in keras.backend.standardize_dtype(x.dtype) else ops.cast(x, floatx)
 
 
 def tiny(x: Tensor) -> float:
@@ -192,9 +213,22 @@ def is_linear(y_pred: Tensor) -> bool:
     return bool({"MatMul", "BatchMatMulV2", "BiasAdd"} & set(inputs))
 
 
-def like_rows(sample_weight: Tensor, values: Tensor) -> Tensor:
+def row_weights(sample_weight: Any, rows: Tensor) -> Tensor:
+    """Give weights the rank of the rows, of which each has one (or one weight is that of all)."""
+    weight = like_rows(sample_weight, rows)
+    if not all(w in (1, r) or None in (w, r) for w, r in zip(weight.shape, rows.shape)):
+        raise bad_value(
+            "sample_weight",
+            expected=f"a weight a row, to go with rows of shape {tuple(rows.shape)}",
+            received=f"shape {tuple(weight.shape)}",
+            remedy="Labels of a row cannot weigh differently; give each its output.",
+        )
+    return weight
+
+
+def like_rows(sample_weight: Any, values: Tensor) -> Tensor:
     """Give a weight a row the rank of the values, from the left, where broadcasting goes right."""
-    sample_weight = ops.convert_to_tensor(sample_weight)
+    sample_weight = as_numbers("sample_weight", sample_weight)
     extra = len(sample_weight.shape) - len(values.shape)
     if extra == 1 and sample_weight.shape[-1] == 1:
         return ops.squeeze(sample_weight, -1)

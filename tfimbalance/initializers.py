@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfimbalance._checks import bad_value
+from tfimbalance._checks import bad_value, check_flag
 from tfimbalance._config import config_of
 from tfimbalance._tensors import Tensor
 from tfimbalance.offsets import as_list, is_per_label, log_odds, log_priors, positive_priors
@@ -52,7 +52,9 @@ class PriorBias(keras.initializers.Initializer):
     """
 
     def __init__(self, priors: Any, *, per_label: bool | None = None) -> None:
-        self.per_label = is_per_label(priors) if per_label is None else bool(per_label)
+        self.per_label = (
+            is_per_label(priors) if per_label is None else check_flag("per_label", per_label)
+        )
         self._values = (log_odds if self.per_label else log_priors)(priors)
         self.priors = positive_priors(priors).tolist() if self.per_label else as_list(priors)
 

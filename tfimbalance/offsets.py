@@ -186,7 +186,13 @@ def adjust_logits(logits: Any, priors: Any, *, tau: float = 1.0) -> Any:
     """
     tau = check_number("tau", tau)
     if not hasattr(logits, "shape") or not hasattr(logits, "dtype"):
-        logits = np.asarray(logits, dtype=np.float64)
+        try:
+            logits = np.asarray(logits, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise _no_logits(f"a {type(logits).__name__}") from None
+    kind = getattr(logits.dtype, "name", str(logits.dtype))
+    if not any(word in kind for word in ("float", "int", "bool")):
+        raise _no_logits(f"values of dtype {kind}")
     if len(logits.shape) < 2 and (isinstance(priors, ClassStatistics) or not is_per_label(priors)):
         raise bad_value(
             "logits",
@@ -208,6 +214,11 @@ def adjust_logits(logits: Any, priors: Any, *, tau: float = 1.0) -> Any:
     return logits - (to_own(offset) if to_own else offset.astype(_numpy_dtype(logits)))
 
 
+def _no_logits(received: str) -> ValueError:
+    expected = "an array of real numbers, or a tensor"
+    return bad_value("logits", expected=expected, received=received)
+
+
 def _warn_of_probabilities(logits: NDArray[Any]) -> None:
     inside = ((logits >= 0) & (logits <= 1)).all() and ((logits > 0) & (logits < 1)).any()
     if inside and logits.shape[-1] > 1 and np.allclose(logits.sum(axis=-1), 1.0, atol=1e-2):
@@ -222,6 +233,8 @@ def is_per_label(priors: Any) -> bool:
     """Tell a prior of labels (one number, or multi-label statistics) from priors of classes."""
     if isinstance(priors, ClassStatistics):
         return priors.multi_label
+    if isinstance(priors, (list, tuple)):
+        return False
     return np.ndim(priors) == 0 and not hasattr(priors, "items")
 
 

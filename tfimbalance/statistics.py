@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfimbalance._checks import bad_value, check_integer, checked_ignore_class, per_class
+from tfimbalance._checks import (
+    bad_value,
+    check_flag,
+    check_integer,
+    checked_ignore_class,
+    per_class,
+)
 from tfimbalance._labels import (
     as_array,
     check_dataset,
@@ -23,6 +29,7 @@ from tfimbalance._labels import (
 )
 
 _ROWS_PER_READ = 65_536
+_NO_COUNTS = 2**31
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +78,15 @@ class ClassStatistics:
             )
         counts = given.astype(np.int64)
         counts.setflags(write=False)
-        if self.num_samples != -1:
-            check_integer("num_samples", self.num_samples, minimum=0)
-        elif self.multi_label:
+        check_flag("multi_label", self.multi_label)
+        num_samples = check_integer("num_samples", self.num_samples, minimum=-1)
+        if num_samples < 0 and self.multi_label:
             raise bad_value(
                 "num_samples",
                 expected="the number of rows, because labels do not exclude one another",
                 received=self.num_samples,
             )
-        num_samples = int(counts.sum()) if self.num_samples < 0 else int(self.num_samples)
+        num_samples = int(counts.sum()) if num_samples < 0 else num_samples
         most = int(counts.max() if self.multi_label else counts.sum())
         if most > num_samples or (not self.multi_label and most != num_samples):
             raise bad_value(
@@ -178,8 +185,11 @@ def class_statistics(
         >>> tfi.class_statistics([[1, 0], [1, 1]], multi_label=True).priors.tolist()
         [1.0, 0.5]
     """
+    check_flag("multi_label", multi_label)
     if num_classes is not None:
         check_integer("num_classes", num_classes, minimum=1)
+        if num_classes >= _NO_COUNTS:
+            raise bad_value("num_classes", expected="fewer than 2**31", received=num_classes)
     if checked_ignore_class(ignore_class) is not None and multi_label:
         raise bad_value(
             "ignore_class",

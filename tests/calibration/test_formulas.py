@@ -395,3 +395,29 @@ def test_half_precision_does_not_make_a_loss_one_of_pairs(dtype):
     z = np.linspace(-4.0, 4.0, 9)[:, None]
     p = LossCalibration("binary_crossentropy", dtype=dtype)(z)
     np.testing.assert_allclose(np.asarray(p, "float64"), expit(z), atol=1e-2)
+
+
+def test_what_is_no_array_of_real_numbers_is_refused():
+    correct = tfi.calibration.focal_calibration
+    for given in (len, {"y": [0.5]}, np.array(["a"]), np.array([0.5j]), [[0.5], [0.5, 1.0]]):
+        with pytest.raises(ValueError, match="`y_pred`: expected a dense array of real numbers"):
+            correct(given)
+        with pytest.raises(ValueError, match="`logits`: expected an array of real numbers"):
+            tfi.calibration.adjust_logits(given, [3, 1])
+    with pytest.raises(ValueError, match="`y_pred`: expected at least one output a row"):
+        correct(np.zeros((2, 0)))
+
+
+def test_arguments_of_other_packages_errors():
+    of_three = tfi.ClassStatistics([3, 4, 5], 9, multi_label=True)
+    with pytest.raises(ValueError, match="`target_priors`: expected 2 labels"):
+        tfi.calibration.PriorCorrection([0.5, 0.3], of_three)
+    with pytest.raises(ValueError, match="`loss`: expected a loss"):
+        tfi.calibration.LossCalibration(3)
+    for values in ({0: 1.0}, ["a"], [10**400], []):
+        with pytest.raises(ValueError, match="`bias`: expected one finite number an output"):
+            tfi.calibration.VectorScaling(bias=values)
+    with pytest.raises(ValueError, match="`activation`: expected one of"):
+        tfi.calibration.estimate_priors([0.5, 0.5], 0.3, activation="tanh")
+    with pytest.raises(ValueError, match="`sample_weight`: expected one number a row"):
+        tfi.calibration.TemperatureScaling().fit([0, 1], [0.5, 0.6], sample_weight=["1", "2"])

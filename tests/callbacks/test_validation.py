@@ -340,3 +340,9 @@ def test_a_validation_of_two_fits_at_once_is_refused():
     report = tfi.callbacks.ClassReport(validation, every=0)
     with pytest.raises(ValueError, match="serves one fit at a time"):
         binary().fit(x, y, verbose=0, callbacks=[nested, report])
+
+
+def test_metrics_are_metrics():
+    for metrics in (3, "auc", [len]):
+        with pytest.raises(ValueError, match="`metrics`: expected a list of Keras metrics"):
+            tfi.callbacks.CorrectedValidation((np.ones((2, 1)), np.array([0, 1])), metrics=metrics)

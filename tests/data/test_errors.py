@@ -99,3 +99,11 @@ def test_any_type_that_tensorflow_knows_works():
     for x in (tf.constant(X, tf.bfloat16), X.astype("complex64"), X.astype("float16")):
         rows, _ = batches(x)
         assert rows.dtype == x.dtype
+
+
+def test_one_weight_for_all_rows_is_refused():
+    for weight in (np.inf, -1.0):
+        with pytest.raises(ValueError, match="`sample_weight`: expected"):
+            tfi.data.weighted_undersampling(
+                np.ones((4, 1)), [0, 1, 0, 1], keep_weight=0.5, sample_weight=weight
+            )

@@ -3,6 +3,7 @@ import numpy as np
 import oracles
 import pytest
 import tensorflow as tf
+from scipy.special import expit
 
 import tfimbalance as tfi
 
@@ -96,3 +97,12 @@ def test_one_weight_a_label_and_smoothing():
 def test_bad_arguments_are_refused(arguments):
     with pytest.raises(ValueError, match=f"`{next(iter(arguments))}`: expected a finite number"):
         tfi.losses.AsymmetricLoss(**arguments)
+
+
+def test_a_margin_below_the_last_place_of_1_is_no_nan():
+    for margin in (1.2e-38, 1e-9, 1e-7):
+        loss = tfi.losses.AsymmetricLoss(margin=margin, from_logits=True, reduction=None)
+        z = np.array([200.0, 20.0, 1000.0], "float32")
+        right = -np.log(expit(-z.astype("float64")) + np.float32(margin).astype("float64"))
+        np.testing.assert_allclose(loss(np.zeros(3), z), right, rtol=1e-5)
+        assert np.isfinite(loss(np.ones(3), z)).all()

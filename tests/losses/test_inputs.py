@@ -52,7 +52,7 @@ def test_rows_of_unknown_width_never_broadcast(loss):
     compiled = tf.function(
         lambda y, z: loss(y, z), input_signature=[tf.TensorSpec((None, n)) for n in (None, 3)]
     )
-    right, z = RNG.integers(0, 2, (8, 3)).astype("float32"), RNG.normal(size=(8, 3))
+    right, z = np.eye(3, dtype="float32")[RNG.integers(0, 3, 8)], RNG.normal(size=(8, 3))
     assert float(compiled(right, z.astype("float32"))) == pytest.approx(
         float(loss(right, z)), rel=1e-5
     )
@@ -153,3 +153,91 @@ def test_half_precision_holds_its_largest_number():
     loss = tfi.losses.PairwiseAUCLoss(dtype="float16")
     for far in (1e4, 1e20):
         assert float(loss([1.0, 0.0], np.array([-far, far], "float32"))) == 65504.0
+
+
+NO_NUMBERS = [
+    None,
+    "balanced",
+    {0: 1.0, 1: 2.0},
+    len,
+    np.array(["0", "1"]),
+    np.array([0, 1j]),
+    np.zeros(2, "datetime64[D]"),
+    [[0.0], [1.0, 0.0]],
+    tf.sparse.from_dense([[0.0, 1.0]]),
+]
+OF_EACH_KIND = [
+    (tfi.losses.BinaryFocalLoss(), [0, 1], [0.5, 0.75]),
+    (tfi.losses.SparseCategoricalFocalLoss(), [0, 1], [[0.5, 0.5], [0.25, 0.75]]),
+    (tfi.losses.LogitAdjustedLoss([3, 1]), [[1, 0], [0, 1]], [[0.5, 0.5], [0.25, 0.75]]),
+    (tfi.losses.PairwiseAUCLoss(), [0, 1], [0.5, 0.75]),
+]
+of_each_kind = pytest.mark.parametrize(
+    ("loss", "y", "p"), OF_EACH_KIND, ids=[loss.name for loss, _, _ in OF_EACH_KIND]
+)
+
+
+@of_each_kind
+@pytest.mark.parametrize("given", NO_NUMBERS, ids=lambda given: type(given).__name__)
+def test_what_is_no_array_of_real_numbers_is_refused(loss, y, p, given):
+    def refused(argument):
+        return pytest.raises(ValueError, match=rf"`{argument}`: expected a dense array.*Received")
+
+    with refused("y_true"):
+        loss(given, p)
+    with refused("y_pred"):
+        loss(y, given)
+    if given is not None:
+        with refused("sample_weight"):
+            loss(y, p, given)
+
+
+@of_each_kind
+def test_weights_of_other_rows_are_refused(loss, y, p):
+    for wrong in (np.ones(3), np.ones((3, 1))):
+        with pytest.raises(ValueError, match=r"`sample_weight`: expected a weight a row.*\(3,"):
+            loss(y, p, wrong)
+
+
+@pytest.mark.parametrize("row", [[1.5, 0, 0], [-1, 1, 0], [np.nan, 0, 1], [1, 1, 0], [0.9, 0.9, 0]])
+def test_rows_that_are_no_probabilities_of_classes_are_refused(row):
+    """In a graph, where nothing can be raised, they cost NaN."""
+    y = np.array([[0, 0, 1], row], "float32")
+    p = np.full((2, 3), 1 / 3, "float32")
+    losses = tfi.losses.CategoricalFocalLoss, tfi.losses.LDAMLoss, tfi.losses.BalancedSoftmaxLoss
+    for cls in losses:
+        loss = cls() if cls is losses[0] else cls([1, 1, 1])
+        with pytest.raises(
+            ValueError, match=r"`y_true`: expected (labels of 0 and 1|one-hot rows)"
+        ):
+            loss(y, p)
+        assert np.isnan(tf.function(loss)(y, p))
+        assert np.isfinite(loss(y, p, [1.0, 0.0]))
+
+
+def test_soft_rows_in_half_precision_add_up_to_1():
+    soft = tf.cast(tf.fill((2, 1000), 1e-3), "bfloat16")
+    assert np.isfinite(tfi.losses.CategoricalFocalLoss()(soft, np.full((2, 1000), 1e-3, "float32")))
+
+
+def test_one_output_a_row_is_no_row_of_classes():
+    with pytest.raises(ValueError, match=r"`y_pred`: expected rows of several classes"):
+        tfi.losses.CategoricalFocalLoss()([0, 1], [0.5, 0.5])
+    with pytest.raises(ValueError, match=r"`y_pred`: expected at least one output"):
+        tfi.losses.SparseCategoricalFocalLoss(label_smoothing=0.1)([0, 1], np.zeros((2, 0)))
+
+
+@pytest.mark.parametrize("flag", ["no", None, 2, np.ones(2), np.nan], ids=str)
+def test_a_flag_is_true_or_false(flag):
+    for make in (tfi.losses.BinaryFocalLoss, tfi.metrics.AUC, tfi.calibration.FocalCalibration):
+        with pytest.raises(ValueError, match="`from_logits`: expected True or False"):
+            make(from_logits=flag)
+    assert tfi.losses.BinaryFocalLoss(from_logits=np.bool_(True)).from_logits is True
+
+
+@pytest.mark.parametrize("number", [10**400, np.timedelta64(1, "D"), [10**400, 1]], ids=str)
+def test_numbers_of_no_float_are_refused(number):
+    with pytest.raises(ValueError, match="`pos_weight`: expected"):
+        tfi.losses.WeightedBinaryCrossentropy(number)([0.0], [0.5])
+    with pytest.raises(ValueError, match="`ignore_class`: expected an integer"):
+        tfi.losses.BinaryFocalLoss(ignore_class=np.timedelta64(1, "D"))

@@ -255,3 +255,14 @@ def test_minus_one_is_a_negative(surrogate):
     y, s, _ = rows(30)
     loss = tfi.losses.PairwiseAUCLoss(surrogate, dtype="float64")
     assert float(loss(2 * y - 1, s)) == float(loss(y, s))
+
+
+def test_labels_beyond_their_ends_are_refused():
+    """They counted as 1 and as -1; where rows do not count, anything may stand."""
+    loss = tfi.losses.PairwiseAUCLoss()
+    for label in (1000, 2**31, -2, np.nan):
+        y = np.array([label, 1, 0])
+        with pytest.raises(ValueError, match="`y_true`: expected labels of -1 and 1"):
+            loss(y, [0.0, 1.0, 2.0])
+        assert np.isnan(tf.function(loss)(y, np.array([0.0, 1.0, 2.0], "float32")))
+        assert np.isfinite(loss(y, [0.0, 1.0, 2.0], [0.0, 1.0, 1.0]))

@@ -71,3 +71,9 @@ def test_none_is_none_as_in_keras():
 def test_unknown_names_are_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="weighted_binary_crossentropy"):
         tfi.losses.get("wieghted_binary_crossentropy")
+
+
+@pytest.mark.parametrize("identifier", [int, {0: 1.0}, tfi.losses.LogitAdjustedLoss, 3, len([])])
+def test_what_is_no_loss_is_refused(identifier):
+    with pytest.raises(ValueError, match="`identifier`: expected a loss"):
+        tfi.losses.get(identifier)

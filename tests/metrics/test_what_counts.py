@@ -118,3 +118,24 @@ def test_unknown_labels_of_groups_are_no_rows(arguments):
     expected = tfi.metrics.GroupAUC(20, **arguments)
     expected.update_state(y[known], p[known], groups=groups[known])
     assert float(found.result()) == pytest.approx(float(expected.result()), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [None, "a", {0: 1.0}, len, np.array(["0", "1"]), np.array([0, 1j]), [[0.0], [1.0, 0.0]]],
+    ids=lambda given: type(given).__name__,
+)
+def test_what_is_no_array_of_real_numbers_is_refused(given):
+    def refused(argument):
+        return pytest.raises(ValueError, match=rf"`{argument}`: expected a dense array.*Received")
+
+    metric = tfi.metrics.BrierScore()
+    with refused("y_true"):
+        metric.update_state(given, [0.5, 0.75])
+    with refused("y_pred"):
+        metric.update_state([0, 1], given)
+    if given is not None:
+        with refused("sample_weight"):
+            metric.update_state([0, 1], [0.5, 0.75], given)
+        with refused("groups"):
+            tfi.metrics.GroupAUC(3).update_state([0, 1], [0.5, 0.75], groups=given)

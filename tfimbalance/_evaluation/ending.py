@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from tfimbalance._checks import bad_value
+from tfimbalance._checks import bad_value, check_flag
 
 # These hand on what they get, at least when the model predicts.
 _PASSING = ("Activation", "Dropout", "Flatten", "Identity", "Reshape", "ActivityRegularization")
@@ -100,13 +100,14 @@ def check_from_logits(
         raise bad_value("output", expected=f"one of the outputs {names}", received=repr(output))
     found = last_activation(model, output)
     if from_logits is not None:
-        if found is not None and bool(from_logits) != (found == "linear"):
+        from_logits = check_flag("from_logits", from_logits)
+        if found is not None and from_logits != (found == "linear"):
             raise bad_value(
                 "from_logits",
                 expected=f"{found == 'linear'}, because the output is that of a {found} layer",
                 received=repr(from_logits),
             )
-        return bool(from_logits)
+        return from_logits
     if found is None:
         raise bad_value(
             "from_logits",

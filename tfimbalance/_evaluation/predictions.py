@@ -126,7 +126,12 @@ def predict(
     check_rows(data, argument=argument, output=output)
     rows = Predictor(model).batches(data, argument=argument, output=output, batch_size=batch_size)
     parts = zip(*rows)
-    return Predicted(*(None if part[0] is None else np.concatenate(part) for part in parts))
+    return Predicted(
+        *(
+            None if part[0] is None else np.concatenate([*map(np.atleast_1d, part)])
+            for part in parts
+        )
+    )
 
 
 def _with_mask(y_pred: Any) -> tuple[Any, ...]:

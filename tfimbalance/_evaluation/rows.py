@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from tfimbalance._checks import FloatArray, bad_entry, bad_value, check_weights
+from tfimbalance._checks import FloatArray, bad_entry, bad_value, check_flag, check_weights
 from tfimbalance._evaluation.one_class import OneClass
 from tfimbalance._labels import as_array, class_ids, zero_one
 
@@ -52,6 +52,7 @@ class Evaluated(NamedTuple):
             from_logits: whether predictions are logits.
             activation: None takes two outputs or more for a softmax.
         """
+        from_logits = check_flag("from_logits", from_logits)
         given, each = _predictions(y_pred)
         width = given.shape[1]
         labels, weight = _read_labels(y_true, sample_weight, mask, ignore_class, each, width)
@@ -126,6 +127,7 @@ class Evaluated(NamedTuple):
 
 def probabilities(y_pred: Any, *, from_logits: bool, activation: str | None) -> FloatArray:
     """Return the probabilities behind predictions without labels, ``(rows, outputs)``."""
+    from_logits = check_flag("from_logits", from_logits)
     given, _ = _predictions(y_pred)
     given, softmax = _checked(given, np.arange(len(given)), from_logits, activation)
     kind = "softmax" if softmax else "sigmoid"
@@ -205,7 +207,15 @@ def _row_weights(sample_weight: Any, each: tuple[int, ...]) -> FloatArray:
 
 def _per_row(values: Any, each: tuple[int, ...], argument: str) -> NDArray[Any]:
     """Return one number for each row; that of a sequence is that of all its steps."""
-    array: NDArray[Any] = np.asarray(values)
+    try:
+        array: NDArray[Any] = np.asarray(values)
+        array = array.astype(np.float64) if array.dtype.kind == "O" else array
+    except (TypeError, ValueError):
+        array = np.asarray("")
+    if array.dtype.kind not in "biuf":
+        raise bad_value(
+            argument, expected="one number a row", received=f"values in a {type(values).__name__}"
+        )
     if array.ndim == len(each) + 1 and array.shape[-1] == 1:
         array = array[..., 0]
     array = array.reshape(array.shape + (1,) * (len(each) - array.ndim))

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from tfimbalance._checks import bad_value, check_choice
+from tfimbalance._checks import bad_value, check_choice, check_flag
 from tfimbalance._config import config_of
-from tfimbalance._tensors import Tensor, as_float, compute_dtype, logits_of
+from tfimbalance._tensors import Tensor, as_float, as_numbers, compute_dtype, logits_of
 
 
 def width_of(shape: Any) -> int | None:
@@ -53,7 +52,7 @@ class CalibrationLayer(keras.layers.Layer):
     ) -> None:
         # Whatever the policy: a probability of one in a million is no number of half precision.
         super().__init__(dtype=dtype or keras.config.floatx(), **kwargs)
-        self.from_logits = bool(from_logits)
+        self.from_logits = check_flag("from_logits", from_logits)
         self.activation = check_activation(activation)
         self.supports_masking = True
 
@@ -67,7 +66,8 @@ class CalibrationLayer(keras.layers.Layer):
         Half precision is computed in float32 and rounded once. An array gives an array.
         """
         # Lists are read in the highest precision.
-        given = as_float(inputs if hasattr(inputs, "dtype") else np.asarray(inputs, np.float64))
+        listed = None if hasattr(inputs, "dtype") else "float64"
+        given = as_float(as_numbers("y_pred", inputs, listed))
         softmax = is_softmax(given.shape, self.activation)
         dtype = compute_dtype(keras.backend.standardize_dtype(given.dtype))
         if self.from_logits:

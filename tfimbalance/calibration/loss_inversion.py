@@ -71,7 +71,17 @@ class LossCalibration(CalibrationLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(from_logits=from_logits, activation="sigmoid", **kwargs)
-        self.loss = keras.losses.get(loss)
+        try:
+            self.loss = keras.losses.get(loss)
+        except (TypeError, ValueError):
+            self.loss = None
+        if not callable(self.loss):
+            raise bad_value(
+                "loss",
+                expected="a loss that a model was trained with, or its name",
+                received=repr(loss),
+                remedy='Such as tfi.losses.BinaryFocalLoss() or "binary_focal_crossentropy".',
+            )
         self.loss_from_logits = loss_from_logits
         self._of_logits, self._takes_logits = _of_logits(self.loss, loss_from_logits)
         self._check()

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfimbalance._checks import FloatArray, bad_value
+from tfimbalance._checks import FloatArray, bad_value, check_count
 from tfimbalance._tensors import Tensor
 from tfimbalance.calibration._base import CalibrationLayer, check_output_count, width_of
 from tfimbalance.offsets import as_list, is_per_label, log_odds, positive_priors, prior_shift
@@ -88,6 +88,11 @@ class PriorCorrection(CalibrationLayer):
             activation = "sigmoid"
         super().__init__(from_logits=from_logits, activation=activation, **kwargs)
         of_labels = self.activation == "sigmoid"
+        if of_labels:
+            train, target = (positive_priors(p, argument=name) for name, p in zip(_NAMES, given))
+            if train.ndim and target.ndim:
+                why = "as many as `train_priors`"
+                check_count("target_priors", target.size, train.size, "labels", why=why)
         self.train_priors, self.target_priors = (_prior_list(p, of_labels) for p in given)
         self._offset = (
             log_odds(given[1], argument="target_priors")
@@ -115,6 +120,9 @@ class PriorCorrection(CalibrationLayer):
             return np.asarray(offset[1] - offset[0])
         check_output_count("train_priors", offset.size, z)
         return offset
+
+
+_NAMES = ("train_priors", "target_priors")
 
 
 def _alike(train: Any, target: Any) -> tuple[Any, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from tfimbalance._checks import FloatArray, bad_value, check_integer, check_number, some_classes
 from tfimbalance._evaluation.rows import Evaluated, probabilities
+from tfimbalance.calibration._base import check_activation
 from tfimbalance.offsets import class_priors, is_per_label, positive_priors
 from tfimbalance.statistics import ClassStatistics
 
@@ -83,6 +84,7 @@ def estimate_priors(
     """
     check_number("tolerance", tolerance, minimum=0.0, exclusive=True)
     check_integer("max_iterations", max_iterations, minimum=1)
+    activation = check_activation(activation)
     if isinstance(train_priors, ClassStatistics) and train_priors.multi_label:
         activation = "sigmoid"
     if held_out is not None:

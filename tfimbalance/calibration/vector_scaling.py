@@ -136,7 +136,10 @@ class VectorScaling(FittedCalibration):
 def _values(argument: str, values: Any) -> FloatArray | None:
     if values is None:
         return None
-    array = np.atleast_1d(np.asarray(values, dtype=np.float64))
-    if array.ndim != 1 or not np.isfinite(array).all():
+    try:
+        array = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    except (TypeError, ValueError, OverflowError):
+        array = np.zeros((0, 0))
+    if array.ndim != 1 or not array.size or not np.isfinite(array).all():
         raise bad_value(argument, expected="one finite number an output", received=repr(values))
     return array

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfimbalance._checks import bad_value
 from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance.callbacks.validation import ValidationCallback
 from tfimbalance.metrics import CalibrationRatio, NormalizedEntropy
@@ -44,6 +45,11 @@ class CorrectedValidation(ValidationCallback):
         self, validation_data: Any, *, metrics: Sequence[keras.metrics.Metric] | None = None
     ) -> None:
         super().__init__(validation_data)
+        if metrics is not None and not (
+            isinstance(metrics, (list, tuple))
+            and all(isinstance(metric, keras.metrics.Metric) for metric in metrics)
+        ):
+            raise bad_value("metrics", expected="a list of Keras metrics", received=repr(metrics))
         self.metrics = None if metrics is None else list(metrics)
 
     def check(self, rows: Evaluated) -> None:

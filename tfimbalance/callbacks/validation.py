@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfimbalance._checks import bad_value, check_integer, checked_ignore_class
+from tfimbalance._checks import bad_value, check_flag, check_integer, checked_ignore_class
 from tfimbalance._evaluation.ending import check_from_logits
 from tfimbalance._evaluation.predictions import Predictor, check_rows, head, of_output
 from tfimbalance._evaluation.rows import Evaluated
@@ -76,7 +76,7 @@ class Validation:
         self.priors = priors
         self.output = output
         self.from_logits = from_logits
-        self.multi_label = bool(multi_label)
+        self.multi_label = check_flag("multi_label", multi_label)
         self.ignore_class = checked_ignore_class(ignore_class)
         self.batch_size = check_integer("batch_size", batch_size, minimum=1)
         self._natural = None if priors is None else NaturalRate(priors)

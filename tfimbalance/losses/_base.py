@@ -8,14 +8,16 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfimbalance._checks import FloatArray, bad_value, check_number, per_class
+from tfimbalance._checks import FloatArray, bad_value, check_flag, check_number, per_class
 from tfimbalance._config import config_of
 from tfimbalance._tensors import (
     Tensor,
     as_float,
+    as_numbers,
     compute_dtype,
     is_sparse,
     like_rows,
+    row_weights,
     sparse_ids,
     widened,
 )
@@ -74,13 +76,14 @@ class ImbalanceLoss(keras.losses.Loss):
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the loss before reduction, shape of the target without its last axis."""
-        return _rounded(self.nats(_as_tensor(y_true), as_float(y_pred)), self.dtype)
+        return _rounded(self.nats(as_numbers("y_true", y_true), as_float(y_pred)), self.dtype)
 
     def __call__(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
     ) -> Tensor:
         with keras.name_scope(self.name):
-            value = self._reduced(_as_tensor(y_true), as_float(y_pred), sample_weight)
+            y_true = as_numbers("y_true", y_true)
+            value = self._reduced(y_true, as_float(y_pred), sample_weight)
             return _rounded(value, self.dtype)
 
     def _reduced(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
@@ -90,7 +93,7 @@ class ImbalanceLoss(keras.losses.Loss):
         if elements is None:
             values, valid = self.nats(y_true, y_pred), self.valid(y_true, y_pred)
             if sample_weight is not None:
-                sample_weight = like_rows(sample_weight, values)
+                sample_weight = row_weights(sample_weight, values)
         else:
             values, valid, sample_weight = elements.of_rows(sample_weight)
         if valid is None:
@@ -228,7 +231,7 @@ class CrossentropyLoss(WeighableLoss):
         dtype: Any,
     ) -> None:
         super().__init__(class_weight, reduction, name, dtype)
-        self.from_logits = bool(from_logits)
+        self.from_logits = check_flag("from_logits", from_logits)
         self.label_smoothing = check_number(
             "label_smoothing", label_smoothing, minimum=0.0, maximum=1.0
         )
@@ -257,7 +260,7 @@ def _without_padding(y_true: Tensor, ignore_class: int | None, *weights: Tensor 
     for weight in weights:
         if weight is None:
             continue
-        weight = ops.convert_to_tensor(weight)
+        weight = as_numbers("sample_weight", weight)
         extra = len(weight.shape) - len(y_true.shape)
         if extra > 1 or (extra == 1 and weight.shape[-1] != 1):
             continue  # Of outputs, or refused beside the values.
@@ -267,10 +270,6 @@ def _without_padding(y_true: Tensor, ignore_class: int | None, *weights: Tensor 
                 counts = ops.logical_or(counts, ops.equal(widened(y_true), ignore_class))
             y_true = ops.where(counts, y_true, ops.zeros_like(y_true))
     return y_true
-
-
-def _as_tensor(x: Tensor) -> Tensor:
-    return x if ops.is_tensor(x) else ops.convert_to_tensor(x)
 
 
 def _rounded(values: Tensor, dtype: str) -> Tensor:

@@ -100,8 +100,8 @@ def asymmetric(
         positive = ops.relu(-z) + log1p_e
         if margin:
             shifted = ops.relu(p - margin)
-            negative = -ops.log1p(-shifted)
-            rest = 1.0 - shifted
+            rest = ops.minimum(q + margin, 1.0)  # 1 - p_m, and above 0 where p rounds to 1.
+            negative = -ops.where(rest < 0.5, ops.log(rest), ops.log1p(-shifted))
             # d p_m / dz / (1 - p_m): below the margin nothing moves.
             moving = ops.where(shifted > 0.0, p * q / rest, 0.0)
         else:  # Then 1 - p_m is q, whose logarithm is exact however sure the model is.

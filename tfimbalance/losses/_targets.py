@@ -11,10 +11,11 @@ from tfimbalance._checks import bad_value
 from tfimbalance._tensors import (
     Tensor,
     align,
+    as_numbers,
     is_class,
     is_sparse,
-    like_rows,
     refuse_values,
+    row_weights,
     sparse_targets,
     widened,
 )
@@ -27,6 +28,8 @@ from tfimbalance.losses._weights import (
 
 # How far soft targets may round past 0 and 1.
 _ROUNDING = 1e-3
+# And how far past 1 the sum of a row of them may, in half precision.
+_SUM_ROUNDING = 1e-2
 
 
 class Targets(NamedTuple):
@@ -35,7 +38,7 @@ class Targets(NamedTuple):
     ids: Tensor | None = None  # Integers, (batch, ...); those that do not count are 0.
     rows: Tensor | None = None  # One-hot or soft, (batch, ..., num_classes), dtype of the logits.
     valid: Tensor | None = None  # Which ids count; None if all do.
-    known: Tensor | None = None  # Which ids are classes, or do not count.
+    known: Tensor | None = None  # Which are classes, or do not count.
 
     @classmethod
     def read(cls, y_true: Tensor, z: Tensor, ignore_class: int | None = None) -> Targets:
@@ -55,7 +58,7 @@ class Targets(NamedTuple):
     def from_ids(cls, y_true: Tensor, z: Tensor, ignore_class: int | None = None) -> Targets:
         """Read class ids, ``(batch, ...)`` or ``(batch, ..., 1)``."""
         # Compared as they came: a cast would make 1 of 1.7, and of 2**32 + 1.
-        given = widened(sparse_targets(ops.convert_to_tensor(y_true), z))
+        given = widened(sparse_targets(as_numbers("y_true", y_true), z))
         classes = z.shape[-1]
         known, valid = is_class(given, ops.shape(z)[-1] if classes is None else classes), None
         ids = ops.cast(given, "int32")
@@ -78,7 +81,24 @@ class Targets(NamedTuple):
     @classmethod
     def from_rows(cls, y_true: Tensor, z: Tensor) -> Targets:
         """Read one-hot rows of the shape of the logits."""
-        return cls(rows=align(ops.cast(y_true, z.dtype), z))
+        if len(z.shape) < 2:
+            raise bad_value(
+                "y_pred",
+                expected="rows of several classes, (batch, ..., classes)",
+                received=f"shape {tuple(z.shape)}",
+                remedy="One output a row takes a binary loss.",
+            )
+        rows = align(ops.cast(as_numbers("y_true", y_true), z.dtype), z)
+        known = ops.all(checked_labels(rows), axis=-1)
+        several = ops.sum(rows, axis=-1) > 1.0 + _SUM_ROUNDING
+        refuse_values(
+            "y_true",
+            rows,
+            several,
+            "one-hot rows, or probabilities that add up to 1",
+            "Rows that may carry several labels take a binary loss.",
+        )
+        return cls(rows=rows, known=ops.logical_and(known, ops.logical_not(several)))
 
     def as_rows(self, z: Tensor) -> Tensor:
         """Return one-hot rows of the shape of ``z``."""
@@ -131,10 +151,10 @@ class Elements(NamedTuple):
         """
         counted = None if self.known is None else ops.cast(self.known, self.values.dtype)
         share = None if counted is None else _mean(counted)
-        weight = None if weight is None else ops.convert_to_tensor(weight)
+        weight = None if weight is None else as_numbers("sample_weight", weight)
         if weight is None or not self._is_of_outputs(weight):
             values = self.mean() if share is None else ops.divide_no_nan(self.mean(), share)
-            return values, share, None if weight is None else like_rows(weight, values)
+            return values, share, None if weight is None else row_weights(weight, values)
         found, wanted = tuple(weight.shape), tuple(self.values.shape)
         if any(None not in sizes and sizes[0] != sizes[1] for sizes in zip(found, wanted)):
             raise bad_value(
@@ -173,8 +193,7 @@ class Labels(NamedTuple):
         cls, y_true: Tensor, z: Tensor, label_smoothing: float, ignore_class: int | None = None
     ) -> Labels:
         """Read targets beside the logits ``z``."""
-        y_true = y_true if ops.is_tensor(y_true) else ops.convert_to_tensor(y_true)
-        given = align(widened(y_true), z)
+        given = align(widened(as_numbers("y_true", y_true)), z)
         known = None if ignore_class is None else ops.not_equal(given, ignore_class)
         y = ops.cast(given, z.dtype)
         if known is not None:

@@ -8,9 +8,10 @@ import keras
 from keras import ops
 
 from tfimbalance._checks import bad_value, check_choice, check_number
-from tfimbalance._tensors import Tensor, align, compute_dtype, like_rows
+from tfimbalance._tensors import Tensor, align, compute_dtype, row_weights
 from tfimbalance.losses._base import ImbalanceLoss
 from tfimbalance.losses._pairs import logistic_sums, squared_hinge_sums
+from tfimbalance.losses._targets import checked_labels
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
@@ -44,8 +45,8 @@ class PairwiseAUCLoss(ImbalanceLoss):
             Returns nats (logistic) or squares of scores, ``(batch, ...)`` before reduction.
 
     Raises:
-        ValueError: for an unknown surrogate, ``margin <= 0``, a margin beside the logistic one, or
-            shapes that do not fit.
+        ValueError: for an unknown surrogate, ``margin <= 0``, a margin beside the logistic one,
+            shapes that do not fit, or labels outside [-1, 1].
 
     Example:
         >>> import tfimbalance as tfi
@@ -94,7 +95,7 @@ class PairwiseAUCLoss(ImbalanceLoss):
         weight = None
         for given in (sample_weight, mask):
             if given is not None:
-                each = ops.cast(like_rows(given, rows), compute_dtype(self.dtype))
+                each = ops.cast(row_weights(given, rows), compute_dtype(self.dtype))
                 each = ops.broadcast_to(each, ops.shape(rows))
                 weight = each if weight is None else weight * each
         return weight
@@ -102,8 +103,12 @@ class PairwiseAUCLoss(ImbalanceLoss):
     def _shares(self, y_true: Tensor, y_pred: Tensor, weight: Tensor | None) -> Tensor:
         dtype = compute_dtype(self.dtype)
         s = ops.cast(y_pred, dtype)
-        y = ops.clip(align(ops.cast(y_true, dtype), s), 0.0, 1.0)
+        y = align(ops.cast(y_true, dtype), s)
         has_labels = len(s.shape) > 1
+        if weight is not None:  # Padding may hold anything.
+            y = ops.where((ops.expand_dims(weight, -1) if has_labels else weight) > 0.0, y, 0.0)
+        good = ops.all(checked_labels(y, lowest=-1))
+        y = ops.clip(y, 0.0, 1.0)
         shape, labels = (ops.shape(s)[:-1], s.shape[-1]) if has_labels else (ops.shape(s), 1)
         scores = ops.transpose(ops.reshape(s, (-1, labels)))
         positive = ops.transpose(ops.reshape(y, (-1, labels)))
@@ -111,7 +116,7 @@ class PairwiseAUCLoss(ImbalanceLoss):
         if weight is not None:
             flat = ops.reshape(weight, (1, -1))
             positive, negative = positive * flat, negative * flat
-            scores = ops.where(flat > 0.0, scores, 0.0)  # Padding may hold anything, NaN too.
+            scores = ops.where(flat > 0.0, scores, 0.0)
         positive, negative = _of_largest(positive), _of_largest(negative)
         if self.surrogate == "logistic":
             sums = logistic_sums(scores, positive, negative)
@@ -124,7 +129,8 @@ class PairwiseAUCLoss(ImbalanceLoss):
         has_pair = ops.logical_and(ops.any(positive > 0.0, axis=-1), total[:, 0] > 0.0)
         number = ops.maximum(ops.sum(ops.cast(has_pair, dtype)), 1.0)
         size = ops.cast(ops.shape(scores)[-1], dtype)
-        return ops.reshape(ops.sum(parts, axis=0) * (size / number), shape)
+        factor = ops.where(good, size / number, float("nan"))  # In a graph nothing is raised.
+        return ops.reshape(ops.sum(parts, axis=0) * factor, shape)
 
 
 def _of_largest(weights: Tensor) -> Tensor:

@@ -44,15 +44,15 @@ def get(identifier: Any) -> Any:
         ours = {**_BY_NAME, **{loss.__name__: loss for loss in _BY_NAME.values()}}
         if plain in ours:
             return ours[plain]()
-    elif isinstance(identifier, dict):
-        return keras.saving.deserialize_keras_object(identifier)
-    elif inspect.isclass(identifier):
-        return identifier()
     try:
-        found = keras.losses.get(identifier)
-    except ValueError:
+        if isinstance(identifier, dict):
+            found = keras.saving.deserialize_keras_object(identifier)
+        else:
+            of_class = inspect.isclass(identifier)
+            found = identifier() if of_class else keras.losses.get(identifier)
+    except (TypeError, ValueError):
         found = None
-    if found is None:
+    if not callable(found):
         raise bad_value(
             "identifier",
             expected="a loss, or its name: " + ", ".join(sorted(_BY_NAME)) + ", or one of Keras'",

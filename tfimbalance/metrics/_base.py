@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfimbalance._checks import bad_value, check_integer, checked_ignore_class
+from tfimbalance._checks import bad_value, check_flag, check_integer, checked_ignore_class
 from tfimbalance._config import config_of
 from tfimbalance._tensors import Tensor, compute_dtype
 from tfimbalance.metrics._rows import MetricRows, sum_dtype
@@ -40,8 +40,8 @@ class RowMetric(keras.metrics.Metric):
     ) -> None:
         snake_case = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
         super().__init__(name=name or snake_case, dtype=dtype)
-        self.from_logits = bool(from_logits)
-        self.multi_label = bool(multi_label)
+        self.from_logits = check_flag("from_logits", from_logits)
+        self.multi_label = check_flag("multi_label", multi_label)
         self.ignore_class = checked_ignore_class(ignore_class)
 
     def _build(self, rows: MetricRows) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from tfimbalance._checks import bad_value, check_integer
+from tfimbalance._checks import bad_value, check_flag, check_integer
 from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._base import RowMetric, check_class_id, check_has_class, mean_where
 from tfimbalance.metrics._buffer import RowBuffer, signed, starts, unsigned
@@ -38,7 +38,7 @@ class RankingMetric(RowMetric):
         super().__init__(from_logits, multi_label, ignore_class, name, dtype)
         self.class_id = check_class_id(class_id)
         self.num_bins = check_integer("num_bins", num_bins, minimum=2)
-        self.exact = bool(exact)
+        self.exact = check_flag("exact", exact)
         self.max_rows = check_integer("max_rows", max_rows, minimum=1)
 
     def curve(self, positive: Tensor, negative: Tensor) -> Tensor:

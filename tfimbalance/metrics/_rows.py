@@ -15,12 +15,13 @@ from tfimbalance._tensors import (
     Tensor,
     align,
     as_float,
+    as_numbers,
     is_class,
     is_linear,
     is_sparse,
-    like_rows,
     logits_of,
     refuse_values,
+    row_weights,
     sparse_targets,
     widened,
 )
@@ -205,7 +206,7 @@ def _kind_and_width(y_pred: Tensor, multi_label: bool) -> tuple[str, int]:
 
 def _flat_targets(y_true: Tensor, y_pred: Tensor, kind: str, width: int) -> Tensor:
     """Return class ids, ``(rows,)``, or a column an output, in the dtype in which they came."""
-    y_true = y_true if ops.is_tensor(y_true) else ops.convert_to_tensor(y_true)
+    y_true = as_numbers("y_true", y_true)
     if kind == "classes" and is_sparse(y_true, y_pred):
         return ops.reshape(sparse_targets(y_true, y_pred), (-1,))
     return ops.reshape(align(y_true, y_pred), (-1, width))
@@ -217,15 +218,7 @@ def _counted(sample_weight: Tensor | None, mask: Tensor | None, y_pred: Tensor) 
     for weight in (sample_weight, mask):
         if weight is None:
             continue
-        weight = ops.cast(like_rows(weight, rows), sum_dtype())
-        sizes = zip(weight.shape, rows.shape, strict=True)
-        if not all(w in (1, r) or None in (w, r) for w, r in sizes):
-            raise bad_value(
-                "sample_weight",
-                expected=f"a weight a row, to go with rows of shape {tuple(rows.shape)}",
-                received=f"shape {tuple(weight.shape)}",
-                remedy="Labels of a row cannot weigh differently; give each its output.",
-            )
+        weight = ops.cast(row_weights(weight, rows), sum_dtype())
         total = ops.reshape(total * weight, ops.shape(rows))
     total = ops.reshape(total, (-1,))
     return refuse("sample_weight", total, total < 0, total, "weights of at least 0")

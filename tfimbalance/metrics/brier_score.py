@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfimbalance._checks import check_flag
 from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._base import ratio
 from tfimbalance.metrics._probabilities import ProbabilityMetric
@@ -63,7 +64,7 @@ class BrierScore(ProbabilityMetric):
         dtype: Any = None,
     ) -> None:
         super().__init__(from_logits, multi_label, ignore_class, name, dtype)
-        self.skill = bool(skill)
+        self.skill = check_flag("skill", skill)
         if self.skill:
             self._direction = "up"
 

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfimbalance._checks import bad_value, check_integer
-from tfimbalance._tensors import Tensor, widened
+from tfimbalance._checks import bad_value, check_flag, check_integer
+from tfimbalance._tensors import Tensor, as_numbers, widened
 from tfimbalance.metrics._base import RowMetric, mean_where, ratio
 from tfimbalance.metrics._buffer import RowBuffer, signed, starts, unsigned
 from tfimbalance.metrics._grid import sums_over
@@ -97,7 +97,7 @@ class GroupAUC(RowMetric):
         super().__init__(from_logits, False, ignore_class, name, dtype)
         self.num_groups = check_integer("num_groups", num_groups, minimum=1)
         self.num_bins = check_integer("num_bins", num_bins, minimum=2)
-        self.exact = bool(exact)
+        self.exact = check_flag("exact", exact)
         self.max_rows = check_integer("max_rows", max_rows, minimum=1)
         if not self.exact and self.num_groups * self.num_bins >= 2**31:
             raise bad_value(
@@ -115,7 +115,7 @@ class GroupAUC(RowMetric):
         groups: Tensor | None = None,
     ) -> None:
         """Add the rows of a batch."""
-        y_true = y_true if ops.is_tensor(y_true) else ops.convert_to_tensor(y_true)
+        y_true = as_numbers("y_true", y_true)
         if groups is None:
             if len(y_true.shape) < 2 or y_true.shape[-1] != 2:
                 raise bad_value(
@@ -125,7 +125,7 @@ class GroupAUC(RowMetric):
                     remedy="Stack them: np.stack([label, group], axis=1).",
                 )
             y_true, groups = y_true[..., 0], y_true[..., 1]
-        groups = groups if ops.is_tensor(groups) else ops.convert_to_tensor(groups)
+        groups = as_numbers("groups", groups)
         dtype = keras.backend.standardize_dtype(groups.dtype)
         if self.num_groups > _EXACT_UP_TO.get(dtype, self.num_groups):
             raise bad_value(
