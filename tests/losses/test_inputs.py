@@ -232,6 +232,8 @@ def test_a_flag_is_true_or_false(flag):
     for make in (tfi.losses.BinaryFocalLoss, tfi.metrics.AUC, tfi.calibration.FocalCalibration):
         with pytest.raises(ValueError, match="`from_logits`: expected True or False"):
             make(from_logits=flag)
+    with pytest.raises(ValueError, match="`from_logits`: expected True or False"):
+        tfi.losses.binary_focal_loss([1.0], [0.5], from_logits=flag)
     assert tfi.losses.BinaryFocalLoss(from_logits=np.bool_(True)).from_logits is True
 
 

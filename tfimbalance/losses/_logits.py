@@ -7,6 +7,7 @@ import warnings
 import keras
 from keras import ops
 
+from tfimbalance._checks import check_flag
 from tfimbalance._tensors import Tensor, as_float, compute_dtype, is_linear, logits_of, operation_of
 
 
@@ -18,6 +19,7 @@ def to_logits(
     Logits behind probabilities are taken from the tensor, where Keras' activations leave them, or
     from the operation that made it; else `logits_of` computes them.
     """
+    from_logits = check_flag("from_logits", from_logits)
     y_pred = as_float(y_pred)
     dtype = dtype or compute_dtype(keras.backend.standardize_dtype(y_pred.dtype))
     found = _recovered(y_pred, activation)
