@@ -1,16 +1,14 @@
-"""What processes of their own do in test_workers.py: `python _processes.py <job> <arguments>`."""
+"""What processes of their own do in test_workers.py."""
 
 import json
 import os
 import signal
-import sys
+import threading
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-
-def serve():
-    """A tf.data service in this process: a dispatcher and two workers, until stdin closes."""
+def serve(address_to):
+    """A tf.data service in this process: a dispatcher and two workers, until it is killed."""
     import tensorflow as tf
 
     service = tf.data.experimental.service
@@ -18,15 +16,15 @@ def serve():
     address = dispatcher.target.split("://")[1]
     config = service.WorkerConfig(dispatcher_address=address, port=0)
     workers = [service.WorkerServer(config) for _ in range(2)]
-    print(dispatcher.target, flush=True)
-    sys.stdin.read()
+    address_to.send(dispatcher.target)
+    threading.Event().wait()
     del workers
 
 
-def worker(index, ports):
+def worker(index, ports, path):
     """One of two workers: reports the rows that its steps saw, epoch by epoch, in both ways."""
-    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports.split(",")]}
-    task = {"type": "worker", "index": int(index)}
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+    task = {"type": "worker", "index": index}
     os.environ["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
     import keras
     import numpy as np
@@ -75,7 +73,7 @@ def worker(index, ports):
             local = [strategy.experimental_local_results(rows)[0].numpy() for rows in seen]
             epochs.append(np.concatenate(local).astype(int).tolist())
         report[how] = {"rows": epochs, "weights": float(model.get_weights()[0][0, 0])}
-    print(json.dumps(report))
+    Path(path).write_text(json.dumps(report))
 
 
 def killed(folder):
@@ -147,11 +145,5 @@ def fit(folder, datasets, kill_at=0):
         tfi.callbacks.DatasetEpochs(joined),
         Kill(),
     ]
-    model.fit(joined, epochs=4, callbacks=callbacks, verbose=0)
+    model.fit(joined, epochs=3, callbacks=callbacks, verbose=0)
     model.save_weights(Path(folder) / "last.weights.h5")
-
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[1]))
-    jobs = {job.__name__: job for job in (serve, worker, killed, restarted)}
-    jobs[sys.argv[1]](*sys.argv[2:])

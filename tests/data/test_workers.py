@@ -2,11 +2,9 @@
 
 import functools
 import json
-import os
+import multiprocessing
 import signal
 import socket
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -14,30 +12,13 @@ import pytest
 import tensorflow as tf
 from data import _processes
 from data.rooms import BATCH, DATASETS, rows
+from processes import finish, start
 
 import tfimbalance as tfi
 
 pytestmark = pytest.mark.slow
 
 each_dataset = pytest.mark.parametrize("name", DATASETS)
-
-
-def start(*arguments):
-    environment = {k: v for k, v in os.environ.items() if k != "TF_CONFIG"}
-    return subprocess.Popen(
-        [sys.executable, _processes.__file__, *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-
-
-def finish(process, code=0):
-    output, errors = process.communicate(timeout=300)
-    assert process.returncode == code, errors[-3000:]
-    return output
 
 
 def free_ports(count):
@@ -73,10 +54,10 @@ def test_after_a_kill_all_goes_on_as_in_a_process_that_lives_on(tmp_path):
     for each in (folder, whole):
         each.mkdir()
     # This process, which lives on, works while the other one does.
-    process = start("killed", folder)
+    process = start(tmp_path / "killed.log", _processes.killed, folder)
     _processes.fit(whole, {name: make() for name, make in DATASETS.items()})
     finish(process, code=-signal.SIGKILL)
-    process = start("restarted", folder)
+    process = start(tmp_path / "restarted.log", _processes.restarted, folder)
     expected = {name: two_epochs(name)[1][7:] for name in DATASETS}
     finish(process)
     after_restart = np.load(folder / "rest.npz")
@@ -126,9 +107,14 @@ def test_epochs_that_are_not_those_of_fit_are_refused():
 
 
 def side_by_side(names):
-    """One dataset of batches of several, by name."""
-    zipped = tf.data.Dataset.zip({name: DATASETS[name]() for name in names})
-    return zipped.map(lambda pairs: tuple({k: v[i] for k, v in pairs.items()} for i in (0, 1)))
+    """One dataset of several: a column each of their rows and of their labels."""
+    zipped = tf.data.Dataset.zip(tuple(DATASETS[name]() for name in names))
+    return zipped.map(
+        lambda *pairs: (
+            tf.stack([x for x, _ in pairs], axis=1),
+            tf.stack([tf.cast(y, tf.float32) for _, y in pairs], axis=1),
+        )
+    )
 
 
 @pytest.mark.slow
@@ -136,41 +122,48 @@ def test_fit_under_mirrored_strategy():
     """Two replicas take the same steps as one, on all datasets at once."""
     weights = []
     two_replicas = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    n = len(DATASETS)
     for strategy in (tf.distribute.get_strategy(), two_replicas):
         keras.utils.set_random_seed(0)
         with strategy.scope():
-            inputs = {name: keras.Input((3,), name=name) for name in DATASETS}
-            dense = {name: keras.layers.Dense(1) for name in DATASETS}
-            model = keras.Model(inputs, {name: dense[name](inputs[name]) for name in DATASETS})
+            # A model of its own for each dataset, written as one.
+            models = keras.layers.EinsumDense("bnf,nf->bn", (n,), bias_axes="n")
+            model = keras.Sequential([keras.Input((n, 3)), models])
             loss = keras.losses.BinaryCrossentropy(from_logits=True)
-            model.compile("sgd", dict.fromkeys(DATASETS, loss))
+            model.compile(keras.optimizers.SGD(0.01 * n), loss)
+        at_start = models.kernel.numpy()
         model.fit(side_by_side(DATASETS), epochs=2, verbose=0)
-        weights.append({name: layer.get_weights() for name, layer in dense.items()})
-    for name in DATASETS:
-        for one, two in zip(weights[0][name], weights[1][name], strict=True):
-            np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5, err_msg=name)
+        weights.append(model.get_weights())
+    assert (np.abs(weights[0][0] - at_start).max(axis=1) > 1e-3).all()
+    for one, two in zip(*weights, strict=True):
+        for i, name in enumerate(DATASETS):
+            np.testing.assert_allclose(one[i], two[i], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 def test_each_replica_has_its_quota():
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     names = ("balanced_batches", "balanced_stream", "smote_batches")
     for _, labels in strategy.experimental_distribute_dataset(side_by_side(names)):
-        for name in names:
-            for part in strategy.experimental_local_results(labels[name]):
-                assert len(part) == BATCH // 2
-                assert tf.reduce_sum(part) == BATCH // 4
+        for part in strategy.experimental_local_results(labels):
+            assert part.shape == (BATCH // 2, len(names))
+            np.testing.assert_array_equal(tf.reduce_sum(part, axis=0), BATCH // 4)
 
 
 @pytest.mark.slow
-def test_two_workers():
+def test_two_workers(tmp_path):
     """MultiWorkerMirroredStrategy in two processes.
 
     Once with one dataset, of which TensorFlow gives each worker its half of every batch, and once
     with a shard made by each worker.
     """
-    ports = ",".join(map(str, free_ports(2)))
-    workers = [start("worker", i, ports) for i in (0, 1)]
-    reports = [json.loads(finish(worker).splitlines()[-1]) for worker in workers]
+    ports, paths = free_ports(2), [tmp_path / "0.json", tmp_path / "1.json"]
+    workers = [
+        start(tmp_path / f"{i}.log", _processes.worker, i, ports, path)
+        for i, path in enumerate(paths)
+    ]
+    for worker in workers:
+        finish(worker)
+    reports = [json.loads(path.read_text()) for path in paths]
     whole = tfi.data.balanced_batches(np.arange(1000), np.repeat([0, 1], [940, 60]), batch_size=40)
     expected = [np.sort(batches_of(whole), axis=None) for _ in (0, 1)]
     for how in ("strategy", "shards"):
@@ -194,11 +187,14 @@ def test_two_workers():
 
 
 @pytest.fixture(scope="module")
-def service():
-    process = start("serve")
-    yield process.stdout.readline().strip()
+def service(tmp_path_factory):
+    address, address_to = multiprocessing.Pipe(duplex=False)
+    log = tmp_path_factory.mktemp("service") / "log"
+    process = start(log, _processes.serve, address_to)
+    assert address.poll(300), log.read_text()
+    yield address.recv()
     process.kill()
-    process.communicate()
+    process.join()
 
 
 def through(dataset, target):

@@ -1,10 +1,8 @@
 """Models that are corrected: what they serve, saved and exported."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
+import processes
 import pytest
 import tensorflow as tf
 from scipy.special import expit, logit
@@ -22,16 +20,6 @@ def two_gaussians(rows, seed=0):
     return (rng.normal(size=(rows, 2)) + (2 * y - 1)[:, None]).astype("float32"), y
 
 
-PLAIN_TENSORFLOW = """
-import sys
-import numpy as np
-import tensorflow as tf
-served = tf.saved_model.load(sys.argv[1])
-np.save(sys.argv[3], served.serve(np.load(sys.argv[2])).numpy())
-assert not any(name.startswith("tfimbalance") for name in sys.modules)
-"""
-
-
 @pytest.mark.slow
 def test_saves_loads_and_exports_to_plain_tensorflow(tmp_path):
     x, y = two_gaussians(2_000)
@@ -46,10 +34,9 @@ def test_saves_loads_and_exports_to_plain_tensorflow(tmp_path):
     np.testing.assert_allclose(again.predict(x, verbose=0), wanted, rtol=1e-6)
     corrected.export(tmp_path / "served", verbose=False)
     np.save(tmp_path / "x.npy", x)
-    # From elsewhere, with nothing of this package on the path.
-    command = [sys.executable, "-I", "-c", PLAIN_TENSORFLOW]
-    command += [str(tmp_path / name) for name in ("served", "x.npy", "p.npy")]
-    subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
+    # From elsewhere, where nothing of this package can be imported.
+    paths = [tmp_path / name for name in ("served", "x.npy", "p.npy")]
+    processes.finish(processes.start(tmp_path / "log", processes.serve_exported, *paths))
     np.testing.assert_allclose(np.load(tmp_path / "p.npy"), wanted, rtol=1e-6)
 
 
