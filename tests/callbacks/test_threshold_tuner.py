@@ -322,16 +322,17 @@ def test_weights_may_be_none():
 def test_scores_that_are_not_calibrated_lose_nothing_to_the_samples_maximum(scale):
     """Thresholds of 40 small samples, judged on the population."""
     y_all, z_all = scores(200_000, scale, seed=99)
+    of_all = Cuts.of(y_all, expit(z_all), np.ones(len(y_all)))
     objectives = (f_beta(1.0), balanced_accuracy(), matthews_correlation())
+    values_of_all = [objective.values(of_all) for objective in objectives]
     gained = {objective.name: [] for objective in objectives}
     for seed in range(40):
         y, z = scores(2_000, scale, seed)
         cuts = Cuts.of(y, expit(z), np.ones(len(y)))
-        for objective in objectives:
+        for objective, values in zip(objectives, values_of_all, strict=True):
             threshold, _ = choose(objective, cuts)
             largest = cuts.threshold(int(np.argmax(objective.values(cuts))))
-            of_all = Cuts.of(y_all, expit(z_all), np.ones(len(y_all)))
-            found, peer = (objective.values(of_all)[of_all.at(t)] for t in (threshold, largest))
+            found, peer = (values[of_all.at(t)] for t in (threshold, largest))
             gained[objective.name].append(found - peer)
     for name, gains in gained.items():
         # F1 and the correlation gain where few are flagged, and the sample's maximum wanders most.
@@ -394,6 +395,18 @@ def test_classes_that_do_not_overlap_are_told_apart():
         assert choose(objective, Cuts.of(y, p, np.ones(3_000)))[1] == pytest.approx(1.0)
 
 
+# Of how many of the rows of each class are flagged, and of the share that is positive.
+FORMULAS = {
+    balanced_accuracy_score: lambda hit, false, rate: (hit + 1 - false) / 2,
+    precision_score: lambda hit, false, rate: rate * hit / (rate * hit + (1 - rate) * false),
+    matthews_corrcoef: lambda hit, false, rate: (
+        (hit - false)
+        * np.sqrt(rate * (1 - rate))
+        / np.sqrt((flagged := rate * hit + (1 - rate) * false) * (1 - flagged))
+    ),
+}
+
+
 @pytest.mark.parametrize(
     ("arguments", "score"),
     [
@@ -405,16 +418,21 @@ def test_classes_that_do_not_overlap_are_told_apart():
 def test_more_objectives_are_scikit_learns(arguments, score):
     x, y = two_gaussians(3_000)
     tuner, model, _ = tuned((x, y), **arguments)
-    said = tuner.wrap(model).predict(x, verbose=0)[:, 0]
+    said = tuner.wrap(model).predict(x, batch_size=len(x), verbose=0)[:, 0]
     assert tuner.value == pytest.approx(score(y, said), abs=1e-6)
-    p = expit(model.predict(x, verbose=0)[:, 0])
+    p = expit(model.predict(x, batch_size=len(x), verbose=0)[:, 0])
     if "recall" in arguments:
         assert recall_score(y, said) >= 0.8
-    best = max(
-        score(y, p >= t)
-        for t in np.quantile(p, np.linspace(0, 0.999, 400))
-        if "recall" not in arguments or recall_score(y, p >= t) >= 0.8
-    )
+
+    def scored(flagged):
+        hit, false = (flagged[..., y == k].mean(axis=-1) for k in (1, 0))
+        return FORMULAS[score](hit, false, y.mean()), hit
+
+    assert scored(said == 1)[0] == pytest.approx(score(y, said), rel=1e-9)
+    # Flagging all is a cut, too, but not of the correlation, which is 0 / 0 there.
+    cuts = np.quantile(p, np.linspace(0, 0.999, 400))[score is matthews_corrcoef :]
+    values, recall = scored(p >= cuts[:, None])
+    best = values[recall >= arguments.get("recall", 0.0)].max()
     assert tuner.value >= best - 0.02
 
 
