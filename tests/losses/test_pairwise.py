@@ -80,7 +80,7 @@ def test_batches_of_unknown_size(surrogate, jit_compile):
     loss = tfi.losses.PairwiseAUCLoss(surrogate, dtype="float64")
     spec = tf.TensorSpec([None], "float64")
 
-    @tf.function(input_signature=[spec, spec, spec], jit_compile=jit_compile)
+    @tf.function(input_signature=[spec] * 3, jit_compile=jit_compile, autograph=False)
     def compiled(y, s, weight):
         with tf.GradientTape() as tape:
             tape.watch(s)
