@@ -63,7 +63,7 @@ def test_the_extremes(gamma, jit_compile):
         gamma, gamma_pos=gamma, margin=0.05, from_logits=True, reduction=None
     )
 
-    @tf.function(jit_compile=jit_compile)
+    @tf.function(jit_compile=jit_compile, autograph=False)
     def value_and_slope(y, z):
         with tf.GradientTape() as tape:
             tape.watch(z)

@@ -36,7 +36,7 @@ def test_binary_focal_is_right_to_the_last_places(gamma, dtype, jit_compile):
     info = ml_dtypes.finfo(dtype)
     loss = tfi.losses.BinaryFocalLoss(gamma, from_logits=True, dtype=dtype, reduction=None)
 
-    @tf.function(jit_compile=jit_compile)
+    @tf.function(jit_compile=jit_compile, autograph=False)
     def compiled(y, z):
         return value_and_slope(loss, y, z)
 

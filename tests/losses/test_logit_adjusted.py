@@ -40,7 +40,7 @@ def test_balanced_softmax_is_tau_one_to_the_last_place(dtype, jit_compile):
         tfi.losses.BalancedSoftmaxLoss(COUNTS, **arguments),
     ):
 
-        @tf.function(jit_compile=jit_compile)
+        @tf.function(jit_compile=jit_compile, autograph=False)
         def value_and_gradient(z, loss=loss):
             with tf.GradientTape() as tape:
                 tape.watch(z)
