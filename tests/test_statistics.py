@@ -208,6 +208,8 @@ def test_arguments_that_numpy_would_refuse_in_its_own_words():
     for wrong in (np.zeros(0), np.ones(2), np.timedelta64(1, "D"), 0.5):
         with pytest.raises(ValueError, match="`num_samples`: expected an integer"):
             tfi.ClassStatistics([1, 3], wrong)
+    with pytest.raises(ValueError, match="`counts`: expected one whole number of rows a class"):
+        tfi.ClassStatistics([[1], [1, 2]])
     for many in (2**31, 2**63):  # 2**31 counts took 16 GB.
         with pytest.raises(ValueError, match=r"`num_classes`: expected fewer than 2\*\*31"):
             tfi.class_statistics([0, 1], num_classes=many)

@@ -66,7 +66,11 @@ class ClassStatistics:
         # A mapping or a pandas series, as value_counts() makes it, is by class, not by position.
         counts_of: Any = self.counts
         by_class = hasattr(counts_of, "items")
-        given: NDArray[Any] = np.asarray(per_class("counts", counts_of) if by_class else counts_of)
+        counts_of = per_class("counts", counts_of) if by_class else counts_of
+        try:
+            given: NDArray[Any] = np.asarray(counts_of)
+        except ValueError:  # Rows of unequal length.
+            given = np.zeros(0)
         whole = given.dtype.kind in "iuf" and bool(np.all(np.floor(given) == given))
         is_list = given.ndim == 1 and given.size > 0
         if not (is_list and whole and ((given >= 0) & (given < 2**62)).all()):
