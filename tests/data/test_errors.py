@@ -53,6 +53,13 @@ def named_elements():
             lambda: batches({"a": X, "b": pd.Series(["a"] * 22 + [None] + ["b"] * 77)}),
             r"`x\['b'\]`.*row 22",
         ),
+        (lambda: batches([[1], [2, 3]] * 50), r"`x`.*mixed objects such as"),
+        (
+            lambda: tfi.data.weighted_undersampling(
+                X, Y, keep_weight=0.5, per_class_offset=np.ones(2)
+            ),
+            r"`per_class_offset`: expected True or False",
+        ),
         (
             lambda: batches(pd.DataFrame({"id": np.arange(100) + 2**53, "v": np.ones(100)})),
             r"`x`.*float64.*9007199254741091 in column 'id'.*dict\(frame\)",

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfimbalance._checks import bad_value, check_choice
+from tfimbalance._checks import bad_value, check_choice, check_flag
 from tfimbalance.data._epochs.batches import ROWS_PER_PLAN, Blocks
 from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.arrays import NumPyOps
@@ -110,7 +110,7 @@ def weighted_undersampling(
     one_hot = np.ndim(y) == 2 and np.shape(y)[-1] > 1
     if per_class_offset is None:
         per_class_offset = one_hot or stats.num_classes > 2
-    elif not per_class_offset and stats.num_classes > 2:
+    elif not check_flag("per_class_offset", per_class_offset) and stats.num_classes > 2:
         raise bad_value(
             "per_class_offset",
             expected=f"True for {stats.num_classes} classes, which have a logit each",

@@ -173,6 +173,13 @@ def _is_number(item: Any) -> bool:
     return not is_many and np.ndim(item) == 0
 
 
+def _listed(value: list[Any]) -> NDArray[Any]:
+    try:
+        return np.asarray(value)
+    except ValueError:  # Rows of several lengths, which are refused by name where they are opened.
+        return np.asarray(value, dtype=object)
+
+
 def _plain(value: Any) -> Any:
     """Turn what tf.data has no notion of into what it has: frames, columns, lists of inputs."""
     if hasattr(value, "tocsr"):
@@ -188,5 +195,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         # As in Keras: a list of arrays is several inputs, a list of numbers or of lists is one.
         several = value and not any(isinstance(item, list) or _is_number(item) for item in value)
-        return tuple(_plain(item) for item in value) if several else np.asarray(value)
+        return tuple(_plain(item) for item in value) if several else _listed(value)
     return value
