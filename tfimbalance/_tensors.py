@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from typing import Any
 
 import keras
@@ -21,6 +22,20 @@ _SMALLEST_NORMAL = {
 }
 # The step of half precision between 1 and the number below it.
 _STEP_BELOW_1 = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
+
+
+try:
+    _keras_mask = importlib.import_module("keras.src.backend").get_keras_mask
+except (ImportError, AttributeError):
+    _keras_mask = None
+
+
+def mask_of(x: Tensor) -> Tensor | None:
+    """Return the mask that Keras keeps beside a tensor, or None.
+
+    Tensors of a step that JAX compiles hold no attributes: Keras notes their masks in private.
+    """
+    return getattr(x, "_keras_mask", None) if _keras_mask is None else _keras_mask(x)
 
 
 def compute_dtype(dtype: str) -> str:
@@ -86,7 +101,8 @@ def logits_of(probabilities: Tensor, *, softmax: bool, dtype: str) -> Tensor:
 
 def _log_of_at_least(x: Tensor, floor: float) -> Tensor:
     """Return ``log(max(x, floor))`` with a gradient below the floor, too; NaN below 0."""
-    lift = ops.where(x < 0.0, 0.0, ops.maximum(x, floor) - x)
+    # Compared, not `ops.maximum`: on PyTorch Keras takes that in float32, where floors may be 0.
+    lift = ops.where(ops.logical_and(x >= 0.0, x < floor), floor - x, 0.0)
     return ops.log(x + ops.stop_gradient(lift))
 
 

@@ -8,17 +8,17 @@ import inspect
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from backend import DTYPES, array, compiled, tensor, value_and_gradient
 
 import tfimbalance as tfi
 
+pytestmark = pytest.mark.any_backend(jax_every=6)
 LOSSES = [
     getattr(tfi.losses, name)
     for name in tfi.losses.__all__
     if inspect.isclass(getattr(tfi.losses, name))
 ]
 CASES = [(cls, kind) for cls in LOSSES for kind in cls.targets]
-DTYPES = ["float64", "float32", "float16", "bfloat16"]
 REQUIRED = {
     "class_weight": {0: 1.0, 1: 3.0},
     "priors": [0.75, 0.25],  # Of an output that stands alone, the prior of its positives.
@@ -98,13 +98,6 @@ def rows_for_all(batch):
     return x, {name: example(kind, batch=batch)[0] for name, (_, kind) in NAMES.items()}
 
 
-def value_and_gradient(loss, y, given):
-    with tf.GradientTape() as tape:
-        tape.watch(given)
-        value = loss(y, given)
-    return value, tape.gradient(value, given)
-
-
 each = pytest.mark.parametrize("cls", LOSSES, ids=lambda cls: cls.__name__)
 each_case = pytest.mark.parametrize(
     ("cls", "kind"), CASES, ids=[f"{cls.__name__}-{kind}" for cls, kind in CASES]
@@ -148,13 +141,13 @@ def test_any_target_rank(cls, kind):
         assert values.shape == (6, *shape)
         flat_y = y.reshape(-1, *y.shape[1 + len(shape) :])
         one_by_one = loss(flat_y, p.reshape(-1, p.shape[-1]))
-        np.testing.assert_allclose(values.numpy().ravel(), one_by_one, rtol=1e-6)
+        np.testing.assert_allclose(array(values).ravel(), one_by_one, rtol=1e-6)
 
 
 @each_case
 def test_reduction_is_of_the_values(cls, kind):
     y, _, p = example(kind)
-    values = make(cls, reduction=None)(y, p).numpy()
+    values = array(make(cls, reduction=None)(y, p))
     np.testing.assert_allclose(make(cls)(y, p), values.mean(), rtol=1e-6)
     np.testing.assert_allclose(make(cls, reduction="sum")(y, p), values.sum(), rtol=1e-6)
 
@@ -209,7 +202,7 @@ def ways_to_compute(loss, compilers=()):
     def compute(y, given):
         return value_and_gradient(loss, y, given)
 
-    return [compute, *(tf.function(compute, jit_compile=xla, autograph=False) for xla in compilers)]
+    return [compute, *(compiled(compute, xla) for xla in compilers)]
 
 
 def in_turn(cls, kind, turn):
@@ -238,8 +231,8 @@ def test_probabilities_of_0_and_1_are_finite_and_a_mistake_keeps_its_gradient(cl
         y = {"binary": ids[:, None], "one_hot": np.eye(2)[ids], "sparse": ids}[kind]
         rows = of_one[:, None] if kind == "binary" else np.stack([1.0 - of_one, of_one], axis=1)
         for way in ways:
-            value, slope = way(tf.constant(y, "float32"), tf.constant(rows, dtype))
-            slope = slope.numpy().astype("float64")
+            value, slope = way(tensor(y, "float32"), tensor(rows, dtype))
+            slope = array(slope)
             assert np.isfinite(float(value)), dtype
             assert np.isfinite(slope).all(), dtype
             assert (slope[:3, -1] < 0).all(), dtype
@@ -258,8 +251,8 @@ def test_any_logit_gives_finite_values_and_gradients(cls, kind):
                 z = (np.atleast_2d(of_batch) * [1.0, -1.0, 0.0, 0.0]).ravel()
                 logits = z[:, None] if kind == "binary" else np.stack([-z, z], axis=1)
                 repeated = np.tile(y, (len(z) // 4, *[1] * (y.ndim - 1)))
-                value, slope = way(tf.constant(repeated, "float32"), tf.constant(logits, dtype))
-                slope = slope.numpy().astype("float64")
+                value, slope = way(tensor(repeated, "float32"), tensor(logits, dtype))
+                slope = array(slope)
                 assert np.isfinite(float(value)), dtype
                 assert np.isfinite(slope).all(), dtype
                 # Rows 0 of four are positives that are taken for negatives.
@@ -305,12 +298,12 @@ def test_mask_leaves_padding_out(cls, kind):
     y, _, _ = example(kind, batch=3, shape=(4,))
     kept = ids > 0
     p = model(ids)
-    alone = make(cls)(y[kept], p.numpy()[kept])
-    np.testing.assert_allclose(make(cls)(y, p), alone, rtol=1e-5)
+    alone = make(cls)(y[kept], array(p)[kept])
+    np.testing.assert_allclose(array(make(cls)(y, p)), alone, rtol=1e-5)
     rows = np.array([1.0, 3.0, 2.0])
     weights = np.repeat(rows[:, None], 4, axis=1)[kept]
-    both = make(cls)(y[kept], p.numpy()[kept], sample_weight=weights)
-    np.testing.assert_allclose(make(cls)(y, p, sample_weight=rows), both, rtol=1e-5)
+    both = make(cls)(y[kept], array(p)[kept], sample_weight=weights)
+    np.testing.assert_allclose(array(make(cls)(y, p, sample_weight=rows)), both, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -320,25 +313,26 @@ def test_graph_and_xla_agree_with_eager(jit_compile):
     """Of all losses at once: one compilation."""
     losses = {name: make(cls) for name, (cls, _) in NAMES.items()}
     rows = {name: tuple(example(kind)[::2]) for name, (_, kind) in NAMES.items()}
-    rows = {name: tuple(map(tf.constant, pair)) for name, pair in rows.items()}
+    rows = {name: tuple(map(tensor, pair)) for name, pair in rows.items()}
 
     def compute(rows):
         return {name: value_and_gradient(losses[name], *pair) for name, pair in rows.items()}
 
     # Where it is a graph alone, autograph rewrites the losses, as in a step written by hand.
-    step = tf.function(compute, jit_compile=jit_compile, autograph=not jit_compile)
-    compiled, eager = step(rows), compute(rows)
+    step = compiled(compute, jit_compile, autograph=not jit_compile)
+    in_graph, eager = step(rows), compute(rows)
     for name in NAMES:
-        for found, wanted in zip(compiled[name], eager[name], strict=True):
+        for found, wanted in zip(in_graph[name], eager[name], strict=True):
             np.testing.assert_allclose(found, wanted, rtol=5e-6, atol=1e-6, err_msg=name)
 
 
 @each_case
+@pytest.mark.only_on("tensorflow", why="Keras computes float64 in float32 here")
 def test_gradient_matches_differences(cls, kind):
     loss = make(cls, dtype="float64")
     y, _, p = example(kind)
-    p = tf.constant(p, "float64")
-    slope = value_and_gradient(loss, y, p)[1].numpy()
+    p = tensor(p, "float64")
+    slope = array(value_and_gradient(loss, y, p)[1])
     for index in np.ndindex(*p.shape):
         step = np.zeros(p.shape)
         step[index] = 1e-6
@@ -388,10 +382,10 @@ def test_arguments_may_move_inside_a_compiled_step(cls, argument):
     loss = make(cls)
     y, _, p = example(cls.targets[0])
     xla = MOVABLE.index((cls, argument)) % 3 == 0
-    compiled = tf.function(lambda y, p: loss(y, p), jit_compile=xla, autograph=False)
-    first = float(compiled(tf.constant(y), tf.constant(p)))
+    step = compiled(lambda y, p: loss(y, p), xla)
+    first = float(step(tensor(y), tensor(p)))
     loss.assign(argument, 0.7)
-    moved = float(compiled(tf.constant(y), tf.constant(p)))
+    moved = float(step(tensor(y), tensor(p)))
     assert moved == pytest.approx(float(make(cls, **{argument: 0.7})(y, p)), rel=1e-6)
     assert abs(moved - first) > 1e-4
     assert loss.get_config()[argument] == 0.7
@@ -407,10 +401,10 @@ def test_frequencies_may_change_inside_a_compiled_step():
         loss = make(cls)
         y, _, p = example(cls.targets[0])
         xla = in_turn(cls, cls.targets[0], turn=2)
-        compiled = tf.function(lambda y, p, loss=loss: loss(y, p), jit_compile=xla, autograph=False)
-        first = float(compiled(tf.constant(y), tf.constant(p)))
+        step = compiled(lambda y, p, loss=loss: loss(y, p), xla)
+        first = float(step(tensor(y), tensor(p)))
         loss.assign("priors", [10, 90])
-        moved = float(compiled(tf.constant(y), tf.constant(p)))
+        moved = float(step(tensor(y), tensor(p)))
         assert moved == pytest.approx(float(make(cls, priors=[10, 90])(y, p)), rel=1e-6)
         assert abs(moved - first) > 1e-4
         assert loss.get_config()["priors"] == [10, 90]
@@ -457,11 +451,10 @@ def test_frequencies_of_another_number_of_classes_are_refused():
 def test_weights_may_change_inside_a_compiled_step(cls, kind):
     loss = make(cls)
     y, _, p = example(kind)
-    xla = in_turn(cls, kind, turn=2)
-    compiled = tf.function(lambda y, p: loss(y, p), jit_compile=xla, autograph=False)
-    first = compiled(tf.constant(y), tf.constant(p))
+    step = compiled(lambda y, p: loss(y, p), in_turn(cls, kind, turn=2))
+    first = step(tensor(y), tensor(p))
     assert loss.assign("class_weight", {0: 2.0, 1: 6.0}) is False
-    np.testing.assert_allclose(compiled(tf.constant(y), tf.constant(p)), 2 * first, rtol=1e-6)
+    np.testing.assert_allclose(step(tensor(y), tensor(p)), 2 * first, rtol=1e-6)
     assert loss.get_config()["class_weight"] == [2.0, 6.0]
 
 
@@ -506,9 +499,12 @@ def test_weights_of_the_wrong_length_are_refused(cls, kind):
 
 
 @pytest.mark.slow
+@pytest.mark.only_on("tensorflow", why="tf.distribute is TensorFlow's")
 def test_distributed_training_is_training():
     """Two replicas take the mean of the steps that their halves of the batch take alone."""
     x, y = rows_for_all(16)
+    import tensorflow as tf
+
     # Reduction on one device: collectives of several strategies in a process clash.
     mirrored = tf.distribute.MirroredStrategy(
         ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()

@@ -7,6 +7,7 @@ from keras import ops
 
 import tfimbalance as tfi
 
+pytestmark = pytest.mark.any_backend
 MASK = np.array([True, False, True, True])
 
 

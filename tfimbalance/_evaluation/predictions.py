@@ -11,6 +11,7 @@ import numpy as np
 from tfimbalance._checks import bad_value
 from tfimbalance._evaluation.ending import output_names
 from tfimbalance._labels import check_dataset, is_dataset, named
+from tfimbalance._tensors import mask_of
 
 _EXPECTED = "(x, y), (x, y, sample_weight), or a finite tf.data.Dataset of batches of them"
 
@@ -135,7 +136,7 @@ def predict(
 
 
 def _with_mask(y_pred: Any) -> tuple[Any, ...]:
-    mask = getattr(y_pred, "_keras_mask", None)
+    mask = mask_of(y_pred)
     return (y_pred,) if mask is None else (y_pred, mask)
 
 

@@ -55,9 +55,8 @@ class DrivingCallback(keras.callbacks.Callback):
         if value == self._current:
             return
         fresh = [loss.assign(self.argument, value) for loss in self._driven.values()]
-        # A step that was compiled when a loss had no such variable does not read it; JAX compiles
-        # the values in.
-        if any(fresh) or keras.backend.backend() == "jax":
+        # A step that was compiled when a loss had no such variable does not read it.
+        if any(fresh):
             self.model.make_train_function(force=True)
             self.model.make_test_function(force=True)
         self._current = value

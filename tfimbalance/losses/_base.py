@@ -17,22 +17,24 @@ from tfimbalance._tensors import (
     compute_dtype,
     is_sparse,
     like_rows,
+    mask_of,
     row_weights,
     sparse_ids,
     widened,
 )
 from tfimbalance.losses._kernels import only
 from tfimbalance.losses._logits import to_logits
+from tfimbalance.losses._movable import Movable, compile_again
 from tfimbalance.losses._targets import Elements
 
 Weights = Mapping[int, float] | Sequence[float] | Any
 
 
 class _Reduction(keras.losses.Loss):
-    """Keras' own masking, weighting and reduction, for values that are computed already."""
+    """Keras' own weighting and reduction, for values that are computed already."""
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        del y_pred  # Carries the mask; Keras reads it.
+        del y_pred
         return y_true
 
 
@@ -87,8 +89,8 @@ class ImbalanceLoss(keras.losses.Loss):
             return _rounded(value, self.dtype)
 
     def _reduced(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
-        marks = (sample_weight, getattr(y_pred, "_keras_mask", None))
-        y_true = _without_padding(y_true, self.ignore_class, *marks)
+        mask = mask_of(y_pred)
+        y_true = _without_padding(y_true, self.ignore_class, sample_weight, mask)
         elements = None if self._has_own_nats() else self.elements(y_true, y_pred)
         if elements is None:
             values, valid = self.nats(y_true, y_pred), self.valid(y_true, y_pred)
@@ -96,26 +98,28 @@ class ImbalanceLoss(keras.losses.Loss):
                 sample_weight = row_weights(sample_weight, values)
         else:
             values, valid, sample_weight = elements.of_rows(sample_weight)
-        if valid is None:
-            return self._reduce(values, y_pred, sample_weight)
-        return self._reduce(values, values, self._folded(valid, y_pred, sample_weight))
+        if mask is not None and valid is None:
+            valid = ops.ones_like(values)
+        if valid is not None:
+            sample_weight = self._folded(valid, mask, sample_weight)
+        return self._reduce(values, sample_weight)
 
     def _has_own_nats(self) -> bool:
         """Tell a subclass that writes `nats` over the `elements` of its base."""
         defines = [vars(cls).keys() & {"nats", "elements"} for cls in type(self).__mro__]
         return next(names for names in defines if names) == {"nats"}
 
-    def _reduce(self, values: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
-        reduction = _Reduction(reduction=self.reduction, dtype=compute_dtype(self.dtype))
-        return reduction(values, y_pred, sample_weight)
+    def _reduce(self, values: Tensor, sample_weight: Tensor | None) -> Tensor:
+        # Named: torch.compile compiles again for every name that Keras counts up.
+        dtype = compute_dtype(self.dtype)
+        reduction = _Reduction(reduction=self.reduction, dtype=dtype, name="reduction")
+        return reduction(values, values, sample_weight)
 
-    def _folded(self, valid: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
+    def _folded(self, valid: Tensor, mask: Tensor | None, sample_weight: Tensor | None) -> Tensor:
         """Fold what counts and the mask into the weights; the rest leaves the mean as well."""
-        mask = getattr(y_pred, "_keras_mask", None)
-        if mask is not None:
-            mask = ops.cast(like_rows(mask, valid), compute_dtype(self.dtype))
         weight = ops.cast(valid, compute_dtype(self.dtype))
-        weight = weight if mask is None else weight * mask
+        if mask is not None:
+            weight = weight * ops.cast(like_rows(mask, valid), weight.dtype)
         if self.reduction in ("mean", "sum_over_batch_size"):
             total = ops.cast(ops.size(weight), weight.dtype)
             weight = weight * ops.divide_no_nan(total, ops.sum(weight))
@@ -127,7 +131,7 @@ class ImbalanceLoss(keras.losses.Loss):
         return (*self._movable, *self._assigned)
 
     def assign(self, argument: str, value: Any) -> bool:
-        """Move an argument, such as ``tau``; a compiled step sees it (on JAX, once recompiled).
+        """Move an argument, such as ``tau``; a compiled step sees it (JAX compiles again).
 
         Args:
             argument: one of `movable`.
@@ -148,7 +152,10 @@ class ImbalanceLoss(keras.losses.Loss):
                 received=repr(argument),
             )
         if argument not in self._movable:
-            return bool(getattr(self, f"_assign_{argument}")(value))
+            fresh = bool(getattr(self, f"_assign_{argument}")(value))
+            if fresh:
+                compile_again()
+            return fresh
         getattr(self, argument).assign(check_number(argument, value, **self._movable[argument]))
         return False
 
@@ -182,7 +189,7 @@ class ImbalanceLoss(keras.losses.Loss):
 
     def _variable(self, name: str, value: Any) -> keras.Variable:
         """Make a value one that may change inside a compiled step."""
-        return keras.Variable(
+        return Movable(
             value,
             trainable=False,
             dtype=compute_dtype(self.dtype),

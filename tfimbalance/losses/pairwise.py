@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from tfimbalance._checks import bad_value, check_choice, check_number
-from tfimbalance._tensors import Tensor, align, compute_dtype, row_weights
+from tfimbalance._tensors import Tensor, align, compute_dtype, mask_of, row_weights
 from tfimbalance.losses._base import ImbalanceLoss
 from tfimbalance.losses._pairs import logistic_sums, squared_hinge_sums
 from tfimbalance.losses._targets import checked_labels
@@ -86,12 +86,12 @@ class PairwiseAUCLoss(ImbalanceLoss):
     def _reduced(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
         weight = self._row_weights(y_pred, sample_weight)
         values = self._shares(y_true, y_pred, weight)
-        return self._reduce(values, values, None)
+        return self._reduce(values, None)
 
     def _row_weights(self, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor | None:
         """Fold the mask of the prediction into the weights: what is masked is in no pair."""
         rows = y_pred[..., 0] if len(y_pred.shape) > 1 else y_pred
-        mask = getattr(y_pred, "_keras_mask", None)
+        mask = mask_of(y_pred)
         weight = None
         for given in (sample_weight, mask):
             if given is not None:

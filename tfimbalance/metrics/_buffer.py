@@ -24,6 +24,9 @@ class RowBuffer:
         self, metric: RowMetric, max_rows: int, columns: Mapping[str, tuple[int, str]]
     ) -> None:
         """Make the variables; ``columns`` maps a name to a width and a dtype."""
+        # Keras first builds on PyTorch without values, and with them where that fails: as results
+        # do, in this very function, but after rows without values are in the state.
+        ops.segment_sum(ops.zeros((1,)), ops.zeros((1,), "int32"), 1)
         self._max_rows = max_rows
         # One slot more, where rows go that do not count or find no room.
         self._columns = {

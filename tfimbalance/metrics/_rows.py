@@ -20,6 +20,7 @@ from tfimbalance._tensors import (
     is_linear,
     is_sparse,
     logits_of,
+    mask_of,
     refuse_values,
     row_weights,
     sparse_targets,
@@ -78,7 +79,7 @@ class MetricRows:
                 "model.",
                 stacklevel=2,
             )
-        mask = getattr(y_pred, "_keras_mask", None)
+        mask = mask_of(y_pred)
         y_pred = as_float(y_pred)
         kind, width = _kind_and_width(y_pred, multi_label)
         target = _flat_targets(y_true, y_pred, kind, width)
