@@ -80,8 +80,8 @@ class Judge(NamedTuple):
         return float(hits[cut] / (hits[cut] + alarms[cut]))
 
     def reached(self, name: str, floor: float, thresholds: np.ndarray) -> np.ndarray:
-        """Value of thresholds over the best; of a precision, the recall, kept or not."""
-        best = values(name, floor, *self.counts(self.thresholds)).max()
+        """Value of thresholds over the best; of a precision, kept or not, recall over 1/2."""
+        best = 0.5 if name == FLOOR else values(name, floor, *self.counts(self.thresholds)).max()
         found = values(name, 0.0, *self.counts(thresholds))
         return np.asarray(best / found if name == "cost" else found / best)
 
@@ -268,7 +268,9 @@ def main(draws: int, networks: int, halves: int, rows: tuple[int, ...]) -> None:
                 progress.advance(task)
 
         gaussians = list(done(synthetic(*case, draws, seed=0) for case in cases))
-        networks_ = list(done(cell for name in DATA for cell in real(name, networks, halves, 0)))
+        networks_ = list(
+            done(cell for name in DATA for cell in real(name, networks, halves, seed=100))
+        )
     console.print(table(gaussians, "Two Gaussians, by kind", lambda cell: (cell.labels[0],)))
     by_size = lambda cell: (f"{cell.labels[1]:.0%}", f"{cell.labels[2]:,}")  # noqa: E731
     console.print(table(gaussians, "Two Gaussians, by rate and rows", by_size))
