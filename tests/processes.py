@@ -29,13 +29,17 @@ def finish(process, code=0):
     assert process.exitcode == code, Path(process.log).read_text()[-3000:]
 
 
-def modules_after_import(path):
-    """Write down what importing tfimbalance adds to TensorFlow and Keras."""
+def modules_after_import(dear, path):
+    """Write down what importing tfimbalance adds to TensorFlow and Keras, and which dear ones."""
     import sys
 
     import keras  # noqa: F401
     import tensorflow  # noqa: F401
 
+    # Keras imports some of them, where they are installed, and no import would show again.
+    for name in [*sys.modules]:
+        if name.split(".")[0] in dear:
+            del sys.modules[name]
     before = set(sys.modules)
     import tfimbalance  # noqa: F401
 

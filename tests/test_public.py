@@ -55,11 +55,13 @@ def test_arguments_after_the_first_are_keyword_only(thing):
 @pytest.mark.slow
 def test_import_adds_little_to_keras(tmp_path):
     """No plotting, no data frames, no learning libraries: they cost seconds."""
+    dear = {"sklearn", "imblearn", "pandas", "matplotlib", "rich", "scipy"}
     path = tmp_path / "modules"
-    processes.finish(processes.start(tmp_path / "log", processes.modules_after_import, path))
+    job = processes.modules_after_import
+    processes.finish(processes.start(tmp_path / "log", job, dear, path))
     added = {*path.read_text().split()}
     assert "tfimbalance" in added
-    assert not added & {"sklearn", "imblearn", "pandas", "matplotlib", "rich", "scipy"}
+    assert not added & dear
 
 
 def test_registered_names_belong_to_us():
