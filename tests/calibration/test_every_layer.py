@@ -157,7 +157,11 @@ def test_a_compiled_step_sees_what_fit_finds(layer):
         (lambda: cal.estimate_priors([[0.1, 0.9]], 0.1), "train_priors"),
         (lambda: cal.estimate_priors([[0.1, 0.2]], [0.5, 0.5]), "add up to 1"),
         (lambda: cal.LossCalibration(lambda y, z: (y - z) ** 2), "loss_from_logits"),
-        (lambda: cal.LossCalibration("sparse_categorical_crossentropy"), "target of 0 or 1"),
+        pytest.param(
+            lambda: cal.LossCalibration("sparse_categorical_crossentropy"),
+            "target of 0 or 1",
+            marks=pytest.mark.only_on("tensorflow", "torch", why="JAX clips ids: no slopes at all"),
+        ),
         (lambda: cal.VectorScaling().fit([0, 1], [0.2, 0.3], sample_weight=[1, -1]), "weight"),
         (
             lambda: cal.TemperatureScaling().fit([0, 1], [0.2, 0.3], sample_weight=[1]),

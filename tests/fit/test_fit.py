@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import pytest
-from backend import array
+from backend import array, at_once
 
 import tfimbalance as tfi
 from tfimbalance import calibration as cal
@@ -30,16 +30,13 @@ CASES = {
     "focal": lambda: Case(
         "binary",
         tfi.losses.BinaryFocalLoss(2.0),
-        [tfi.metrics.AUC(), tfi.metrics.BrierScore()],
+        [tfi.metrics.BrierScore()],
         cal.FocalCalibration(2.0),
     ),
     "weighted": lambda: Case(
         "binary",
         tfi.losses.WeightedBinaryCrossentropy(4.0, from_logits=True),
-        [
-            tfi.metrics.NormalizedEntropy(from_logits=True),
-            tfi.metrics.AveragePrecision(from_logits=True),
-        ],
+        [tfi.metrics.AveragePrecision(from_logits=True)],
         cal.PriorCorrection(0.5, 0.2, from_logits=True),
         from_logits=True,
     ),
@@ -59,10 +56,7 @@ CASES = {
     "adjusted": lambda: Case(
         "classes",
         tfi.losses.LogitAdjustedLoss(COUNTS, from_logits=True, class_weight=[1.0, 2.0, 3.0]),
-        [
-            tfi.metrics.GeometricMean(from_logits=True),
-            tfi.metrics.ExpectedCalibrationError(from_logits=True),
-        ],
+        [tfi.metrics.ExpectedCalibrationError(from_logits=True)],
         cal.VectorScaling([1.0, 2.0, 3.0], from_logits=True),
         from_logits=True,
     ),
@@ -122,13 +116,17 @@ def model_of(case, rate=0.1, **options):
 def known(case, model, x, y, weight=None):
     """What `evaluate` should find, computed eagerly of what `predict` says of all rows."""
     p = model.predict(x, verbose=0)
-    found = {"loss": float(case.loss(y, p, sample_weight=weight))}
-    for metric in case.metrics:
-        again = type(metric).from_config(metric.get_config())
-        again.update_state(y, p, sample_weight=weight)
-        result = again.result()
-        found.update(result if isinstance(result, dict) else {metric.name: result})
-    return found
+
+    def compute(y, p, weight):
+        found = {"loss": case.loss(y, p, sample_weight=weight)}
+        for metric in case.metrics:
+            again = type(metric).from_config(metric.get_config())
+            again.update_state(y, p, sample_weight=weight)
+            result = again.result()
+            found.update(result if isinstance(result, dict) else {metric.name: result})
+        return found
+
+    return at_once(compute, y, p, weight)
 
 
 def agree(found, wanted):
@@ -170,6 +168,7 @@ def test_fits_evaluates_predicts_saves_and_loads(name, tmp_path):
             agree(loaded, found)
 
 
+@pytest.mark.any_backend(jax_every=3)
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize("name", ["focal", "labels", "adjusted", "margins"])
 def test_mixed_precision_trains(name, policy):
@@ -260,7 +259,7 @@ def test_a_number_moves_in_steps_that_are_compiled(way):
     z = model.predict(x, verbose=0)
     for epoch in range(3):
         case.loss.assign("tau", epoch / 2)
-        wanted = float(case.loss(y, z))
+        wanted = float(at_once(lambda y, z: case.loss(y, z), y, z))
         assert logs["loss"][epoch] == pytest.approx(wanted, rel=1e-5)
         assert logs["val_loss"][epoch] == pytest.approx(wanted, rel=1e-5)
         assert model.evaluate(x, y, verbose=0) == pytest.approx(wanted, rel=1e-5)
@@ -273,7 +272,7 @@ def test_weights_that_a_loss_had_not_reach_steps_that_are_compiled():
     before = model.fit(x, y, batch_size=ROWS, verbose=0).history["loss"][0]
     callback = tfi.callbacks.ClassWeight(y, ignore_class=-1)
     after = model.fit(x, y, batch_size=ROWS, callbacks=[callback], verbose=0).history["loss"][0]
-    assert after == pytest.approx(float(case.loss(y, model.predict(x, verbose=0))), rel=1e-5)
+    assert after == pytest.approx(known(case, model, x, y)["loss"], rel=1e-5)
     assert abs(after - before) > 1e-3
     case.loss.assign("class_weight", [5.0, 5.0, 5.0])
     assert model.evaluate(x, y, batch_size=ROWS, verbose=0) == pytest.approx(5 * before, rel=1e-5)

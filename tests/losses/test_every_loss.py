@@ -12,7 +12,7 @@ from backend import DTYPES, array, compiled, tensor, value_and_gradient
 
 import tfimbalance as tfi
 
-pytestmark = pytest.mark.any_backend(jax_every=6)
+pytestmark = pytest.mark.any_backend(jax_every=8)
 LOSSES = [
     getattr(tfi.losses, name)
     for name in tfi.losses.__all__
