@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -261,3 +262,19 @@ def _leaves(spec: Any) -> list[Any]:
     if isinstance(spec, (tuple, list)):
         return [leaf for item in spec for leaf in _leaves(item)]
     return [spec]
+
+
+def classes_of_files(dataset: Any, target: Any) -> NDArray[np.int64] | None:
+    """Return the classes that file names of a Keras directory dataset say, or None.
+
+    To read the labels themselves would decode every image.
+    """
+    names = getattr(dataset, "class_names", None)
+    paths = getattr(dataset, "file_paths", None)
+    is_class = target.shape.rank in (0, 1) or target.shape[-1] in (1, len(names or ()))
+    if not names or not paths or len(set(names)) != len(names) or not is_class:
+        return None
+    number = {name: k for k, name in enumerate(names)}
+    found = [[number[part] for part in Path(path).parts[:-1] if part in number] for path in paths]
+    # A folder above that is called like a class would leave it open which it is.
+    return np.array(found, np.int64)[:, 0] if all(len(each) == 1 for each in found) else None

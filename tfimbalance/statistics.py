@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from tfimbalance._labels import (
     as_array,
     check_dataset,
     class_ids,
+    classes_of_files,
     is_dataset,
     is_one_row,
     refuse_one_hot,
@@ -272,7 +272,7 @@ def _count_dataset(
     is_flat: bool,
 ) -> tuple[NDArray[np.int64], int]:
     target, spec = check_dataset(dataset, argument="labels"), dataset.element_spec
-    of_files = _classes_of_files(dataset, target)
+    of_files = classes_of_files(dataset, target)
     if of_files is not None:
         return count(of_files)
     only_y = dataset if target is spec else dataset.map(lambda *element: element[1])
@@ -286,19 +286,3 @@ def _count_dataset(
         wider[: len(found)] += found
         counts, rows = wider, rows + size
     return counts if counts.size else np.zeros(1, np.int64), rows
-
-
-def _classes_of_files(dataset: Any, target: Any) -> NDArray[np.int64] | None:
-    """Return the classes that file names of a Keras directory dataset say, or None.
-
-    To read the labels themselves would decode every image.
-    """
-    names = getattr(dataset, "class_names", None)
-    paths = getattr(dataset, "file_paths", None)
-    is_class = target.shape.rank in (0, 1) or target.shape[-1] in (1, len(names or ()))
-    if not names or not paths or len(set(names)) != len(names) or not is_class:
-        return None
-    number = {name: k for k, name in enumerate(names)}
-    found = [[number[part] for part in Path(path).parts[:-1] if part in number] for path in paths]
-    # A folder above that is called like a class would leave it open which it is.
-    return np.array(found, np.int64)[:, 0] if all(len(each) == 1 for each in found) else None

@@ -50,7 +50,7 @@ class MinimumCost(keras.layers.Layer):
     def __init__(self, costs: Any, **kwargs: Any) -> None:
         kwargs = {"dtype": keras.config.floatx(), **kwargs}  # .001 is no number of half precision.
         super().__init__(**kwargs)
-        self.costs = _checked(costs)
+        self.costs = _cost_table(costs)
         self.supports_masking = True
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ class MinimumCost(keras.layers.Layer):
             )
 
 
-def _checked(costs: Any) -> list[list[float]]:
+def _cost_table(costs: Any) -> list[list[float]]:
     try:
         table: FloatArray = np.asarray(costs, dtype=np.float64)
     except (TypeError, ValueError):
