@@ -166,6 +166,7 @@ def test_targets_never_broadcast(cls, kind, kwargs):
 
 
 @each_sampled
+@pytest.mark.only_on("tensorflow", "torch", why="JAX compiles for each size; a fit has two")
 def test_batches_add_up(cls, kind, kwargs):
     y, z = example(cls, kind)
     whole = measured(make(cls, kind, **kwargs), y, of(kind, z))
@@ -483,6 +484,7 @@ def test_a_forgotten_from_logits_warns_before_the_first_step():
     assert any("from_logits=True to the metric" in str(w.message) for w in found)
 
 
+@pytest.mark.only_on("tensorflow", why="nothing of it depends on the backend")
 def test_callbacks_infer_what_is_better():
     for cls, name, better in (
         (tfi.metrics.AUC, "auc", "more"),
