@@ -81,7 +81,7 @@ def test_what_fails_in_the_background_says_so_in_the_epoch_that_needs_it():
     dataset = batches(features(), sampler=FunctionSampler(func=draw))
     assert len(list(dataset)) == len(dataset)
     for _ in range(2):  # It stays so.
-        with pytest.raises(tf.errors.OpError, match=r"epoch 1 failed: ValueError: no neighbours"):
+        with pytest.raises(tf.errors.OpError, match=r"epoch 1 failed: ValueError: .*no neighbours"):
             list(dataset)
 
 
