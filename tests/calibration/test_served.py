@@ -58,6 +58,8 @@ def served():
         plan = tfi.Rebalance(stats, class_shares="balanced", focal_gamma=2.0)
         head = keras.Sequential([keras.Input((4,)), keras.layers.Dense(width)])
         outputs[f"plan_{width}"] = plan.corrected(head)(inputs)
+    costs = [[0, 1, 5], [1, 0, 5], [2, 2, 0], [0.9, 0.9, 0.9]]
+    outputs["cheapest"] = tfi.layers.MinimumCost(costs)(outputs["plan_3"])
     outputs["decided"] = tfi.layers.Threshold(0.3)(outputs["plan_1"])
     return keras.Model(inputs, outputs)
 

@@ -181,6 +181,11 @@ def test_as_many_different_negatives_as_there_are_items():
         )
 
 
+def test_a_word_for_replace_is_refused():
+    with pytest.raises(ValueError, match=r"`replace`: expected True or False. Received: 'no'"):
+        tfi.data.with_negatives(([0, 1], [0, 1]), num_items=3, replace="no")
+
+
 def test_a_positive_that_is_never_drawn_is_refused_where_a_correction_would_be_infinite():
     x, frequency = (np.array([0, 1]), np.array([0, 1])), [0.0, 1.0, 1.0]
     with pytest.raises(ValueError, match=r"`distribution`: expected .* Received: 0 for item 0"):

@@ -138,3 +138,19 @@ NUMBERS = st.one_of(
 )
 UNIT = st.one_of(st.floats(0, 1, width=32), st.sampled_from([0.0, 0.5, 1.0, 1, 0]))
 FLAGS = st.booleans()
+
+SHARES = st.one_of(
+    st.sampled_from(
+        [
+            "balanced",
+            "natural",
+            {1: 0.25},
+            {0: 0.5, 1: 0.5},
+            [0.5, 0.5],
+            [0.2, 0.3, 0.5],
+            {0: 1},
+            {1: 0.0},
+        ]
+    ),
+    st.lists(UNIT, min_size=2, max_size=3),
+)

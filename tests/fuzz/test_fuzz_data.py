@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 from fuzz.arguments import arguments_of
-from fuzz.given import FLAGS, JUNK, UNIT, mostly
+from fuzz.given import FLAGS, JUNK, SHARES, UNIT, mostly
 from fuzz.judge import REFUSED, examples, holds, judged
 from fuzz.rows import SPOILT_LABELS
 from hypothesis import given
@@ -13,23 +13,6 @@ from imblearn.over_sampling import RandomOverSampler
 from imblearn.under_sampling import RandomUnderSampler
 
 import tfimbalance as tfi
-
-SHARES = st.one_of(
-    st.sampled_from(
-        [
-            "balanced",
-            "natural",
-            {1: 0.25},
-            {0: 0.5, 1: 0.5},
-            [0.5, 0.5],
-            [0.2, 0.3, 0.5],
-            {0: 1},
-            {1: 0.0},
-        ]
-    ),
-    st.lists(UNIT, min_size=2, max_size=3),
-)
-
 
 X = {
     "array": lambda n: np.arange(2 * n, dtype="float32").reshape(n, 2),

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 from fuzz.arguments import PRIORS, WEIGHTS, arguments_of, finite, labels
-from fuzz.given import FLAGS, NUMBERS, UNIT, mostly
+from fuzz.given import FLAGS, NUMBERS, SHARES, mostly
 from fuzz.judge import REFUSED, examples, holds, judged
 from fuzz.rows import rows
 from hypothesis import given
@@ -84,21 +84,6 @@ def test_records(counts, num_samples, multi_label):
         )
 
 
-SHARES = st.one_of(
-    st.sampled_from(
-        [
-            "balanced",
-            "natural",
-            {1: 0.25},
-            {0: 0.5, 1: 0.5},
-            [0.5, 0.5],
-            [0.2, 0.3, 0.5],
-            {0: 1},
-            {1: 0.0},
-        ]
-    ),
-    st.lists(UNIT, min_size=2, max_size=3),
-)
 OF_PLANS = {
     "class_shares": SHARES,
     "class_weight": st.one_of(

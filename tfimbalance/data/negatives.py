@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfimbalance._checks import bad_value, check_integer, check_number, per_class
+from tfimbalance._checks import bad_value, check_flag, check_integer, check_number, per_class
 from tfimbalance.data._epochs.batches import PlannedBatches
 from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.items import Known, NegativeDraws
@@ -101,6 +101,7 @@ def with_negatives(
     """
     num_items = check_integer("num_items", num_items, minimum=2)
     num_negatives = check_integer("num_negatives", num_negatives, minimum=1)
+    replace = check_flag("replace", replace)
     schedule = Schedule.of(
         batch_size, steps_per_epoch, seed, initial_epoch, num_shards, shard_index
     )
