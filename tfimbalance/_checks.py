@@ -174,7 +174,11 @@ def check_count(
 
 def named_classes(names: Iterable[Any] | None, size: int) -> list[str]:
     """Return a name for each class, by default its number."""
-    named = [str(name) for name in (range(size) if names is None else names)]
+    if names is None:
+        names = range(size)
+    if not np.iterable(names) or isinstance(names, (str, bytes)):
+        raise bad_value("class_names", expected="a name for each class", received=repr(names))
+    named = [str(name) for name in names]
     check_count("class_names", len(named), size, "names")
     for name, classes in Counter(named).most_common(1):
         if classes > 1:

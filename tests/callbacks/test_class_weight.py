@@ -140,6 +140,11 @@ def test_refuses_before_the_first_step(loss, arguments, message):
         np.testing.assert_array_equal(before, after)
 
 
+def test_a_model_is_needed():
+    with pytest.raises(ValueError, match="model"):
+        tfi.callbacks.ClassWeight(Y).on_train_begin()
+
+
 def test_an_empty_class_is_refused_at_once():
     with pytest.raises(ValueError, match="class 1"):
         tfi.callbacks.ClassWeight(np.array([0, 2, 2]))

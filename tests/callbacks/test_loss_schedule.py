@@ -105,6 +105,12 @@ def test_says_what_it_did(capsys):
             lambda epoch: "1",
             r"`schedule\(0\)`",
         ),
+        (
+            tfi.losses.LDAMLoss(COUNTS),
+            "scale",
+            lambda epoch, logs: 1.0,
+            r"`schedule`: expected a function of the epoch alone.*schedule\(0\)",
+        ),
     ],
 )
 def test_refuses_before_the_first_step(loss, argument, schedule, message):

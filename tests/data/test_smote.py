@@ -138,7 +138,7 @@ def test_whole_numbers_are_refused_unless_they_are_quantities():
     tfi.data.smote_batches(frame, y, quantities=["age"])
     several = {"a": x, "b": table[:, 2:]}
     tfi.data.smote_batches(several, y, quantities={"b": [0, 1]})
-    for wrong, message in (([99], "99"), (["who"], "who")):
+    for wrong, message in (([99], "99"), (["who"], "who"), (slice(None), "numbers of columns")):
         with pytest.raises(ValueError, match=message):
             tfi.data.smote_batches(table, y, quantities=wrong)
     with pytest.raises(ValueError, match="a dictionary by array"):

@@ -77,6 +77,8 @@ def test_multi_label_balance_is_rates():
         ({"after": [0, 0]}, r"`after`.*add up to 0"),
         ({"after": [-1, 2]}, r"`after`.*-1.0 for class 0"),
         ({"class_names": ["a"]}, r"`class_names`: expected 2 names"),
+        ({"class_names": "ab"}, r"`class_names`: expected a name for each class"),
+        ({"class_names": ...}, r"`class_names`: expected a name for each class"),
     ],
 )
 def test_class_balance_refuses(more, message):

@@ -151,6 +151,8 @@ BAD = [
     ({"y_true": [-1, 1]}, r"`y_true`.*-1/\+1"),
     ({"y_true": ["a", "b"]}, r"`y_true`.*LabelEncoder"),
     ({"y_pred": ["a", "b"]}, r"`y_pred`: expected an array of predictions"),
+    ({"y_pred": ["0.1", "0.2"]}, r"`y_pred`: expected an array of predictions"),
+    ({"y_pred": [1j, 0.5], "from_logits": True}, r"`y_pred`: expected an array of predictions"),
     ({"y_pred": []}, r"`y_pred`: expected at least one prediction"),
     ({"y_pred": np.zeros((2, 1, 1))}, r"`y_true`.*shape \(2, 1\), as many as `y_pred`"),
     ({"y_pred": np.eye(2)}, r"`class_id`: expected one of the 2 classes.*class_id=1"),

@@ -193,6 +193,7 @@ def test_the_end_of_a_model_is_seen_in_its_structure(make, expected):
         ),
         (lambda: dense(3), lambda: (np.zeros((2, 2)), [0, 1]), {"class_id": 3}, r"0 to 2"),
         (lambda: dense(3), lambda: (np.zeros((2, 2)), [0, 1]), {"threshold": 0.5}, r"highest"),
+        (lambda: dense(1), lambda: (np.zeros((2, 2)), [0, 1]), {"batch_size": "1"}, "batch_size"),
         (
             lambda: keras.Model(i := keras.Input((2,)), [keras.layers.Dense(1)(i) for _ in "ab"]),
             lambda: (np.zeros((2, 2)), [0, 1]),

@@ -55,6 +55,21 @@ def endings(tensor: Any) -> Iterator[Any]:
             return
 
 
+def heads(tensor: Any) -> Iterator[Any]:
+    """Yield the layers of an output that were trained last; several, if they stand side by side."""
+    history = tensor._keras_history
+    operation = history.operation
+    arguments = operation._inbound_nodes[history.node_index].input_tensors
+    kind = type(operation).__name__
+    if isinstance(operation, keras.Model) and getattr(operation, "outputs", None):
+        yield from heads(operation.outputs[history.tensor_index])
+    elif kind == "Concatenate" or (kind in _ENDS and len(arguments) == 1):
+        for argument in arguments:
+            yield from heads(argument)
+    else:
+        yield operation
+
+
 def _operations(tensor: Any) -> Iterator[tuple[Any, int]]:
     """Yield what made a tensor, and which of its outputs it is, back to the first of two inputs.
 

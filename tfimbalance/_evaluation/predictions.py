@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from tfimbalance._checks import bad_value
+from tfimbalance._checks import bad_value, check_integer
 from tfimbalance._evaluation.ending import output_names
 from tfimbalance._labels import check_dataset, is_dataset, named
 from tfimbalance._tensors import mask_of
@@ -125,6 +125,7 @@ def predict(
 ) -> Predicted:
     """Return what the model says of all rows."""
     check_rows(data, argument=argument, output=output)
+    batch_size = check_integer("batch_size", batch_size, minimum=1)
     rows = Predictor(model).batches(data, argument=argument, output=output, batch_size=batch_size)
     parts = zip(*rows)
     return Predicted(

@@ -141,10 +141,16 @@ def _numpy(x: Any) -> Any:
 def _predictions(y_pred: Any) -> tuple[FloatArray, tuple[int, ...]]:
     """Return predictions as ``(rows, outputs)``, and the shape that the rows had."""
     try:
-        array = np.asarray(_numpy(y_pred), dtype=np.float64)
+        raw = np.asarray(_numpy(y_pred))
+        words = raw.dtype.kind == "O" and any(isinstance(v, (str, bytes)) for v in raw.flat)
+        if words or raw.dtype.kind in "SUcMm":  # What NumPy would turn into numbers all the same.
+            raise TypeError
+        array = raw.astype(np.float64)
     except (TypeError, ValueError):
         raise bad_value(
-            "y_pred", expected="an array of predictions", received=f"a {type(y_pred).__name__}"
+            "y_pred",
+            expected="an array of predictions",
+            received=f"values in a {type(y_pred).__name__}",
         ) from None
     if array.ndim == 0 or array.size == 0:
         raise bad_value(

@@ -93,6 +93,13 @@ def compiled_losses(model: keras.Model, output: str | None = None) -> dict[str, 
 
 
 def _by_output(model: keras.Model) -> dict[str, Any]:
+    if not hasattr(model, "loss"):
+        raise bad_value(
+            "model",
+            expected="a Keras model",
+            received=type(model).__name__,
+            remedy="Callbacks get theirs from fit: fit(..., callbacks=[callback]).",
+        )
     given, names = model.loss, output_names(model)
     if isinstance(given, dict):
         return {str(name): loss for name, loss in given.items()}

@@ -76,7 +76,7 @@ class ClassWeight(DrivingCallback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Find the losses to drive, and refuse a model that has none."""
-        epochs = self.params.get("epochs")
+        epochs = (self.params or {}).get("epochs")
         if epochs is not None and self.start_epoch >= epochs:
             warnings.warn(
                 f"ClassWeight: start_epoch={self.start_epoch} is not reached in {epochs} epochs; "

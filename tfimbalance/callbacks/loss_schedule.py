@@ -58,7 +58,15 @@ class LossSchedule(DrivingCallback):
 
     def value(self, epoch: int) -> float:
         """Return the number that holds in an epoch."""
-        return check_number(f"schedule({epoch})", self.schedule(epoch))
+        try:
+            number = self.schedule(epoch)
+        except TypeError as error:
+            raise bad_value(
+                "schedule",
+                expected="a function of the epoch alone",
+                received=f"one that raises for schedule({epoch}): {error}",
+            ) from error
+        return check_number(f"schedule({epoch})", number)
 
     def shown(self) -> dict[str, float]:
         """Return the number by the argument's name."""

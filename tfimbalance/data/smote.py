@@ -141,7 +141,9 @@ def _quantities(quantities: Any, arrays: dict[Any, Any]) -> dict[Any, set[int]]:
     """Return the columns that may be mixed, of each array by its key."""
     keys = list(arrays)
     if not isinstance(quantities, dict):
-        if len(quantities) and len(keys) != 1:
+        if not np.iterable(quantities) or isinstance(quantities, str):
+            raise bad_value("quantities", expected="numbers of columns", received=repr(quantities))
+        if len(list(quantities)) and len(keys) != 1:
             raise bad_value(
                 "quantities",
                 expected=f"a dictionary by array, because `x` has several: {keys}",
