@@ -227,6 +227,7 @@ def test_a_class_in_the_middle_may_be_balanced_twice():
         (lambda: tfi.Rebalance(STATS, class_weight={0: 1.0, 1: 0.0}), "class 1"),
         (lambda: tfi.Rebalance(STATS, class_weight="equal"), "balanced"),
         (lambda: tfi.Rebalance(STATS, focal_gamma=-1), "focal_gamma"),
+        (lambda: tfi.Rebalance(STATS, tau=2**63), "nats of adjustment"),
         (lambda: tfi.Rebalance(STATS, activation="relu"), "activation"),
         (lambda: tfi.Rebalance(TAIL, activation="sigmoid"), "activation"),
         (lambda: tfi.Rebalance(LABELS, activation="softmax"), "activation"),

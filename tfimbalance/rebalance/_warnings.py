@@ -10,14 +10,14 @@ import numpy as np
 from tfimbalance._tables import decimal
 
 if TYPE_CHECKING:
-    from tfimbalance.rebalance.plan import Rebalance
+    from tfimbalance.rebalance.combination import Combination
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
 # How far above an equal share two strategies may take a rare class before it is a mistake.
 _OVERSHOT = 1.02
 
 
-def warn_of_double_correction(plan: Rebalance) -> None:
+def warn_of_double_correction(plan: Combination) -> None:
     """Warn where two strategies overshoot, or one of them finds nothing left to do."""
     priors, effective = plan.priors, plan.effective_priors
     goal = plan.odds.priors(np.zeros_like(priors))

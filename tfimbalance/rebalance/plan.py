@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import keras
-import numpy as np
 
-from tfimbalance._checks import FloatArray, check_number, refuse_classes
 from tfimbalance.callbacks import CorrectedValidation, NaturalRate, Validation
-from tfimbalance.rebalance._warnings import warn_of_double_correction
+from tfimbalance.initializers import PriorBias
 from tfimbalance.rebalance.audit import Audit
+from tfimbalance.rebalance.combination import Combination
 from tfimbalance.rebalance.compiled import arguments_of_model
 from tfimbalance.rebalance.plan_loss import PlanLoss, warn_of_other_loss
 from tfimbalance.rebalance.serving import corrected_model, correction_layers
-from tfimbalance.rebalance.strategies import (
-    ClassWeights,
-    FocalLoss,
-    LogitAdjustment,
-    Odds,
-    Sampling,
-    Strategy,
-    checked_activation,
-)
+from tfimbalance.rebalance.starting import set_bias
 from tfimbalance.rebalance.training import plan_dataset, plan_loss
-from tfimbalance.statistics import ClassStatistics, as_statistics
 
 
-class Rebalance:
+class Rebalance(Combination):
     """A plan: which strategies against imbalance are combined, and what that does to the odds.
 
     Use it whenever more than one strategy is at work, or probabilities are served. Sampling,
@@ -64,6 +54,7 @@ class Rebalance:
         class_weight: ``{class: weight}``, or None.
         effective_priors: the prior that the loss sees: what the model's raw outputs are
             calibrated for, once focal loss is inverted.
+        starting_priors: what a new model should predict before it has learnt from any input.
         strategies: those that are used, in the order in which they act.
 
     Raises:
@@ -84,49 +75,6 @@ class Rebalance:
     References:
         Elkan, The Foundations of Cost-Sensitive Learning, IJCAI 2001.
     """
-
-    def __init__(
-        self,
-        labels: Any,
-        *,
-        class_shares: str | Mapping[int, float] | Sequence[float] | None = None,
-        class_weight: str | Mapping[int, float] | Sequence[float] | None = None,
-        tau: float = 0.0,
-        focal_gamma: float = 0.0,
-        activation: str | None = None,
-        ignore_class: int | None = None,
-    ) -> None:
-        raw = not isinstance(labels, (ClassStatistics, Mapping))
-        self.statistics = as_statistics(labels, ignore_class if raw else None)
-        self.ignore_class = ignore_class
-        self.class_shares = class_shares
-        self.tau = check_number("tau", tau)
-        self.focal_gamma = check_number("focal_gamma", focal_gamma, minimum=0.0)
-        self.activation = checked_activation(activation, self.statistics)
-        self.odds = Odds(multi_label=self.statistics.multi_label)
-        self.priors = self.statistics.priors
-        refuse_classes(
-            "labels",
-            (self.priors <= 0) | (self.priors >= 1),
-            expected="rows with and without every class",
-            found="none",
-            remedy="Number the classes without gaps.",
-        )
-        self.sampled_priors, self.class_weight = self.priors, None
-        self.strategies: list[Strategy] = []
-        if class_shares is not None:
-            sampling = Sampling(self.statistics, class_shares)
-            self.sampled_priors = sampling.shares
-            self.strategies.append(sampling)
-        if class_weight is not None:
-            weights = ClassWeights(self.statistics, self.sampled_priors, class_weight)
-            self.class_weight = weights.class_weight
-            self.strategies.append(weights)
-        if self.focal_gamma:
-            self.strategies.append(FocalLoss(self.focal_gamma))
-        if self.tau:
-            self.strategies.append(LogitAdjustment(self.odds.log(self.sampled_priors), self.tau))
-        warn_of_double_correction(self)
 
     @classmethod
     def from_compiled(
@@ -152,15 +100,6 @@ class Rebalance:
         """
         plan = cls(labels, **kwargs)
         return cls(labels, **{**arguments_of_model(model, output, class_weight, plan), **kwargs})
-
-    @property
-    def effective_priors(self) -> FloatArray:
-        """The prior that the loss sees, after all strategies."""
-        total = self.odds.log(self.priors)
-        for strategy in self.strategies:
-            factor = strategy.factor()
-            total = total if factor is None else total + np.log(factor)
-        return self.odds.priors(total)
 
     def dataset(self, x: Any, y: Any = None, batch_size: int = 256, **kwargs: Any) -> Any:
         """Make the batches of the plan, a `tf.data.Dataset` for ``fit``.
@@ -193,6 +132,32 @@ class Rebalance:
         """
         given = {"ignore_class": self.ignore_class, "from_logits": from_logits, **kwargs}
         return plan_loss(self, **given)
+
+    def initializer(self) -> PriorBias:
+        """Return the initial bias of the last layer, for ``Dense(bias_initializer=...)``.
+
+        A new model then predicts the base rate that the loss of the plan sees, and spends no step
+        on learning it.
+        """
+        labels = self.statistics.multi_label
+        return PriorBias(self.starting_priors.tolist(), per_label=labels)
+
+    def prepare(self, model: keras.Model, *, output: str | None = None) -> str:
+        """Set the bias of the last layer of a new model in place, as `initializer` would.
+
+        Args:
+            model: to be trained; a Sequential that is built, or a functional model. Layers that
+                stand side by side at its end, under ``Concatenate``, each get their part.
+            output: which of several named outputs.
+
+        Returns:
+            What was set, as a sentence.
+
+        Raises:
+            ValueError: for a model that is trained already, whose last layer has no bias, or which
+                has another number of outputs than the plan.
+        """
+        return set_bias(model, output, self.initializer())
 
     def validation(
         self,
@@ -294,7 +259,3 @@ class Rebalance:
         shows it, ``rows`` holds the numbers: ``pandas.DataFrame(plan.audit().rows)``.
         """
         return Audit(self)
-
-    def __repr__(self) -> str:
-        names = ", ".join(strategy.name for strategy in self.strategies)
-        return f"<Rebalance of {self.statistics.num_classes} classes: {names or 'none'}>"

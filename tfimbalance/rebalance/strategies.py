@@ -15,7 +15,7 @@ from tfimbalance._checks import (
     per_class,
     refuse_classes,
 )
-from tfimbalance.calibration import FocalCalibration
+from tfimbalance.calibration import FocalCalibration, focal_calibration
 from tfimbalance.shares import resolve_shares
 from tfimbalance.statistics import ClassStatistics
 from tfimbalance.weights import SCHEMES, class_weights
@@ -25,6 +25,12 @@ LogitChange: TypeAlias = "FloatArray | keras.layers.Layer"
 
 # As many rows as make shares of them exact.
 _MANY = 10**12
+
+# More would overflow as a factor.
+_MOST_NATS = 600.0
+
+# Steps towards the outputs of a focal loss, and what is as good as none, in nats.
+_MOST_STEPS, _SMALL_GAP = 200, 1e-5
 
 
 class Odds:
@@ -60,6 +66,11 @@ class Strategy:
         """Return what undoes the strategy: by default, what divides by its factor."""
         factor = self.factor()
         return None if factor is None else -np.log(factor)
+
+    def outputs(self, log_odds: FloatArray, activation: str) -> FloatArray:
+        """Return the outputs at which the loss is least, where they would be ``log_odds``."""
+        factor = self.factor()
+        return log_odds if factor is None else np.asarray(log_odds + np.log(factor))
 
     def loss_arguments(self) -> dict[str, Any]:
         """Return the arguments of the loss that make the strategy, by default none."""
@@ -146,6 +157,24 @@ class FocalLoss(Strategy):
         """Return the inverse of the bend."""
         return FocalCalibration(self.gamma)
 
+    def outputs(self, log_odds: FloatArray, activation: str) -> FloatArray:
+        """Return the outputs that the inverse turns into the log odds."""
+        bent = np.array(log_odds, np.float64)
+        for _ in range(_MOST_STEPS):
+            gap = (
+                log_odds
+                - focal_calibration(
+                    bent[None], gamma=self.gamma, from_logits=True, activation=activation
+                )[0]
+            )
+            if activation == "softmax":  # Logits of classes have no level of their own.
+                gap = gap - gap.mean()
+            # The slope of the inverse is at most gamma + 1: no step goes too far.
+            bent += gap / (self.gamma + 1.0)
+            if np.abs(gap).max() < _SMALL_GAP:
+                break
+        return bent
+
     def loss_arguments(self) -> dict[str, Any]:
         """Return the strength."""
         return {"gamma": self.gamma}
@@ -162,6 +191,13 @@ class LogitAdjustment(Strategy):
 
     def __init__(self, sampled: FloatArray, tau: float) -> None:
         self._sampled, self.tau = sampled, tau
+        if np.abs(tau * sampled).max() > _MOST_NATS:
+            raise bad_value(
+                "tau",
+                expected=f"at most {_MOST_NATS:g} nats of adjustment for every class",
+                received=f"{tau:g} times {sampled[np.abs(sampled).argmax()]:.3g}",
+                remedy="1 balances the classes in full.",
+            )
 
     def factor(self) -> FloatArray:
         """Return what the offset takes out of the logits."""
