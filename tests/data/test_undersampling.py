@@ -296,3 +296,17 @@ def test_bad_input_is_refused_at_once(arguments, message):
     x, y = data()
     with pytest.raises(ValueError, match=message):
         tfi.data.weighted_undersampling(**{"x": x, "y": y, **arguments})
+
+
+def test_an_epoch_of_chosen_length_goes_on_with_the_next_pass():
+    x, y = data(200, 10)
+    kwargs = {"keep_weight": 0.1, "batch_size": 10, "seed": 1}
+    short = tfi.data.weighted_undersampling(x, y, **kwargs)
+    long = tfi.data.weighted_undersampling(x, y, steps_per_epoch=30, **kwargs)
+    assert len(short) < 10
+    assert len(long) == 30
+    rows, _, labels = read(long)
+    # Every pass brings all ten positives once.
+    assert np.bincount(rows[labels == 1]).max() - 1 <= np.bincount(rows[labels == 1])[-10:].min()
+    assert labels.sum() == pytest.approx(30 * 10 * 10 / (10 + 19), rel=0.2)
+    np.testing.assert_array_equal(rows[: 10 * len(short)], read(short)[0])

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from tfimbalance._checks import check_flag
 from tfimbalance.data._epochs.batches import BalancedBatches
 from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.plan import BalancedPlan
+from tfimbalance.data._rows.offset import ShareOffset, is_per_class
 from tfimbalance.data._rows.rows import LabelledRows
 from tfimbalance.shares import check_batch_size, resolve_shares
 
@@ -22,6 +25,8 @@ def balanced_batches(
     class_shares: str | Mapping[int, float] | Sequence[float] = "balanced",
     sample_weight: Any = None,
     labels: Any = None,
+    offset: bool = False,
+    per_class_offset: bool | None = None,
     steps_per_epoch: int | None = None,
     seed: int = 0,
     initial_epoch: int = 0,
@@ -34,8 +39,8 @@ def balanced_batches(
 
     Use it when positives are so rare that most batches hold few or none: training then needs far
     fewer steps. The model learns probabilities for the *sampled* shares: the odds of a class are
-    multiplied by its share over its prior. Undo that before serving, and validate on data at its
-    natural rate.
+    multiplied by its share over its prior. Undo that before serving, or train with the offset; and
+    validate on data at its natural rate.
 
     Every batch has its exact quota; where a share does not divide the batch, the remainder rotates.
     Within a class no row comes twice before all have come, and an epoch goes on where the last one
@@ -54,6 +59,12 @@ def balanced_batches(
             class.
         sample_weight: one weight a row, the third component of every element; or None.
         labels: class of each row, where ``y`` is not a class itself (several outputs, masks).
+        offset: True puts what the shares do to the logits beside ``x``, for
+            `tfimbalance.layers.OffsetModel`: elements are ``((x, offset), y)``, and the model
+            inside learns probabilities of the *data*, which need no correction.
+        per_class_offset: whether the offset is one number for each class, for a softmax,
+            ``(batch_size, num_classes)`` instead of ``(batch_size, 1)`` for one logit. By default
+            it is for one-hot ``y`` and more than two classes.
         steps_per_epoch: batches an epoch; ``ceil(rows / batch_size)`` by default, divided by
             ``num_shards``. Say it here, not in ``fit``, which would start every call at the epoch's
             first batch.
@@ -101,6 +112,10 @@ def balanced_batches(
     shares = resolve_shares(class_shares, stats.counts)
     if not small_batches:
         check_batch_size(batch_size, shares, or_turns=True)
+    beside = None
+    if check_flag("offset", offset):
+        per_class = is_per_class(per_class_offset, np.shape(y), stats.num_classes)
+        beside = ShareOffset(shares, stats.priors, per_class)
     plan = BalancedPlan(ids, stats.num_classes, shares, batch_size, seed)
-    batches = BalancedBatches(plan, rows, schedule.over(rows.num_rows))
+    batches = BalancedBatches(plan, rows, schedule.over(rows.num_rows), beside)
     return batches.stateless(is_endless=not schedule.steps) if in_graph else batches.dataset()

@@ -11,12 +11,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfimbalance._checks import bad_value, check_integer, check_number
+from tfimbalance._checks import bad_value, check_count, check_flag, check_integer, check_number
 from tfimbalance.data._epochs.pipeline import options
+from tfimbalance.data._rows.offset import ShareOffset, is_per_class
 from tfimbalance.data._stream.plan import StreamPlan
 from tfimbalance.data._stream.source import StreamSource
 from tfimbalance.data._stream.stream import Stream
+from tfimbalance.offsets import natural_priors
 from tfimbalance.shares import check_batch_size, resolve_shares
+
+# As many rows as make counts of priors.
+_MANY = 10**12
 
 
 def balanced_stream(
@@ -27,6 +32,9 @@ def balanced_stream(
     num_classes: int | None = None,
     num_rows: int | None = None,
     label_fn: Callable[..., Any] | None = None,
+    offset: bool = False,
+    per_class_offset: bool | None = None,
+    priors: Any = None,
     batched: bool = False,
     rate: float = 1.0,
     shuffle_size: int = 0,
@@ -66,6 +74,10 @@ def balanced_stream(
             error, and that there are more as soon as they are read.
         label_fn: a function of the elements of ``dataset`` that returns the class, where ``y`` is
             not a class itself: ``lambda x, y: y["click"]``.
+        offset, per_class_offset: as `balanced_batches`.
+        priors: of the classes in ``dataset``, which the offset refers to and a stream does not know
+            before it is read: `ClassStatistics`, counts or probabilities; or one number, that of
+            the positives.
         batched: whether ``dataset`` holds batches of rows, of any size. They are faster to read
             than single rows; a few thousand rows each are best.
         rate: rows handed out for a row read. 1 reuses a rare row as often as it takes; less thins
@@ -135,7 +147,11 @@ def balanced_stream(
     if reader.num_rows is not None:
         steps = math.ceil(reader.num_rows * fraction / batch_size)
         patience = min(max_warmup, reader.num_rows)
-    stream = Stream(plan, reader, steps, initial_epoch, seed, patience)
+    beside = None
+    if check_flag("offset", offset):
+        per_class = is_per_class(per_class_offset, reader.label_spec.shape, classes)
+        beside = _offset(class_shares, priors, classes, per_class)
+    stream = Stream(plan, reader, steps, initial_epoch, seed, patience, beside)
     if not in_graph:
         return stream.dataset()
     if num_rows is not None:
@@ -146,6 +162,20 @@ def balanced_stream(
         )
     # Its length is not asserted: a worker of a service sees a part of the rows.
     return stream.stateless().with_options(options())
+
+
+def _offset(class_shares: Any, priors: Any, classes: int, per_class: bool) -> ShareOffset:
+    if priors is None:
+        raise bad_value(
+            "priors",
+            expected="those of the classes in the stream, beside offset=True",
+            received=None,
+            remedy="Count the labels once: priors=tfi.class_statistics(dataset).",
+        )
+    known = natural_priors(priors)
+    check_count("priors", len(known), classes, "priors")
+    counts = np.rint(known * _MANY).astype(np.int64)
+    return ShareOffset(resolve_shares(class_shares, counts), known, per_class)
 
 
 def _num_classes(given: int | None, class_shares: Any, spec: tf.TensorSpec) -> int:

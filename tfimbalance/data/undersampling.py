@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfimbalance._checks import bad_value, check_choice, check_flag
+from tfimbalance._checks import check_choice
 from tfimbalance.data._epochs.batches import ROWS_PER_PLAN, Blocks
 from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.arrays import NumPyOps
@@ -17,6 +17,7 @@ from tfimbalance.data._order.sampling import ClassSampling
 from tfimbalance.data._order.shuffle import in_passes
 from tfimbalance.data._order.words import seed_word, uniforms, words
 from tfimbalance.data._rows.calls import call
+from tfimbalance.data._rows.offset import is_per_class
 from tfimbalance.data._rows.rows import LabelledRows, Rows, in_block
 
 # So many standard deviations above the expected number of rows, an epoch holds all that are kept.
@@ -32,6 +33,7 @@ def weighted_undersampling(
     batch_size: int = 256,
     sample_weight: Any = None,
     per_class_offset: bool | None = None,
+    steps_per_epoch: int | None = None,
     seed: int = 0,
     initial_epoch: int = 0,
     num_shards: int = 1,
@@ -69,6 +71,8 @@ def weighted_undersampling(
         per_class_offset: whether the offset is one number for each class, for a softmax:
             ``(batch_size, num_classes)`` instead of ``(batch_size, 1)`` for one logit. By default
             it is for one-hot ``y`` and more than two classes.
+        steps_per_epoch: batches an epoch, in place of those of one pass; passes then follow one
+            another within an epoch. Where a pass holds few batches, longer epochs are faster.
         x, y, batch_size, seed, initial_epoch, num_shards, shard_index: as `balanced_batches`;
             ``seed`` decides which rows are kept, too.
 
@@ -101,25 +105,19 @@ def weighted_undersampling(
         [2] Fithian & Hastie, Local case-control sampling, Annals of Statistics 2014,
         arXiv 1306.3706.
     """
-    schedule = Schedule.of(batch_size, None, seed, initial_epoch, num_shards, shard_index)
+    schedule = Schedule.of(
+        batch_size, steps_per_epoch, seed, initial_epoch, num_shards, shard_index
+    )
     if correction is not None:
         check_choice("correction", correction, ("offset", "weight"))
     rows, stats, ids = LabelledRows.read(
         x, y, sample_weight, remedy="Rows of several labels have no class to thin by."
     )
-    one_hot = np.ndim(y) == 2 and np.shape(y)[-1] > 1
-    if per_class_offset is None:
-        per_class_offset = one_hot or stats.num_classes > 2
-    elif not check_flag("per_class_offset", per_class_offset) and stats.num_classes > 2:
-        raise bad_value(
-            "per_class_offset",
-            expected=f"True for {stats.num_classes} classes, which have a logit each",
-            received=False,
-        )
+    per_class = is_per_class(per_class_offset, np.shape(y), stats.num_classes)
     keep = Keep(keep_weight, ids, stats.num_classes)
     # An epoch holds all rows that are kept, as often as `_MARGIN` says.
     schedule = schedule.over(keep.expected + _MARGIN * keep.deviation)
-    return _Undersampled(rows, keep, schedule, correction, per_class_offset).dataset()
+    return _Undersampled(rows, keep, schedule, correction, per_class).dataset()
 
 
 class _Undersampled(Blocks):

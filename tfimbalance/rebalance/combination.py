@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tfimbalance._checks import FloatArray, check_number, refuse_classes
+from tfimbalance._checks import FloatArray, bad_value, check_flag, check_number, refuse_classes
 from tfimbalance.rebalance._warnings import warn_of_double_correction
 from tfimbalance.rebalance.strategies import (
     ClassWeights,
@@ -32,6 +32,7 @@ class Combination:
         class_weight: str | Mapping[int, float] | Sequence[float] | None = None,
         tau: float = 0.0,
         focal_gamma: float = 0.0,
+        offset: bool = False,
         activation: str | None = None,
         ignore_class: int | None = None,
     ) -> None:
@@ -39,6 +40,14 @@ class Combination:
         self.statistics = as_statistics(labels, ignore_class if raw else None)
         self.ignore_class = ignore_class
         self.class_shares = class_shares
+        self.offset = check_flag("offset", offset)
+        if self.offset and (class_shares is None or focal_gamma):
+            raise bad_value(
+                "offset",
+                expected="False without class_shares, whose offset it is, and beside focal_gamma, "
+                "which bends it",
+                received=True,
+            )
         self.tau = check_number("tau", tau)
         self.focal_gamma = check_number("focal_gamma", focal_gamma, minimum=0.0)
         self.activation = checked_activation(activation, self.statistics)
@@ -54,7 +63,7 @@ class Combination:
         self.sampled_priors, self.class_weight = self.priors, None
         self.strategies: list[Strategy] = []
         if class_shares is not None:
-            sampling = Sampling(self.statistics, class_shares)
+            sampling = Sampling(self.statistics, class_shares, self.offset)
             self.sampled_priors = sampling.shares
             self.strategies.append(sampling)
         if class_weight is not None:

@@ -10,6 +10,7 @@ import keras
 
 from tfimbalance.callbacks import CorrectedValidation, NaturalRate, Validation
 from tfimbalance.initializers import PriorBias
+from tfimbalance.layers import OffsetModel
 from tfimbalance.rebalance.audit import Audit
 from tfimbalance.rebalance.combination import Combination
 from tfimbalance.rebalance.compiled import arguments_of_model
@@ -42,6 +43,9 @@ class Rebalance(Combination):
             positives. None: 1.
         tau: strength of logit adjustment, for the sampled shares; 0: none.
         focal_gamma: of the focal loss; 0: cross-entropy.
+        offset: True trains with the offset of ``class_shares`` beside the inputs (`dataset` brings
+            it, `model` adds it), so that nothing is left to undo of them: the model learns
+            probabilities of the data. Not for focal loss, which would bend the offset as well.
         activation: how outputs become probabilities: ``"sigmoid"`` (one output for two classes, or
             one a label) or ``"softmax"`` (one a class). None: sigmoid for two classes and for
             multi-label statistics, softmax otherwise.
@@ -158,6 +162,17 @@ class Rebalance(Combination):
                 has another number of outputs than the plan.
         """
         return set_bias(model, output, self.initializer())
+
+    def model(self, model: keras.Model) -> keras.Model:
+        """Return the model to compile and fit: with ``offset`` an `OffsetModel`, else itself.
+
+        Validate that in ``fit`` with offsets of 0, ``((x, np.zeros((len(x), 1))), y)``; `callbacks`
+        and `validation` take the rows as they are. Serve `corrected`.
+
+        Args:
+            model: of logits, one or one a class.
+        """
+        return OffsetModel(model) if self.offset else model
 
     def validation(
         self,

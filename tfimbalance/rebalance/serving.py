@@ -11,6 +11,7 @@ import numpy as np
 from tfimbalance._checks import FloatArray, bad_value, check_count
 from tfimbalance._evaluation.ending import check_from_logits, endings, output_names
 from tfimbalance.calibration import FocalCalibration, PriorCorrection, calibrated_model
+from tfimbalance.layers import OffsetModel
 from tfimbalance.offsets import natural_priors, positive_priors
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def corrected_model(
     from_logits: bool | None,
 ) -> keras.Model:
     """Return the model to serve; see `Rebalance.corrected`."""
+    model = model.model if isinstance(model, OffsetModel) else model
     names = output_names(model)
     logits = check_from_logits(model, from_logits, output)
     _check_outputs(plan, model, output)

@@ -29,7 +29,7 @@ def set_bias(model: keras.Model, output: str | None, bias: PriorBias) -> str:
     for layer, part in zip(layers, parts, strict=True):
         layer.bias.assign(part)
     names = " and ".join(repr(layer.name) for layer in layers)
-    return f"The bias of {names} starts at {_shown(wanted)}."
+    return f"The bias of {names} starts at {_some(wanted)}."
 
 
 def _last_layers(model: keras.Model, output: str | None) -> Iterator[Any]:
@@ -72,12 +72,12 @@ def _check_new(
             raise bad_value(
                 "model",
                 expected="a new model, whose bias is 0",
-                received=received if steps else f"a bias of {_shown(before)} in {layer.name!r}",
+                received=received if steps else f"a bias of {_some(before)} in {layer.name!r}",
                 remedy="A trained model has learnt its base rate: train on. To start anew, build "
                 "the model again.",
             )
 
 
-def _shown(values: FloatArray) -> str:
+def _some(values: FloatArray) -> str:
     some = ", ".join(f"{value:.4g}" for value in values[:_MOST_SHOWN])
     return some + (", ..." if len(values) > _MOST_SHOWN else "")

@@ -81,11 +81,11 @@ class Strategy:
 
 
 class Sampling(Strategy):
-    """Batches with shares of their own."""
+    """Batches with shares of their own, undone afterwards or by an offset in training."""
 
     name = "sampling"
 
-    def __init__(self, statistics: ClassStatistics, class_shares: Any) -> None:
+    def __init__(self, statistics: ClassStatistics, class_shares: Any, offset: bool) -> None:
         if statistics.multi_label:
             raise bad_value(
                 "class_shares",
@@ -95,7 +95,7 @@ class Sampling(Strategy):
             )
         shares = resolve_shares(class_shares, statistics.counts)
         self.shares = np.array([float(share) for share in shares])
-        self._priors = statistics.priors
+        self._priors = self.shares if offset else statistics.priors
         refuse_classes(
             "class_shares",
             self.shares == 0,
@@ -104,7 +104,7 @@ class Sampling(Strategy):
         )
 
     def factor(self) -> FloatArray:
-        """Return shares over priors."""
+        """Return shares over priors; an offset takes up what that would be."""
         return np.asarray(self.shares / self._priors)
 
 

@@ -25,6 +25,8 @@ def plan_dataset(plan: Rebalance, x: Any, y: Any, batch_size: int, **kwargs: Any
             received="multi-label statistics",
             remedy="A row of several labels has no share: pass the rows to fit as they are.",
         )
+    if plan.offset:
+        kwargs = {"offset": True, "per_class_offset": plan.activation == "softmax", **kwargs}
     shares = "natural" if plan.class_shares is None else plan.class_shares
     if is_dataset(x) or callable(x):
         if y is not None:
@@ -32,6 +34,8 @@ def plan_dataset(plan: Rebalance, x: Any, y: Any, batch_size: int, **kwargs: Any
         if not isinstance(shares, str):  # A stream does not know what a mapping leaves open.
             shares = plan.sampled_priors.tolist()
         kwargs = {"num_classes": plan.statistics.num_classes, **kwargs}
+        if plan.offset:
+            kwargs["priors"] = plan.statistics
         return balanced_stream(x, batch_size=batch_size, class_shares=shares, **kwargs)
     batches = balanced_batches(x, y, batch_size=batch_size, class_shares=shares, **kwargs)
     if not kwargs.get("in_graph"):

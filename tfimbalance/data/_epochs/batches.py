@@ -14,6 +14,7 @@ from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.plan import BalancedPlan
 from tfimbalance.data._order.sampling import ClassSampling
 from tfimbalance.data._rows.calls import call, plain
+from tfimbalance.data._rows.offset import ShareOffset
 from tfimbalance.data._rows.rows import Rows
 
 # Measured: fewer, larger calls into Python cost less; larger still and the first batch waits.
@@ -94,9 +95,26 @@ class PlannedBatches(Blocks):
 class BalancedBatches(PlannedBatches):
     """Planned batches of classes, which know how often each class comes."""
 
+    def __init__(
+        self,
+        plan: BalancedPlan,
+        rows: Rows,
+        schedule: Schedule,
+        offset: ShareOffset | None = None,
+    ) -> None:
+        super().__init__(plan, rows, schedule)
+        self._offset = offset
+
     def class_sampling(self) -> ClassSampling:
         """Return the rows of each class, in the data and in an epoch."""
         return self._plan.class_sampling(self._schedule.steps * self._schedule.num_shards)
+
+    def fetch(self, epoch: tf.Tensor, numbers: tf.Tensor) -> tuple[Any, ...]:
+        element = super().fetch(epoch, numbers)
+        if self._offset is None:
+            return element
+        lead = [self._block] if self._block > 1 else []
+        return self._offset.beside(element, *lead, self._schedule.batch_size)
 
     def stateless(self, *, is_endless: bool) -> tf.data.Dataset:
         """Return the batches from the first epoch on, without a call into Python."""
@@ -105,7 +123,9 @@ class BalancedBatches(PlannedBatches):
         def fetch(index: tf.Tensor) -> tuple[Any, ...]:
             step = index + schedule.epoch * schedule.steps
             number = step * schedule.num_shards + schedule.shard_index
-            return self._rows.fetch(self._plan.rows_in_graph(number, 1)[0])
+            element = self._rows.fetch(self._plan.rows_in_graph(number, 1)[0])
+            offset, size = self._offset, schedule.batch_size
+            return element if offset is None else offset.beside(element, size)
 
         steps = tf.data.Dataset.range(schedule.steps)
         numbers = tf.data.Dataset.counter() if is_endless else steps

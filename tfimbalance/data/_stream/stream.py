@@ -18,6 +18,7 @@ from tfimbalance.data._order.sampling import ClassSampling
 from tfimbalance.data._order.shuffle import mixed_rows
 from tfimbalance.data._order.words import seed_word, words
 from tfimbalance.data._rows.calls import call, plain, weak
+from tfimbalance.data._rows.offset import ShareOffset
 from tfimbalance.data._rows.tensors import no_rows, stacked, taken
 from tfimbalance.data._stream.plan import COMING, LAST, OWED, Choice, Memory, StreamPlan
 from tfimbalance.data._stream.source import StreamSource
@@ -60,8 +61,10 @@ class Stream(Pipeline):
         initial_epoch: int,
         seed: int,
         patience: int,
+        offset: ShareOffset | None = None,
     ) -> None:
         super().__init__(steps, initial_epoch)
+        self._offset = offset
         if reader.is_endless:
             self.cardinality = tf.data.INFINITE_CARDINALITY
         self._plan, self._reader, self._seed = plan, reader, seed
@@ -131,17 +134,22 @@ class Stream(Pipeline):
         return self._cut(chunks.scan(_State(plan.start(), tuple(empty)), plain(step)))
 
     def _cut(self, scanned: tf.data.Dataset) -> tf.data.Dataset:
-        size = self._plan.batch_size
+        size, offset = self._plan.batch_size, self._offset
+
+        def with_offset(element: Any, *lead: Any) -> Any:
+            return element if offset is None else offset.beside(element, *lead)
 
         def stack(rows: Any, element: Any) -> Any:
-            return tf.nest.map_structure(
+            batches = tf.nest.map_structure(
                 lambda part: tf.reshape(part, [rows // size, size, *part.shape[1:]]), element
             )
+            return with_offset(batches, rows // size, size)
 
         def cut(rows: Any, element: Any) -> tf.data.Dataset:
             def batch(number: Any) -> Any:
                 index = number * size + tf.range(size, dtype=tf.int64)
-                return tf.nest.map_structure(lambda part: taken(part, index), element)
+                batch = tf.nest.map_structure(lambda part: taken(part, index), element)
+                return with_offset(batch, size)
 
             return tf.data.Dataset.range(tf.cast(rows // size, tf.int64)).map(plain(batch))
 
