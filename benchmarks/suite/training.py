@@ -1,0 +1,97 @@
+"""One way, trained with `fit`, and what it says of held-out rows at each checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from data import Split
+from scipy.special import expit, logit
+from ways import Task, Way
+
+import tfimbalance as tfi
+
+STEPS, SHORT, EVERY = 1_200, 120, 12
+CHECKPOINTS = (*range(12, 121, 12), *range(180, 1_201, 60))
+LARGE = 8_000  # Rows from which batches are of 256, not of 128.
+
+NETWORKS = {
+    "small": lambda: ([64, 32], 0.0, keras.optimizers.Adam(2e-3)),
+    "deep": lambda: ([128, 128, 64], 0.2, keras.optimizers.AdamW(1e-3, weight_decay=1e-3)),
+    "momentum": lambda: ([64, 32], 0.0, keras.optimizers.SGD(0.05, momentum=0.9)),
+}
+
+
+class Predicted(NamedTuple):
+    """Logits of held-out rows at each checkpoint, ``(checkpoints, rows)``."""
+
+    valid: np.ndarray
+    test: np.ndarray
+
+
+def task_of(parts: Split, seed: int, steps: int = STEPS) -> Task:
+    """Return what a way gets to see."""
+    x, y = parts.train
+    return Task(x, y, parts.num_quantities, steps, 256 if len(y) >= LARGE else 128, seed)
+
+
+def train(
+    way: Way, task: Task, parts: Split, network: str
+) -> Iterator[tuple[int, Predicted, Predicted]]:
+    """Yield logits as trained and as they are served, of one network, then of the mean of some."""
+    raw, served = [], []
+    for member in range(way.members):
+        raw.append(_fit(way, task, parts, network, task.seed + 1_000 * member))
+        served.append(Predicted(*(_corrected(way, z) for z in raw[-1])))
+        yield member + 1, _mean(raw), _mean(served)
+
+
+def _fit(way: Way, task: Task, parts: Split, network: str, seed: int) -> Predicted:
+    keras.utils.set_random_seed(seed)
+    widths, dropout, optimizer = NETWORKS[network]()
+    layers: list[Any] = [keras.Input(task.x.shape[1:])]
+    for width in widths:
+        layers.append(keras.layers.Dense(width, "relu"))
+        layers += [keras.layers.Dropout(dropout)] if dropout else []
+    model = keras.Sequential([*layers, keras.layers.Dense(1)])
+    if way.with_bias and way.plan is not None:
+        way.plan.prepare(model)
+    whole = tfi.layers.OffsetModel(model) if way.with_offset else model
+    loss = keras.losses.BinaryCrossentropy(from_logits=True) if way.loss == "plain" else way.loss
+    whole.compile(optimizer, loss, steps_per_execution=EVERY)
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def look(epoch: int, logs: Any) -> None:
+        if (epoch + 1) * EVERY in CHECKPOINTS:
+            held = (model(x, training=False) for x in (parts.valid[0], parts.test[0]))
+            found.append(tuple(np.asarray(z, np.float64)[:, 0] for z in held))
+
+    whole.fit(
+        way.data,
+        epochs=task.steps // EVERY,
+        steps_per_epoch=EVERY,
+        class_weight=way.class_weight,
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=look)],
+        verbose=0,
+    )
+    keras.backend.clear_session()
+    return Predicted(*(np.stack(part) for part in zip(*found, strict=True)))
+
+
+def _corrected(way: Way, z: np.ndarray) -> np.ndarray:
+    if way.plan is None:
+        return z
+    out: Any = z.reshape(-1, 1)
+    for layer in way.plan.layers(from_logits=True):
+        out = np.asarray(layer(out.astype("float32")))
+    return np.asarray(out, np.float64).reshape(z.shape)
+
+
+def _mean(members: list[Predicted]) -> Predicted:
+    if len(members) == 1:
+        return members[0]
+    sure = 40.0  # A probability of 1 has no finite logit.
+    means = (np.mean([expit(z) for z in part], axis=0) for part in zip(*members, strict=True))
+    return Predicted(*(np.clip(logit(p), -sure, sure) for p in means))
