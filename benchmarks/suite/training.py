@@ -25,7 +25,7 @@ NETWORKS = {
 
 
 class Predicted(NamedTuple):
-    """Logits of held-out rows at each checkpoint, ``(checkpoints, rows)``."""
+    """Logits of held-out rows at each checkpoint, ``(checkpoints, rows)`` or one a class."""
 
     valid: np.ndarray
     test: np.ndarray
@@ -55,18 +55,21 @@ def _fit(way: Way, task: Task, parts: Split, network: str, seed: int) -> Predict
     for width in widths:
         layers.append(keras.layers.Dense(width, "relu"))
         layers += [keras.layers.Dropout(dropout)] if dropout else []
-    model = keras.Sequential([*layers, keras.layers.Dense(1)])
+    classes = task.statistics.num_classes
+    model = keras.Sequential([*layers, keras.layers.Dense(1 if classes == 2 else classes)])
     if way.with_bias and way.plan is not None:
         way.plan.prepare(model)
     whole = tfi.layers.OffsetModel(model) if way.with_offset else model
-    loss = keras.losses.BinaryCrossentropy(from_logits=True) if way.loss == "plain" else way.loss
+    kind = "Binary" if classes == 2 else "SparseCategorical"
+    plain = getattr(keras.losses, f"{kind}Crossentropy")(from_logits=True)
+    loss = plain if isinstance(way.loss, str) else way.loss
     whole.compile(optimizer, loss, steps_per_execution=EVERY)
     found: list[tuple[np.ndarray, np.ndarray]] = []
 
     def look(epoch: int, logs: Any) -> None:
         if (epoch + 1) * EVERY in CHECKPOINTS:
             held = (model(x, training=False) for x in (parts.valid[0], parts.test[0]))
-            found.append(tuple(np.asarray(z, np.float64)[:, 0] for z in held))
+            found.append(tuple(_squeezed(np.asarray(z, np.float64)) for z in held))
 
     whole.fit(
         way.data,
@@ -80,10 +83,14 @@ def _fit(way: Way, task: Task, parts: Split, network: str, seed: int) -> Predict
     return Predicted(*(np.stack(part) for part in zip(*found, strict=True)))
 
 
+def _squeezed(z: np.ndarray) -> np.ndarray:
+    return z[:, 0] if z.shape[1] == 1 else z
+
+
 def _corrected(way: Way, z: np.ndarray) -> np.ndarray:
     if way.plan is None:
         return z
-    out: Any = z.reshape(-1, 1)
+    out: Any = z.reshape(-1, 1 if z.ndim == 2 else z.shape[-1])
     for layer in way.plan.layers(from_logits=True):
         out = np.asarray(layer(out.astype("float32")))
     return np.asarray(out, np.float64).reshape(z.shape)

@@ -1,0 +1,143 @@
+"""Tables and the critical-difference picture of what `run.py` wrote.
+
+    python benchmarks/suite/report.py suite.jsonl --csv results.csv --picture ranks.png
+
+Means are over sets of means over seeds. A set is won or lost against plain training by more than
+.002 (.01 of log loss over base entropy) *and* one standard error of the paired differences.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scikit_posthocs
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import friedmanchisquare, studentized_range, wilcoxon
+
+ORIENTATION = "boosting"
+BASE = "plain"
+# Column of the table: measure, budget, criterion, whether high is good, what counts as a win.
+VIEWS = {
+    "short AP": ("ap", "short", "ap", True, 0.002),
+    "long AP": ("ap", "long", "ap", True, 0.002),
+    "log loss": ("ne", "long", "own", False, 0.01),
+    "tuned F1": ("f1", "long", "own", True, 0.002),
+    "ROC-AUC": ("auc", "long", "own", True, 0.002),
+}
+TAIL_VIEWS = {
+    "short balanced accuracy": ("ba", "short", "ba", True, 0.002),
+    "balanced accuracy": ("ba", "long", "ba", True, 0.002),
+    "adjusted afterwards": ("ba_adjusted", "long", "own", True, 0.002),
+    "rarest third": ("few", "long", "ba", True, 0.002),
+    "log loss": ("ne", "long", "own", False, 0.01),
+}
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Return the lines of a run, without those of ways that a set does not have."""
+    table = pd.DataFrame([json.loads(line) for line in path.read_text().splitlines()])
+    return table.dropna(subset=["budget"])
+
+
+def view(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return a measure of each set and seed, a column a way."""
+    measure, budget, criterion, *_ = {**VIEWS, **TAIL_VIEWS}[name]
+    chosen = table[(table.budget == budget) & (table.criterion == criterion)]
+    return chosen.pivot_table(index=["set", "seed"], columns="way", values=measure)
+
+
+def against(values: pd.DataFrame, way: str, name: str) -> dict[str, object]:
+    """Return the mean difference to plain, sets won, tied and lost, and Wilcoxon's p."""
+    *_, high, least = {**VIEWS, **TAIL_VIEWS}[name]
+    both = values[[way, BASE]].dropna()
+    gap = (both[way] - both[BASE]) * (1 if high else -1)
+    of_set = gap.groupby("set").agg(["mean", "sem"]).fillna(0.0)
+    clear = of_set["mean"].abs() > np.maximum(of_set["sem"], least)
+    won, lost = (int((clear & (sign * of_set["mean"] > 0)).sum()) for sign in (1, -1))
+    p = wilcoxon(of_set["mean"]).pvalue if (of_set["mean"] != 0).sum() > 5 else float("nan")
+    return {
+        "gain": float(of_set["mean"].mean()),
+        "sets": f"{won}/{len(of_set) - won - lost}/{lost}",
+        "p": float(p),
+        "worse": sorted(of_set.index[clear & (of_set["mean"] < 0)]),
+    }
+
+
+def ranks(values: pd.DataFrame) -> tuple[pd.Series, float, float, pd.DataFrame]:
+    """Return mean ranks of the ways, Friedman's p, the critical difference, and means by set."""
+    of_set = values.groupby("set").mean().drop(columns=ORIENTATION, errors="ignore")
+    complete = of_set.loc[:, of_set.notna().all()]
+    sets, ways = complete.shape
+    p = friedmanchisquare(*complete.to_numpy().T).pvalue if ways > 2 and sets > 1 else np.nan
+    critical = studentized_range.ppf(0.95, ways, np.inf) * np.sqrt(ways * (ways + 1) / (12 * sets))
+    return complete.rank(axis=1).mean(), float(p), float(critical), complete
+
+
+def tables(table: pd.DataFrame, views: dict[str, tuple]) -> None:
+    """Print a table for each view."""
+    console = Console(width=110)
+    for name, (*_, high, _least) in views.items():
+        values = view(table, name) * 1.0
+        rank, p, critical, complete = ranks(-values if high else values)
+        sets = values.groupby("set").mean()
+        title = (
+            f"{name}: {len(complete)} sets, critical difference {critical:.2f}, Friedman p {p:.1g}"
+        )
+        shown = Table("way", "mean", "rank", "- plain", "won/tied/lost", "p", "lost", title=title)
+        for way in rank.sort_values().index.union(sets.columns, sort=False):
+            found = against(values, way, name)
+            lost = ", ".join(found["worse"][:4]) + (" ..." if len(found["worse"]) > 4 else "")
+            shown.add_row(
+                way,
+                f"{sets[way].mean():.4f}",
+                f"{rank[way]:.2f}" if way in rank else "-",
+                f"{found['gain']:+.4f}",
+                found["sets"],
+                f"{found['p']:.2g}",
+                lost,
+            )
+        console.print(shown)
+
+
+def picture(table: pd.DataFrame, views: dict[str, tuple], path: Path) -> None:
+    """Draw mean ranks; ways that a line joins do not differ (Nemenyi)."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(len(views), figsize=(9, 2.6 * len(views)), layout="constrained")
+    for ax, (name, (*_, high, _least)) in zip(np.atleast_1d(axes), views.items(), strict=True):
+        values = view(table, name)
+        rank, _, _, complete = ranks(-values if high else values)
+        p = scikit_posthocs.posthoc_nemenyi_friedman(complete.to_numpy())
+        p.index = p.columns = complete.columns
+        scikit_posthocs.critical_difference_diagram(rank, p, ax=ax)
+        ax.set_title(f"{name}: mean rank over {len(complete)} sets, the best on the left")
+    figure.savefig(path, dpi=110)
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Return means over seeds and their standard errors, as they are committed."""
+    keys = ["network", "set", "way", "budget", "criterion"]
+    measures = [name for name in table if name not in (*keys, "seed", "seconds", "step")]
+    by = table.groupby(keys)
+    parts = by[measures].mean().join(by[measures].sem().add_suffix("_se")).round(4)
+    return parts.join(by.seed.nunique().rename("seeds")).join(by.seconds.mean().round(1))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--csv", type=Path, help="write means and standard errors here")
+    parser.add_argument("--picture", type=Path, help="draw mean ranks here")
+    given = parser.parse_args()
+    found = read(given.results)
+    found_views = TAIL_VIEWS if "ba" in found else VIEWS
+    tables(found, found_views)
+    if given.csv:
+        summary(found).to_csv(given.csv)
+    if given.picture:
+        picture(found, found_views, given.picture)
