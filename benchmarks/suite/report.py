@@ -54,6 +54,8 @@ def view(table: pd.DataFrame, name: str) -> pd.DataFrame:
 def against(values: pd.DataFrame, way: str, name: str) -> dict[str, object]:
     """Return the mean difference to plain, sets won, tied and lost, and Wilcoxon's p."""
     *_, high, least = {**VIEWS, **TAIL_VIEWS}[name]
+    if way == BASE:
+        return {"gain": 0.0, "sets": "", "p": float("nan"), "worse": []}
     both = values[[way, BASE]].dropna()
     gap = (both[way] - both[BASE]) * (1 if high else -1)
     of_set = gap.groupby("set").agg(["mean", "sem"]).fillna(0.0)
@@ -85,9 +87,8 @@ def tables(table: pd.DataFrame, views: dict[str, tuple]) -> None:
         values = view(table, name) * 1.0
         rank, p, critical, complete = ranks(-values if high else values)
         sets = values.groupby("set").mean()
-        title = (
-            f"{name}: {len(complete)} sets, critical difference {critical:.2f}, Friedman p {p:.1g}"
-        )
+        title = f"{name}: {len(complete)} sets, critical difference {critical:.2f}"
+        title += f", Friedman p {p:.1g}"
         shown = Table("way", "mean", "rank", "- plain", "won/tied/lost", "p", "lost", title=title)
         for way in rank.sort_values().index.union(sets.columns, sort=False):
             found = against(values, way, name)
