@@ -17,8 +17,10 @@ class OffsetModel(keras.Model):
     """A model of logits, trained with an offset beside its inputs.
 
     Use it on data that was thinned with known probabilities, as by
-    `tfimbalance.data.weighted_undersampling`: the offset takes up what thinning did, and the model
-    inside, which is the one to serve, is calibrated as it is.
+    `tfimbalance.data.weighted_undersampling`, or on balanced batches with ``offset=True``: the
+    offset takes up what sampling did, and the model inside, which is the one to serve, is
+    calibrated as it is. An offset that is the same for all rows changes no optimum: where a model
+    has a bias, what it gains is what plain training gains from the right initial bias.
 
         output = model(x) + offset
 

@@ -27,6 +27,8 @@ class LogitAdjustedLoss(SoftmaxLoss):
     the balanced error where class weights are not [1, section 4], and it costs one addition. The
     frequency goes into the loss alone: serve ``argmax(z)`` of the raw logits. Their softmax is the
     probability in a world of equally frequent classes; ``z + log(pi)`` is that at the natural rate.
+    With a bias in the last layer, the optimum is that of plain cross-entropy, moved by ``log(pi)``:
+    what it gains are the first steps, which `Rebalance.prepare` saves plain training as well.
     Do not combine it with class weights or balanced batches at full strength: that corrects twice.
 
         loss = -class_weight[y] * log_softmax(z + tau * log(pi))[y]              [1, eq. 10]
