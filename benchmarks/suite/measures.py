@@ -80,7 +80,8 @@ def measured(y_valid: Any, z_valid: Any, y_test: Any, z_test: Any) -> dict[str, 
 @cache
 def _same() -> keras.Model:
     """Return a model that predicts what it is given."""
-    return keras.Sequential([keras.Input((1,)), keras.layers.Activation("linear")])
+    logit = keras.Input((1,), name="logit")
+    return keras.Model(logit, keras.layers.Activation("linear", name="same")(logit))
 
 
 def tuned_threshold(y: np.ndarray, z: np.ndarray) -> float:

@@ -191,3 +191,21 @@ def test_the_end_of_a_corrected_model_shows_what_it_is(cls, from_logits):
 
 def _end(activation):
     return keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, activation)])
+
+
+def test_names_of_a_loaded_model_are_left_to_it():
+    def loaded():
+        """Return a model as another process would load it: Keras counts names anew."""
+        names = ["activation", "probability", "temperature_scaling"]
+        layers = [keras.layers.Dense(1), *(keras.layers.Activation("relu", name=n) for n in names)]
+        model = keras.Sequential([keras.Input((3,)), *layers, keras.layers.Dense(1, name="last")])
+        keras.backend.clear_session()
+        return model
+
+    layer = cal.PriorCorrection(0.5, 0.01, from_logits=True)
+    served = cal.calibrated_model(loaded(), layer)
+    assert [served.layers[-1].name, served.layers[-2].name] == ["model_probability", layer.name]
+    model = loaded()
+    layer = cal.TemperatureScaling(from_logits=True)
+    with pytest.raises(ValueError, match=r"temperature_scaling.*TemperatureScaling\(\.\.\., name="):
+        cal.calibrated_model(model, layer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import keras
@@ -47,8 +47,8 @@ def calibrated_model(
         >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
         >>> layer = tfi.calibration.PriorCorrection(0.5, 0.01, from_logits=True)
         >>> served = tfi.calibration.calibrated_model(model, layer)
-        >>> served.layers[-1].name.startswith("activation"), served.output_shape
-        (True, (None, 1))
+        >>> served.layers[-1].name, served.output_shape
+        ('probability', (None, 1))
     """
     check_activation(activation)
     chain = list(layers) if isinstance(layers, (list, tuple)) else [layers]
@@ -70,7 +70,9 @@ def calibrated_model(
         (model.inputs[0], model.outputs[0]) if is_sequential else (model.input, model.output)
     )
     corrected = outputs if place is None else outputs[place]
-    for layer in [*chain, *_end(chain, ends, activation, corrected.shape, output)]:
+    taken = {part.name for part in getattr(model, "operations", model.layers)}
+    _check_names(chain, taken)
+    for layer in [*chain, *_end(chain, ends, activation, corrected.shape, output, taken)]:
         corrected = layer(corrected)
     if isinstance(outputs, dict):
         corrected = {**outputs, place: corrected}
@@ -144,12 +146,25 @@ def _check_chain(chain: list[keras.layers.Layer], ends_in_logits: bool) -> None:
         logits = logits and not getattr(layer, "gives_probabilities", False)
 
 
+def _check_names(chain: list[keras.layers.Layer], taken: set[str]) -> None:
+    for layer in chain:
+        if layer.name in taken:
+            raise bad_value(
+                "layers",
+                expected="layers with names of their own, as Keras wants them in a model",
+                received=f"{layer.name!r}, as the model has one",
+                remedy=f'{type(layer).__name__}(..., name="...").',
+            )
+        taken.add(layer.name)
+
+
 def _end(
     chain: list[keras.layers.Layer],
     ends_in_logits: bool,
     activation: str | None,
     shape: Any = None,
     output: str | None = None,
+    taken: Collection[str] = (),
 ) -> list[keras.layers.Layer]:
     if not ends_in_logits or any(getattr(layer, "gives_probabilities", False) for layer in chain):
         return []
@@ -161,5 +176,7 @@ def _end(
     if activation is None:
         one = shape is not None and width_of(shape) == 1
         activation = "sigmoid" if "sigmoid" in said or one else "softmax"
-    name = None if output is None else f"{output}{PROBABILITY}"
+    name = PROBABILITY.strip("_") if output is None else f"{output}{PROBABILITY}"
+    while name in taken:  # Keras counts names anew in each process, also beside a loaded model.
+        name = f"model_{name}"
     return [keras.layers.Activation(activation, name=name, dtype=keras.config.floatx())]

@@ -189,8 +189,10 @@ class ThresholdTuner(ValidationCallback):
         if threshold is None:
             self._tune(self._read(served))
             threshold = self.threshold
-        layer = Threshold(np.asarray(threshold).tolist())
-        return calibrated_model(served, layer, output=self.validation.output, from_logits=False)
+        output = self.validation.output
+        name = None if output is None else f"{output}_threshold"
+        layer = Threshold(np.asarray(threshold).tolist(), name=name)
+        return calibrated_model(served, layer, output=output, from_logits=False)
 
     def _read(self, model: keras.Model) -> Evaluated:
         """Predict the validation rows, and say what to do if the model does not take them."""
