@@ -136,7 +136,8 @@ SPOILT_WEIGHTS = {
     "string": (lambda n: np.array(["1"] * n), True),
     "none": (lambda n: [None] * n, True),
     "complex": (lambda n: np.ones(n) + 1j, True),
-    "shorter": (lambda n: np.ones(max(n - 1, 0)), True),
+    # One weight is that of all rows.
+    "shorter": (lambda n: np.ones(n - 1 if n != 2 else 0), True),
     "longer": (lambda n: np.ones(n + 2), True),
     "one": (lambda n: 2.0, False),
     "of one": (lambda n: np.ones(1), False),

@@ -118,6 +118,13 @@ def test_a_loss_of_the_whole_batch_is_refused():
         loss(np.ones((4, 1)), np.ones((4, 1)))
 
 
+@pytest.mark.parametrize("kind", ["sparse_categorical", "categorical"])
+def test_a_softmax_of_one_output_is_refused(kind):
+    loss = tfi.losses.ClassWeighted(f"{kind}_crossentropy", [1.0, 2.0])
+    with pytest.raises(ValueError, match=r"`loss`: expected a binary loss.*\(4, 1\)"):
+        loss(np.ones((4, 1)), np.full((4, 1), 0.5))
+
+
 def test_unknown_loss_is_refused():
     with pytest.raises(ValueError, match="binary_focal_loss"):
         tfi.losses.ClassWeighted("no_such_loss", [1.0, 2.0])

@@ -246,3 +246,9 @@ def test_pos_weight_is_the_weight_of_the_ones_of_a_label():
     np.testing.assert_allclose(of_labels, np.mean(of_each, axis=0), rtol=1e-12)
     with pytest.raises(ValueError, match="2 labels"):
         tfi.losses.BinaryFocalLoss(pos_weight=[1.0, 2.0, 3.0])(y, z)
+
+
+@pytest.mark.parametrize("weights", [0.5, [[1.0, 2.0]]])
+def test_a_tensor_of_weights_is_one_number_a_class(weights):
+    with pytest.raises(ValueError, match=r"`class_weight`: expected one number a class"):
+        tfi.losses.binary_focal_loss([[1]], [[0.5]], class_weight=keras.ops.array(weights))

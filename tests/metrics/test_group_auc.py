@@ -126,7 +126,7 @@ def test_what_cannot_be_read_is_refused():
     with pytest.raises(ValueError, match=r"`y_true`.*\(batch, 2\)"):
         metric.update_state([0, 1], sigmoid(np.zeros(2)))
     with pytest.raises(ValueError, match="`y_pred`"):
-        metric.update_state([0, 1], np.zeros((2, 3)), groups=[0, 1])
+        metric.update_state([0, 1], np.zeros((2, 3)).tolist(), groups=[0, 1])
     with pytest.raises(ValueError, match=r"`groups`.*Received: float32"):
         tfi.metrics.GroupAUC(2**25, exact=True).update_state(
             np.zeros((2, 2), "float32"), np.zeros(2)

@@ -161,6 +161,8 @@ def test_more_rows_than_there_is_room_for():
     ("arguments", "message"),
     [
         ({"num_bins": 1}, "num_bins"),
+        ({"num_bins": 2**31}, "num_bins"),
+        ({"num_bins": 10**400}, "num_bins"),
         ({"max_rows": 0}, "max_rows"),
         ({"class_id": -1}, "class_id"),
         ({"class_id": 1.5}, "class_id"),

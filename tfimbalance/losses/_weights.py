@@ -18,7 +18,14 @@ def as_weights(argument: str, weights: Any, dtype: str) -> Tensor | None:
         return None
     # A variable is read here, never inside a kernel: its gradient function could not hold it.
     if ops.is_tensor(weights) or hasattr(weights, "assign"):
-        return ops.cast(ops.convert_to_tensor(weights), dtype)
+        weights = ops.convert_to_tensor(weights)
+        if len(weights.shape) != 1:
+            raise bad_value(
+                argument,
+                expected="one number a class",
+                received=f"a tensor of shape {tuple(weights.shape)}",
+            )
+        return ops.cast(weights, dtype)
     return ops.convert_to_tensor(per_class(argument, weights), dtype=dtype)
 
 

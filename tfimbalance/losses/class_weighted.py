@@ -32,6 +32,7 @@ _OF_ONE_HOT_ROWS = (
     keras.losses.categorical_crossentropy,
     keras.losses.categorical_focal_crossentropy,
 )
+_OF_CLASSES = (keras.losses.sparse_categorical_crossentropy, *_OF_ONE_HOT_ROWS)
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
@@ -96,6 +97,13 @@ class ClassWeighted(WeighableLoss):
         """Return the loss of each output under a binary loss; None under any other."""
         if isinstance(self.loss, WeighableLoss):
             return self._by_itself(self._weights()).elements(y_true, y_pred)
+        if getattr(self.loss, "fn", self.loss) in _OF_CLASSES and self._is_one(y_pred):
+            raise bad_value(
+                "loss",
+                expected="a binary loss beside one output a row, whose softmax is always 1",
+                received=f"{self.name!r} and y_pred of shape {tuple(y_pred.shape)}",
+                remedy='ClassWeighted("binary_crossentropy", ...), or one output a class.',
+            )
         if self._is_sparse(y_true, y_pred) or not self._is_binary(y_pred):
             return None
         return self._binary(y_true, y_pred, self._weights())
@@ -151,7 +159,11 @@ class ClassWeighted(WeighableLoss):
 
     def _is_binary(self, y_pred: Tensor) -> bool:
         compares_elements = getattr(self.loss, "fn", self.loss) in _OF_ELEMENTS
-        return compares_elements or len(y_pred.shape) < 2 or y_pred.shape[-1] == 1
+        return compares_elements or self._is_one(y_pred)
+
+    @staticmethod
+    def _is_one(y_pred: Tensor) -> bool:
+        return len(y_pred.shape) < 2 or y_pred.shape[-1] == 1
 
     def _sparse(self, y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:
         targets = Targets.from_ids(y_true, y_pred, self.ignore_class)

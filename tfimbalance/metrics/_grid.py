@@ -5,11 +5,26 @@ from __future__ import annotations
 import numpy as np
 from keras import ops
 
+from tfimbalance._checks import bad_value, check_integer
 from tfimbalance._tensors import Tensor
 
 # The grid is even in arcsinh of the log odds: even around 0, and even in their logarithm further
 # out. Beyond odds of exp(10,000) everything is of the last bin.
 LIMIT = float(np.arcsinh(1e4))
+_MOST_BINS = 2**24
+
+
+def check_num_bins(num_bins: object, *, minimum: int) -> int:
+    """Return a number of bins that fits into memory."""
+    number = check_integer("num_bins", num_bins, minimum=minimum)
+    if number > _MOST_BINS:
+        raise bad_value(
+            "num_bins",
+            expected=f"at most {_MOST_BINS:,}",
+            received=num_bins if number < 2**63 else "more than 2**63",
+            remedy="Some thousands are exact to four digits; ranking metrics have exact=True.",
+        )
+    return number
 
 
 def bin_of(log_odds: Tensor, num_bins: int) -> Tensor:

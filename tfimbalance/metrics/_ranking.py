@@ -10,7 +10,7 @@ from tfimbalance._checks import bad_value, check_flag, check_integer
 from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._base import RowMetric, check_class_id, check_has_class, mean_where
 from tfimbalance.metrics._buffer import RowBuffer, signed, starts, unsigned
-from tfimbalance.metrics._grid import sums_by, sums_over
+from tfimbalance.metrics._grid import check_num_bins, sums_by, sums_over
 from tfimbalance.metrics._rows import MetricRows
 
 
@@ -37,7 +37,7 @@ class RankingMetric(RowMetric):
     ) -> None:
         super().__init__(from_logits, multi_label, ignore_class, name, dtype)
         self.class_id = check_class_id(class_id)
-        self.num_bins = check_integer("num_bins", num_bins, minimum=2)
+        self.num_bins = check_num_bins(num_bins, minimum=2)
         self.exact = check_flag("exact", exact)
         self.max_rows = check_integer("max_rows", max_rows, minimum=1)
 

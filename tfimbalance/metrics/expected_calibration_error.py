@@ -8,10 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfimbalance._checks import check_integer
 from tfimbalance._tensors import Tensor
 from tfimbalance.metrics._base import RowMetric, mean_where, ratio
-from tfimbalance.metrics._grid import sums_by, sums_over
+from tfimbalance.metrics._grid import check_num_bins, sums_by, sums_over
 from tfimbalance.metrics._rows import MetricRows
 
 _CELLS = 8192
@@ -69,7 +68,7 @@ class ExpectedCalibrationError(RowMetric):
         dtype: Any = None,
     ) -> None:
         super().__init__(from_logits, multi_label, ignore_class, name, dtype)
-        self.num_bins = check_integer("num_bins", num_bins, minimum=1)
+        self.num_bins = check_num_bins(num_bins, minimum=1)
 
     def floor(self) -> Tensor:
         """Return the error to expect of perfectly calibrated predictions like these.

@@ -11,7 +11,7 @@ from tfimbalance._checks import bad_value, check_flag, check_integer
 from tfimbalance._tensors import Tensor, as_numbers, widened
 from tfimbalance.metrics._base import RowMetric, mean_where, ratio
 from tfimbalance.metrics._buffer import RowBuffer, signed, starts, unsigned
-from tfimbalance.metrics._grid import sums_over
+from tfimbalance.metrics._grid import check_num_bins, sums_over
 from tfimbalance.metrics._ranking import split
 from tfimbalance.metrics._rows import MetricRows, refuse, sum_dtype
 from tfimbalance.metrics.auc import pairs_ranked_right
@@ -96,7 +96,7 @@ class GroupAUC(RowMetric):
     ) -> None:
         super().__init__(from_logits, False, ignore_class, name, dtype)
         self.num_groups = check_integer("num_groups", num_groups, minimum=1)
-        self.num_bins = check_integer("num_bins", num_bins, minimum=2)
+        self.num_bins = check_num_bins(num_bins, minimum=2)
         self.exact = check_flag("exact", exact)
         self.max_rows = check_integer("max_rows", max_rows, minimum=1)
         if not self.exact and self.num_groups * self.num_bins >= 2**31:
@@ -115,7 +115,7 @@ class GroupAUC(RowMetric):
         groups: Tensor | None = None,
     ) -> None:
         """Add the rows of a batch."""
-        y_true = as_numbers("y_true", y_true)
+        y_true, y_pred = as_numbers("y_true", y_true), as_numbers("y_pred", y_pred)
         if groups is None:
             if len(y_true.shape) < 2 or y_true.shape[-1] != 2:
                 raise bad_value(
