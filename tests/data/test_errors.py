@@ -1,6 +1,7 @@
 """Input of other kinds: an error of ours that says what came and what to do, or it works."""
 
 import collections
+import inspect
 
 import imblearn.over_sampling
 import keras
@@ -114,3 +115,41 @@ def test_one_weight_for_all_rows_is_refused():
             tfi.data.weighted_undersampling(
                 np.ones((4, 1)), [0, 1, 0, 1], keep_weight=0.5, sample_weight=weight
             )
+
+
+ROWS = tf.data.Dataset.from_tensor_slices((X, Y))
+CALLS = {
+    tfi.data.balanced_batches: (X, Y),
+    tfi.data.balanced_stream: (ROWS,),
+    tfi.data.weighted_undersampling: (X, Y),
+    tfi.data.resampled_batches: (X, Y, imblearn.over_sampling.RandomOverSampler()),
+    tfi.data.smote_batches: (X, Y),
+    tfi.data.smote_mixup: (ROWS.batch(10),),
+    tfi.data.augment: (ROWS.batch(10), lambda x: x),
+    tfi.data.with_negatives: ({"user": np.arange(20), "item": np.arange(20)},),
+}
+NEEDED = {
+    tfi.data.weighted_undersampling: {"keep_weight": 0.5},
+    tfi.data.with_negatives: {"num_items": 50, "num_negatives": 2},
+}
+
+
+def flags(call):
+    parameters = inspect.signature(call).parameters.values()
+    return [p.name for p in parameters if "bool" in str(p.annotation).split("[")[0]]
+
+
+@pytest.mark.parametrize(
+    ("call", "flag"),
+    [(call, flag) for call in CALLS for flag in flags(call)],
+    ids=lambda part: getattr(part, "__name__", part),
+)
+def test_flags_are_true_or_false(call, flag):
+    more = {"offset": True} if flag == "per_class_offset" and "offset" in flags(call) else {}
+    with pytest.raises(ValueError, match=f"`{flag}`: expected True or False"):
+        call(*CALLS[call], **NEEDED.get(call, {}), **more, **{flag: "no"})
+
+
+def test_every_dataset_stands_in_this_table():
+    made = {getattr(tfi.data, name) for name in tfi.data.__all__ if name[0].islower()}
+    assert made - set(CALLS) == {tfi.data.class_sampling}

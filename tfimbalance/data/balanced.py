@@ -108,9 +108,10 @@ def balanced_batches(
     schedule = Schedule.of(
         batch_size, steps_per_epoch, seed, initial_epoch, num_shards, shard_index
     )
+    in_graph = check_flag("in_graph", in_graph)
     rows, stats, ids = LabelledRows.read(x, y, sample_weight, labels, as_tensors=in_graph)
     shares = resolve_shares(class_shares, stats.counts)
-    if not small_batches:
+    if not check_flag("small_batches", small_batches):
         check_batch_size(batch_size, shares, or_turns=True)
     beside = None
     if check_flag("offset", offset):

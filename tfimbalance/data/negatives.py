@@ -101,7 +101,7 @@ def with_negatives(
     """
     num_items = check_integer("num_items", num_items, minimum=2)
     num_negatives = check_integer("num_negatives", num_negatives, minimum=1)
-    replace = check_flag("replace", replace)
+    replace, as_lists = check_flag("replace", replace), check_flag("as_lists", as_lists)
     schedule = Schedule.of(
         batch_size, steps_per_epoch, seed, initial_epoch, num_shards, shard_index
     )
@@ -119,7 +119,7 @@ def with_negatives(
     rows = Rows(columns, items)
     probabilities = _draw_probabilities(distribution, power, items, num_items)
     known = None
-    if exclude_positives:
+    if check_flag("exclude_positives", exclude_positives):
         user_key = user if user is not None else ("user" if in_dictionary else 0)
         known = Known(_named_column("users", columns, user_key), items, probabilities)
     elif user is not None:

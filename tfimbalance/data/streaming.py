@@ -128,6 +128,7 @@ def balanced_stream(
     max_warmup = check_integer("max_warmup", max_warmup, minimum=1)
     rate = check_number("rate", rate, minimum=0.0, exclusive=True)
     shuffle_size = check_integer("shuffle_size", shuffle_size, minimum=0)
+    batched, in_graph = check_flag("batched", batched), check_flag("in_graph", in_graph)
     reader = StreamSource(dataset, label_fn, batched, batch_size, shuffle_size, num_rows)
     if reader.num_rows == 0:
         raise bad_value("dataset", expected="at least one row", received="a dataset of none")

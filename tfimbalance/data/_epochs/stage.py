@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfimbalance._checks import bad_value, check_integer, some_classes
+from tfimbalance._checks import bad_value, check_flag, check_integer, some_classes
 from tfimbalance.data._epochs.pipeline import Pipeline, options, owners
 from tfimbalance.data._order.arrays import GraphOps
 from tfimbalance.data._order.words import seed_word, words
@@ -81,7 +81,7 @@ def change_rows(
         return (tf.nest.map_structure(put, x, rows, made), *others)
 
     stage = Stage(dataset, change, check_integer("seed", seed, minimum=0), initial_epoch)
-    return stage.stateless() if in_graph else stage.dataset()
+    return stage.stateless() if check_flag("in_graph", in_graph) else stage.dataset()
 
 
 def _checked_ids(ids: tf.Tensor) -> tf.Tensor:
