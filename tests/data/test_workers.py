@@ -84,6 +84,14 @@ def test_a_later_epoch_without_the_ones_before(name):
     np.testing.assert_array_equal(batches_of(again), second)
 
 
+def test_any_epoch_is_reached_from_any_other():
+    make = DATASETS["balanced_batches"]
+    dataset = make()
+    for epoch in (3, 0, 2):
+        tfi.callbacks.DatasetEpochs(dataset).on_epoch_begin(epoch)
+        np.testing.assert_array_equal(batches_of(dataset), batches_of(make(initial_epoch=epoch)))
+
+
 def test_dataset_epochs_wants_a_dataset_of_ours():
     for wrong in (tf.data.Dataset.range(3), rows(), DATASETS["balanced_batches"](in_graph=True)):
         with pytest.raises(ValueError, match=r"tfimbalance\.data"):
