@@ -252,3 +252,14 @@ def test_pos_weight_is_the_weight_of_the_ones_of_a_label():
 def test_a_tensor_of_weights_is_one_number_a_class(weights):
     with pytest.raises(ValueError, match=r"`class_weight`: expected one number a class"):
         tfi.losses.binary_focal_loss([[1]], [[0.5]], class_weight=keras.ops.array(weights))
+
+
+@pytest.mark.parametrize("ignore_class", [0.5, "a", [0]])
+def test_functions_want_one_integer_to_ignore(ignore_class):
+    for function in (
+        tfi.losses.binary_focal_loss,
+        tfi.losses.sparse_categorical_focal_loss,
+        tfi.losses.weighted_binary_crossentropy,
+    ):
+        with pytest.raises(ValueError, match=r"`ignore_class`: expected an integer"):
+            function([[1]], [[0.5, 0.5]], ignore_class=ignore_class)

@@ -66,7 +66,7 @@ def sparse_categorical_focal_loss(
     z = to_logits(y_pred, from_logits=from_logits, activation="Softmax", dtype=dtype)
     gamma = check_number("gamma", gamma, minimum=0.0)
     label_smoothing = check_number("label_smoothing", label_smoothing, minimum=0.0, maximum=1.0)
-    targets = Targets.from_ids(y_true, z, ignore_class)
+    targets = Targets.from_ids(y_true, z, checked_ignore_class(ignore_class))
     values = focal_of_nats(targets.crossentropy(z, label_smoothing), gamma)
     return targets.weighed(values, class_weight, z)
 

@@ -40,7 +40,7 @@ def binary_focal_loss(
     alpha = None if alpha is None else check_number("alpha", alpha, minimum=0.0, maximum=1.0)
     smoothing = check_number("label_smoothing", label_smoothing, minimum=0.0, maximum=1.0)
     z = to_logits(y_pred, from_logits=from_logits, activation="Sigmoid", dtype=dtype)
-    labels = Labels.read(y_true, z, smoothing, ignore_class)
+    labels = Labels.read(y_true, z, smoothing, checked_ignore_class(ignore_class))
     return focal_elements(labels.weighed(z, class_weight, pos_weight, alpha), z, gamma).mean()
 
 
