@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import cache
 from typing import NamedTuple
 
@@ -14,7 +13,6 @@ from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
-from sources import CACHE, fetch
 from tails import TAILS
 
 MOST_ROWS = 50_000
@@ -32,9 +30,6 @@ class Split(NamedTuple):
 @cache
 def table(name: str, kind: str) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the rows of a set, at most `MOST_ROWS` at the natural rate."""
-    fetch()
-    if str(CACHE) not in sys.path:
-        sys.path.append(str(CACHE))
     x, y = (RARE if kind == "rare" else TAILS)[name].load()
     if len(y) > MOST_ROWS:
         keep = np.sort(np.random.default_rng(0).choice(len(y), MOST_ROWS, replace=False))

