@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
 
 from tfimbalance._checks import FloatArray, bad_value, check_flag, check_number, refuse_classes
 from tfimbalance.rebalance._warnings import warn_of_double_correction
+from tfimbalance.rebalance.compiled import arguments_of_model
+from tfimbalance.rebalance.recommended import recommended
 from tfimbalance.rebalance.strategies import (
     ClassWeights,
     FocalLoss,
@@ -19,6 +22,9 @@ from tfimbalance.rebalance.strategies import (
     checked_activation,
 )
 from tfimbalance.statistics import ClassStatistics, as_statistics
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Combination:
@@ -62,6 +68,7 @@ class Combination:
         )
         self.sampled_priors, self.class_weight = self.priors, None
         self.strategies: list[Strategy] = []
+        self.reasons: list[str] = []
         if class_shares is not None:
             sampling = Sampling(self.statistics, class_shares, self.offset)
             self.sampled_priors = sampling.shares
@@ -75,6 +82,60 @@ class Combination:
         if self.tau:
             self.strategies.append(LogitAdjustment(self.odds.log(self.sampled_priors), self.tau))
         warn_of_double_correction(self)
+
+    @classmethod
+    def from_compiled(
+        cls,
+        model: keras.Model,
+        labels: Any,
+        *,
+        class_weight: Any = None,
+        output: str | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Read the plan off a model that is compiled and trained, to correct what it serves.
+
+        Args:
+            model: compiled with cross-entropy, Keras' focal losses or the losses here.
+            labels: as `Rebalance`.
+            class_weight: what ``fit(class_weight=...)`` was given, beside the weights of the loss.
+            output: which of several named outputs.
+            **kwargs: to `Rebalance`, what a loss does not say: ``class_shares``, ``activation``.
+
+        Raises:
+            ValueError: for a model that is not compiled, or with a loss that no plan has.
+        """
+        plan = cls(labels, **kwargs)
+        return cls(labels, **{**arguments_of_model(model, output, class_weight, plan), **kwargs})
+
+    @classmethod
+    def recommended(
+        cls, labels: Any, *, steps: int | None = None, batch_size: int = 256, **kwargs: Any
+    ) -> Self:
+        """Return the plan that wins on real data, with its `reasons`.
+
+        It is the result of `benchmarks/suite`, 31 sets of rare events: the initial bias, and
+        balanced batches with their offset where training ends before rows were seen often.
+
+        Args:
+            labels: as `Rebalance`.
+            steps: of training in all; None: enough to see every row several times.
+            batch_size: rows a batch.
+            **kwargs: to `Rebalance`: ``activation``, ``ignore_class``.
+
+        Example:
+            >>> import tfimbalance as tfi
+            >>> plan = tfi.Rebalance.recommended({0: 990_000, 1: 10_000}, steps=2_000)
+            >>> plan
+            <Rebalance of 2 classes: sampling>
+            >>> plan.reasons[1]  # doctest: +ELLIPSIS
+            '2,000 steps are 0.51 passes over 1,000,000 rows: batches of 10% positives ...'
+        """
+        statistics = cls(labels, **kwargs).statistics
+        arguments, reasons = recommended(statistics, steps, batch_size)
+        plan = cls(statistics, **{**arguments, **kwargs})
+        plan.reasons = reasons
+        return plan
 
     @property
     def effective_priors(self) -> FloatArray:

@@ -22,7 +22,7 @@ from tfimbalance.losses import (
 )
 
 if TYPE_CHECKING:
-    from tfimbalance.rebalance.plan import Rebalance
+    from tfimbalance.rebalance.combination import Combination
 
 _PLAIN = (
     keras.losses.binary_crossentropy,
@@ -44,7 +44,7 @@ _OURS = (
 )
 
 
-def plan_arguments(loss: Any, plan: Rebalance) -> dict[str, Any] | None:
+def plan_arguments(loss: Any, plan: Combination) -> dict[str, Any] | None:
     """Return ``focal_gamma``, ``tau``, ``priors`` and ``class_weight`` of a loss, if it has any.
 
     None for a loss that no plan has: what it does to the odds is not a factor and a focal fade.
@@ -81,7 +81,7 @@ def plan_arguments(loss: Any, plan: Rebalance) -> dict[str, Any] | None:
 
 
 def arguments_of_model(
-    model: keras.Model, output: str | None, class_weight: Any, plan: Rebalance
+    model: keras.Model, output: str | None, class_weight: Any, plan: Combination
 ) -> dict[str, Any]:
     """Return arguments of the plan that a model was trained by.
 
@@ -126,7 +126,7 @@ def same_priors(priors: Any, sampled: FloatArray) -> bool:
     return given.shape == sampled.shape and np.allclose(given, sampled, rtol=1e-3)
 
 
-def _weighed(found: dict[str, Any], weights: Any, plan: Rebalance) -> dict[str, Any]:
+def _weighed(found: dict[str, Any], weights: Any, plan: Combination) -> dict[str, Any]:
     """Multiply the class weights by others: ``{class: weight}``, a variable or numbers."""
     if weights is None:
         return found
@@ -139,7 +139,7 @@ def _weighed(found: dict[str, Any], weights: Any, plan: Rebalance) -> dict[str, 
     return {**found, "class_weight": (given * before).tolist()}
 
 
-def _times(found: dict[str, Any], ratio: Any, plan: Rebalance) -> dict[str, Any]:
+def _times(found: dict[str, Any], ratio: Any, plan: Combination) -> dict[str, Any]:
     """Multiply the weights of positives over those of negatives: a number, or one a label."""
     if ratio is None:
         return found

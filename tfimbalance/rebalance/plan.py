@@ -13,9 +13,8 @@ from tfimbalance.initializers import PriorBias
 from tfimbalance.layers import OffsetModel
 from tfimbalance.rebalance.audit import Audit
 from tfimbalance.rebalance.combination import Combination
-from tfimbalance.rebalance.compiled import arguments_of_model
 from tfimbalance.rebalance.plan_loss import PlanLoss, warn_of_other_loss
-from tfimbalance.rebalance.serving import corrected_model, correction_layers
+from tfimbalance.rebalance.serving import corrected_model, correction_layers, with_slope
 from tfimbalance.rebalance.starting import set_bias
 from tfimbalance.rebalance.training import plan_dataset, plan_loss
 
@@ -59,6 +58,7 @@ class Rebalance(Combination):
         effective_priors: the prior that the loss sees: what the model's raw outputs are
             calibrated for, once focal loss is inverted.
         starting_priors: what a new model should predict before it has learnt from any input.
+        reasons: why `recommended` chose it, as sentences; [] for a plan of one's own.
         strategies: those that are used, in the order in which they act.
 
     Raises:
@@ -79,31 +79,6 @@ class Rebalance(Combination):
     References:
         Elkan, The Foundations of Cost-Sensitive Learning, IJCAI 2001.
     """
-
-    @classmethod
-    def from_compiled(
-        cls,
-        model: keras.Model,
-        labels: Any,
-        *,
-        class_weight: Any = None,
-        output: str | None = None,
-        **kwargs: Any,
-    ) -> Rebalance:
-        """Read the plan off a model that is compiled and trained, to correct what it serves.
-
-        Args:
-            model: compiled with cross-entropy, Keras' focal losses or the losses here.
-            labels: as `Rebalance`.
-            class_weight: what ``fit(class_weight=...)`` was given, beside the weights of the loss.
-            output: which of several named outputs.
-            **kwargs: to `Rebalance`, what a loss does not say: ``class_shares``, ``activation``.
-
-        Raises:
-            ValueError: for a model that is not compiled, or with a loss that no plan has.
-        """
-        plan = cls(labels, **kwargs)
-        return cls(labels, **{**arguments_of_model(model, output, class_weight, plan), **kwargs})
 
     def dataset(self, x: Any, y: Any = None, batch_size: int = 256, **kwargs: Any) -> Any:
         """Make the batches of the plan, a `tf.data.Dataset` for ``fit``.
@@ -266,6 +241,33 @@ class Rebalance(Combination):
         """
         warn_of_other_loss(self, model, output, fit_may_weigh=True)
         return corrected_model(self, model, target_priors, output, from_logits)
+
+    def calibrated(
+        self,
+        model: keras.Model,
+        validation_data: Any,
+        *,
+        output: str | None = None,
+        from_logits: bool | None = None,
+    ) -> keras.Model:
+        """Return `corrected`, and behind it a slope and a bias fitted on validation rows.
+
+        They mend what no prior correction sees: a model that is too sure of itself. Fewer than 150
+        rows of the rarest class would fit noise: then a warning says so, and the correction stands
+        alone.
+
+        Args:
+            model, output, from_logits: as `corrected`.
+            validation_data: as `callbacks`: rows at their natural rate, which training did not see.
+
+        References:
+            Platt, Probabilistic Outputs for Support Vector Machines, 1999.
+        """
+        rows = validation_data
+        if not isinstance(rows, Validation):
+            rows = self.validation(rows, output=output, from_logits=from_logits)
+        served = self.corrected(model, output=output, from_logits=from_logits)
+        return with_slope(self, served, rows)
 
     def audit(self) -> Audit:
         """Return a table of what each strategy does to the odds of each class.

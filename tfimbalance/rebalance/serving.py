@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,16 @@ import numpy as np
 
 from tfimbalance._checks import FloatArray, bad_value, check_count
 from tfimbalance._evaluation.ending import check_from_logits, endings, output_names
-from tfimbalance.calibration import FocalCalibration, PriorCorrection, calibrated_model
+from tfimbalance.calibration import (
+    FocalCalibration,
+    PriorCorrection,
+    VectorScaling,
+    calibrated_model,
+)
+from tfimbalance.callbacks import Validation
 from tfimbalance.layers import OffsetModel
 from tfimbalance.offsets import natural_priors, positive_priors
+from tfimbalance.rebalance.recommended import ENOUGH_POSITIVES
 
 if TYPE_CHECKING:
     from tfimbalance.rebalance.plan import Rebalance
@@ -73,6 +81,28 @@ def corrected_model(
     return calibrated_model(
         model, layers, output=output, from_logits=logits, activation=plan.activation
     )
+
+
+def with_slope(plan: Rebalance, served: keras.Model, rows: Validation) -> keras.Model:
+    """Return a corrected model with a slope and a bias behind it; see `Rebalance.calibrated`."""
+    read = rows.read(served)
+    of_class = read.targets.sum(axis=0)
+    fewest = int(min(of_class.min(), (len(read.targets) - of_class).min()))
+    if fewest < ENOUGH_POSITIVES:
+        warnings.warn(
+            f"calibrated: {fewest} validation rows of the rarest class are fewer than "
+            f"{ENOUGH_POSITIVES}, and a slope and a bias fitted to them would be noise. The "
+            "corrected model is returned without.",
+            stacklevel=3,
+        )
+        return served
+    layer = VectorScaling(activation=plan.activation, name=_of(rows.output, "slope_and_bias"))
+    layer.fit(read.labels, read.given, sample_weight=read.weight)
+    return calibrated_model(served, layer, output=rows.output, from_logits=False)
+
+
+def _of(output: str | None, name: str) -> str:
+    return name if output is None else f"{output}_{name}"
 
 
 def _target(plan: Rebalance, target_priors: Any) -> FloatArray:

@@ -1,0 +1,93 @@
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss
+
+import tfimbalance as tfi
+
+TAIL = tfi.ClassStatistics([700, 200, 70, 30])
+LABELS = tfi.ClassStatistics([50, 200, 400], 1000, multi_label=True)
+
+
+def rows(size, seed, rate=3.0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(size, 4)).astype("float32")
+    return x, (rng.random(size) < 1 / (1 + np.exp(rate - 2 * x[:, 0]))).astype("int32")
+
+
+@pytest.mark.parametrize(
+    ("labels", "steps", "shares"),
+    [
+        ({0: 990_000, 1: 10_000}, 2_000, {1: 0.1}),
+        ({0: 990_000, 1: 10_000}, 20_000, None),
+        ({0: 990_000, 1: 10_000}, None, None),
+        ({0: 850_000, 1: 150_000}, 2_000, None),  # More than the share already.
+        (TAIL, 1, None),
+        (LABELS, 1, None),
+    ],
+    ids=["half a pass", "five passes", "no budget", "frequent", "tail", "labels"],
+)
+def test_shares_are_for_less_than_two_passes_over_rare_events(labels, steps, shares):
+    plan = tfi.Rebalance.recommended(labels, steps=steps)
+    assert plan.class_shares == shares
+    assert plan.offset == (shares is not None)
+    assert plan.layers(from_logits=True) == []  # Nothing is left to undo.
+    assert any("prepare" in reason for reason in plan.reasons)
+    assert ("adjust_logits" in " ".join(plan.reasons)) == (labels is TAIL)
+    assert all(reason.endswith(".") for reason in plan.reasons)
+    assert tfi.Rebalance(TAIL).reasons == []
+
+
+def test_from_labels_to_what_is_served():
+    (x, y), valid, (x_test, y_test) = rows(20_000, 0), rows(6_000, 1), rows(6_000, 2)
+    plan = tfi.Rebalance.recommended(y, steps=60, batch_size=256)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    plan.prepare(model)
+    trained = plan.model(model)
+    trained.compile(keras.optimizers.Adam(0.05), plan.loss(from_logits=True))
+    dataset = plan.dataset(x, y, steps_per_epoch=60)
+    trained.fit(dataset, callbacks=plan.callbacks(valid), verbose=0)
+    model.layers[-1].kernel.assign(3 * model.layers[-1].kernel)  # Much too sure of itself.
+    served, calibrated = plan.corrected(trained), plan.calibrated(trained, valid)
+    nats = [
+        log_loss(y_test, m.predict(x_test, verbose=0, batch_size=6_000)[:, 0])
+        for m in (served, calibrated)
+    ]
+    best = log_loss(y_test, 1 / (1 + np.exp(3.0 - 2 * x_test[:, 0].astype(float))))
+    assert nats[1] < best * 1.02 < nats[0]
+    again = plan.calibrated(trained, plan.validation(valid))
+    np.testing.assert_allclose(
+        again.predict(x_test[:9], verbose=0), calibrated.predict(x_test[:9], verbose=0), rtol=1e-4
+    )
+
+
+def test_a_few_positives_are_too_few_for_a_slope():
+    x, y = rows(2_000, 0, rate=5.0)
+    plan = tfi.Rebalance.recommended(y)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    with pytest.warns(UserWarning, match=rf"calibrated: {y.sum()} validation rows.*150"):
+        served = plan.calibrated(model, (x, y))
+    assert not any("slope" in layer.name for layer in served.layers)
+
+
+def test_each_output_and_each_class_is_calibrated():
+    rng = np.random.default_rng(0)
+    x = keras.Input((3,))
+    model = keras.Model(
+        x,
+        {
+            "buy": keras.layers.Dense(1, name="buy")(x),
+            "kind": keras.layers.Dense(3, name="kind")(x),
+        },
+    )
+    features, buy, kind = rng.normal(size=(900, 3)), np.arange(900) % 3 == 0, np.arange(900) % 3
+    y = {"buy": buy.astype(int), "kind": kind}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        served = tfi.Rebalance(y["buy"]).calibrated(model, (features, y), output="buy")
+        served = tfi.Rebalance(kind).calibrated(served, (features, y), output="kind")
+    p = served.predict(features, verbose=0)
+    assert p["buy"].mean() == pytest.approx(1 / 3, abs=1e-3)
+    np.testing.assert_allclose(p["kind"].mean(axis=0), np.full(3, 1 / 3), atol=1e-3)

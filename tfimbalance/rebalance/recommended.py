@@ -1,0 +1,53 @@
+"""What the suite of real data recommends, for given counts and a budget."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfimbalance._checks import check_integer
+from tfimbalance.statistics import ClassStatistics
+
+# Measured in `benchmarks/suite`. Where rows are seen less often, balanced batches rank better at
+# the end of training; where they are seen more often, not.
+_FEW_PASSES = 2
+_SHARE = 0.1
+# Positives among validation rows from which a slope and a bias of their own help.
+ENOUGH_POSITIVES = 150
+
+
+def recommended(
+    statistics: ClassStatistics, steps: int | None, batch_size: int
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the arguments of the plan, and the reasons as sentences."""
+    batch_size = check_integer("batch_size", batch_size, minimum=1)
+    reasons = [
+        "Cross-entropy at the natural rate, and the initial bias: prepare(model). On real data no "
+        "re-balancing ranks better in the end, and none has a better log loss."
+    ]
+    arguments: dict[str, Any] = {}
+    if steps is not None:
+        passes = check_integer("steps", steps, minimum=1) * batch_size / statistics.num_samples
+        rare = statistics.num_classes == 2 and statistics.priors[1] < _SHARE
+        seen = f"{steps:,} steps are {passes:.2g} passes over {statistics.num_samples:,} rows"
+        if passes < _FEW_PASSES and rare and not statistics.multi_label:
+            arguments = {"class_shares": {1: _SHARE}, "offset": True}
+            reasons.append(
+                f"{seen}: batches of {_SHARE:.0%} positives show each of them more often, and "
+                "their offset leaves the probabilities alone: plan.model(model), dataset(x, y)."
+            )
+        elif rare:
+            reasons.append(f"{seen}: enough to learn from the positives as they come.")
+    if statistics.num_classes > 2 and not statistics.multi_label:
+        reasons.append(
+            "Where each class counts the same, decide by calibration.adjust_logits(logits, "
+            "statistics): it costs no training."
+        )
+    reasons += [
+        "Stop on val_corrected_normalized_entropy (callbacks) if probabilities are served, on "
+        "average precision if only the order is.",
+        f"With {ENOUGH_POSITIVES} positives among the validation rows or more, serve calibrated("
+        "model, rows): a slope and a bias mend what training is too sure of.",
+        "A known cost is the threshold's: ThresholdTuner(rows, objective='cost', costs=...).",
+        "The mean of two networks is better than any of this, at twice the cost.",
+    ]
+    return arguments, reasons
