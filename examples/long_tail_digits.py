@@ -157,7 +157,9 @@ def ways(digits: Digits, seed: int) -> dict[str, Callable[[], np.ndarray]]:
                 stats, scheme="effective_number", beta=0.9999, start_epoch=DEFERRED
             ),
         ),
-        "vector scaling": lambda: train(digits, tfi.losses.VectorScalingLoss(stats, **logits)),
+        "vector scaling": lambda: train(
+            digits, tfi.losses.VectorScalingLoss(stats, gamma=0.3, **logits)
+        ),
         "logit adjustment": lambda: train(digits, tfi.losses.LogitAdjustedLoss(stats, **logits)),
     }
 
