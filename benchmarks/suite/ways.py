@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +81,27 @@ def balanced_25_offset(task: Task) -> Way:
     return _shares(task, 0.25, offset=True)
 
 
+def annealed_10(task: Task) -> Way:
+    """Return shares that fall from 10% to the natural one over a third of the steps."""
+    prior, third, stages = float(task.statistics.priors[1]), task.steps // 3, 4
+    shares = [*np.linspace(max(0.1, prior), prior, stages, endpoint=False), prior]
+    steps = [third // stages] * stages + [task.steps - third // stages * stages]
+    parts = [
+        tfi.data.balanced_batches(
+            task.x,
+            task.y,
+            batch_size=task.batch_size,
+            class_shares={1: share},
+            steps_per_epoch=many,
+            offset=True,
+            seed=10 * task.seed + stage,
+        )
+        for stage, (share, many) in enumerate(zip(shares, steps, strict=True))
+    ]
+    data = functools.reduce(tf.data.Dataset.concatenate, parts)
+    return Way(data, plan=tfi.Rebalance(task.statistics), with_bias=True, with_offset=True)
+
+
 def undersampling_offset(task: Task) -> Way:
     prior = float(task.statistics.priors[1])
     data = tfi.data.weighted_undersampling(
@@ -152,6 +174,7 @@ OURS = (
     balanced_10,
     balanced_25,
     balanced_25_offset,
+    annealed_10,
     undersampling_offset,
     logit_adjusted,
     balanced_weights,
