@@ -12,6 +12,7 @@ from tfimbalance._tensors import (
     Tensor,
     align,
     as_numbers,
+    concrete,
     is_class,
     is_sparse,
     refuse_values,
@@ -89,17 +90,20 @@ class Targets(NamedTuple):
                 remedy="One output a row takes a binary loss.",
             )
         rows = align(ops.cast(as_numbers("y_true", y_true), z.dtype), z)
-        known = ops.all(checked_labels(rows), axis=-1)
-        several = ops.sum(rows, axis=-1) > 1.0 + _SUM_ROUNDING
-        refuse_values(
-            "y_true",
-            rows,
-            # Keras builds a model on PyTorch with rows of ones: those cost NaN, as in a graph.
-            ops.logical_and(several, ops.any(rows != 1.0)),
-            "one-hot rows, or probabilities that add up to 1",
-            "Rows that may carry several labels take a binary loss.",
-        )
-        return cls(rows=rows, known=ops.logical_and(known, ops.logical_not(several)))
+        # Two reductions, which a compiled step can afford; NaN is neither.
+        least, total = ops.min(rows, axis=-1), ops.sum(rows, axis=-1)
+        known = ops.logical_and(least >= -_ROUNDING, total <= 1.0 + _SUM_ROUNDING)
+        if (are_known := concrete(known)) is not None and not are_known.all():
+            checked_labels(rows)
+            refuse_values(
+                "y_true",
+                rows,
+                # Keras builds a model on PyTorch with rows of ones: those cost NaN, as in a graph.
+                ops.logical_and(ops.logical_not(known), ops.any(rows != 1.0)),
+                "one-hot rows, or probabilities that add up to 1",
+                "Rows that may carry several labels take a binary loss.",
+            )
+        return cls(rows=rows, known=known)
 
     def as_rows(self, z: Tensor) -> Tensor:
         """Return one-hot rows of the shape of ``z``."""
