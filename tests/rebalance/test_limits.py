@@ -33,7 +33,7 @@ def bayes(x):
     return expit(2 * x.sum(axis=1).astype("float64") + logit(PRIOR))
 
 
-def trained(plan, x, y, epochs=4, batch_size=4_096):
+def trained(plan, x, y, epochs=3, batch_size=4_096):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     steps = ROWS // batch_size * epochs
     rate = keras.optimizers.schedules.CosineDecay(0.3, steps)
