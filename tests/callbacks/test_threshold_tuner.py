@@ -43,14 +43,15 @@ def tuned(rows, model=None, kind=None, **arguments):
     validation = tfi.callbacks.Validation(rows, **(kind or {}))
     tuner = tfi.callbacks.ThresholdTuner(validation, **arguments)
     model = bayes_model() if model is None else model
-    model.compile(keras.optimizers.SGD(0.0), keras.losses.BinaryCrossentropy(from_logits=True))
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.0), loss, run_eagerly=True)  # Two steps.
     x, y = rows[:2]
     history = model.fit(x[:64], y[:64], callbacks=[tuner], verbose=0).history
     return tuner, model, history
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_f1_on_two_gaussians_is_at_half_of_the_best_f1(seed):
     """FORMULAS.md 5.1: .7367 at .3684."""
     rows = two_gaussians(400_000, seed=seed)
@@ -421,8 +422,7 @@ def test_more_objectives_are_scikit_learns(arguments, score):
     said = tuner.wrap(model).predict(x, batch_size=len(x), verbose=0)[:, 0]
     assert tuner.value == pytest.approx(score(y, said), abs=1e-6)
     p = expit(model.predict(x, batch_size=len(x), verbose=0)[:, 0])
-    if "recall" in arguments:
-        assert recall_score(y, said) >= 0.8
+    assert recall_score(y, said) >= arguments.get("recall", 0.0)
 
     def scored(flagged):
         hit, false = (flagged[..., y == k].mean(axis=-1) for k in (1, 0))
@@ -437,7 +437,7 @@ def test_more_objectives_are_scikit_learns(arguments, score):
 
 
 def test_an_inference_model_takes_the_threshold_that_is_known():
-    """Raw features in, the weights of the training model: validation rows do not fit it."""
+    """Of raw features, which validation rows do not fit."""
     x, y = two_gaussians(3_000)
     tuner, model, _ = tuned((x, y))
     raw = {name: keras.Input((1,), name=name) for name in "ab"}

@@ -31,11 +31,11 @@ def rows_of_two_classes(n=400, seed=0):
     return x, (x[:, 0] + rng.normal(size=n) > 1.2).astype("int32")
 
 
-def binary(*layers, units=1):
-    model = keras.Sequential([keras.Input((2,)), *layers, keras.layers.Dense(units)])
-    loss = keras.losses.BinaryCrossentropy if units == 1 else None
-    loss = loss or keras.losses.SparseCategoricalCrossentropy
-    model.compile(keras.optimizers.SGD(0.1), loss(from_logits=True))
+def binary(*layers):
+    """A model that takes few steps, eagerly: rows are predicted in a graph all the same."""
+    model = keras.Sequential([keras.Input((2,)), *layers, keras.layers.Dense(1)])
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.1), loss, run_eagerly=True)
     return model
 
 
@@ -44,7 +44,7 @@ def of_two_outputs():
     b = (x[:, 1] > 0.5).astype("int32")
     i = keras.Input((2,))
     model = keras.Model(i, {k: keras.layers.Dense(1, "sigmoid", name=k)(i) for k in "ab"})
-    model.compile("sgd", dict.fromkeys("ab", "binary_crossentropy"))
+    model.compile("sgd", dict.fromkeys("ab", "binary_crossentropy"), run_eagerly=True)
     return model, x, {"a": a, "b": b}
 
 
@@ -89,8 +89,8 @@ def test_a_shared_pass_reports_what_a_pass_of_ones_own_does():
     for names in (READERS, *([name] for name in READERS)):
         keras.utils.set_random_seed(1)
         validation = tfi.callbacks.Validation((x, y), batch_size=64)
-        readers = [READERS[name](validation) for name in names]
-        histories.append(binary().fit(x, y, epochs=2, verbose=0, callbacks=readers).history)
+        given = {"callbacks": [READERS[name](validation) for name in names], "batch_size": 200}
+        histories.append(binary().fit(x, y, epochs=2, verbose=0, **given).history)
     together, *histories = histories
     for name, history in zip(READERS, histories, strict=True):
         assert set(history) <= set(together), name
@@ -124,13 +124,14 @@ def test_a_fit_that_was_cut_off_leaves_nothing_to_another_model():
         raise KeyboardInterrupt
 
     stop = keras.callbacks.LambdaCallback(on_epoch_end=cut_off)
+    tuner = tfi.callbacks.ThresholdTuner(validation)
     with pytest.raises(KeyboardInterrupt):
-        binary().fit(x, y, verbose=0, callbacks=[tfi.callbacks.ThresholdTuner(validation), stop])
+        binary().fit(x, y, batch_size=200, verbose=0, callbacks=[tuner, stop])
     model = binary()
     model.optimizer.learning_rate = 0.0
     model.set_weights([np.array([[9.0], [0.0]]), np.array([-3.0])])
     report = tfi.callbacks.ClassReport(validation, every=0)
-    model.fit(x, y, verbose=0, callbacks=[report])
+    model.fit(x, y, batch_size=200, verbose=0, callbacks=[report])
     recall = {row["class"]: row["recall"] for row in report.rows}["1"]
     said = model.predict(x, verbose=0)[:, 0] > 0
     assert recall == pytest.approx(recall_score(y, said))
@@ -149,8 +150,8 @@ def test_callbacks_are_copied_and_rows_are_shared():
         assert readers[0].validation is not validation
         assert readers[0].validation.data is data
         model = binary()
-        model.compile("sgd", plan.loss(from_logits=True))
-        model.fit(x, y, batch_size=100, verbose=0, callbacks=copied)
+        model.compile("sgd", plan.loss(from_logits=True), run_eagerly=True)
+        model.fit(x, y, batch_size=200, verbose=0, callbacks=copied)
 
 
 def test_callbacks_of_losses_are_copied():
@@ -177,7 +178,7 @@ def test_what_does_not_count_is_left_out(how):
     real = np.arange(7) < rng.integers(1, 7, (40, 1))
     embedding = keras.layers.Embedding(6, 1, mask_zero=how == "mask")
     model = keras.Sequential([keras.Input((None,)), embedding, keras.layers.Dense(1, "sigmoid")])
-    model.compile(keras.optimizers.SGD(0.0), "binary_crossentropy")
+    model.compile(keras.optimizers.SGD(0.0), "binary_crossentropy", run_eagerly=True)
     embedding.set_weights([np.arange(6.0)[:, None] - 3.5])
     model.layers[1].set_weights([np.ones((1, 1)), np.zeros(1)])
     data = {
@@ -207,7 +208,7 @@ def test_each_output_has_log_keys_of_its_own():
     model, x, y = of_two_outputs()
     validations = [tfi.callbacks.Validation((x, y), output=name) for name in "ab"]
     readers = [make(validation) for make in READERS.values() for validation in validations]
-    history = model.fit(x, y, verbose=0, callbacks=readers).history
+    history = model.fit(x, y, batch_size=200, verbose=0, callbacks=readers).history
     keys = [key for key in history if key.startswith("val_")]
     of_a = [key for key in keys if key.startswith("val_a_")]
     of_each = ("val_a_balanced_accuracy", "val_a_threshold", "val_a_corrected_normalized_entropy")
@@ -220,14 +221,12 @@ def test_no_key_of_another_is_overwritten():
     x, y = rows_of_two_classes()
     few = slice(0, 100)
     model = binary()
-    model.compile(
-        "sgd",
-        keras.losses.BinaryCrossentropy(from_logits=True),
-        metrics=[tfi.metrics.BalancedAccuracy(from_logits=True)],
-    )
+    metric = tfi.metrics.BalancedAccuracy(from_logits=True)
+    model.compile("sgd", model.loss, metrics=[metric], run_eagerly=True)
     reports = [tfi.callbacks.ClassReport((x[few], y[few]), every=0) for _ in range(2)]
-    history = model.fit(x, y, verbose=0, validation_data=(x, y), callbacks=reports).history
-    right = model.evaluate(x, y, verbose=0, return_dict=True)["balanced_accuracy"]
+    rows = {"batch_size": 200, "verbose": 0}
+    history = model.fit(x, y, **rows, validation_data=(x, y), callbacks=reports).history
+    right = model.evaluate(x, y, **rows, return_dict=True)["balanced_accuracy"]
     assert history["val_balanced_accuracy"][0] == pytest.approx(right)
     assert "val_class_report_balanced_accuracy" in history
     assert "val_class_report_balanced_accuracy_2" in history
@@ -264,7 +263,8 @@ def test_logits_of_one_of_several_outputs_are_seen():
         found = plan.corrected(model, output="a").predict(x, verbose=0)
         found = found["a"] if isinstance(found, dict) else found[0]
         np.testing.assert_allclose(found, wanted, rtol=1e-6)
-        model.compile("sgd", {"a": plan.loss(from_logits=True), "b": "binary_crossentropy"})
+        losses = {"a": plan.loss(from_logits=True), "b": "binary_crossentropy"}
+        model.compile("sgd", losses, run_eagerly=True)
         both = {"a": y, "b": y}
         validation = plan.validation((x, both), output="a")
         tuner = tfi.callbacks.ThresholdTuner(validation)
@@ -286,7 +286,7 @@ def test_masked_steps_of_arrays_are_not_judged_before_they_are_known():
     masked = keras.layers.Embedding(10, 2, mask_zero=True)(inputs)
     model = keras.Model(inputs, keras.layers.Dense(1)(masked))
     plan = tfi.Rebalance((x[:, 0] >= 7).astype(int), class_weight="balanced")
-    model.compile("sgd", plan.loss(from_logits=True))
+    model.compile("sgd", plan.loss(from_logits=True), run_eagerly=True)
     report = tfi.callbacks.ClassReport(plan.validation((x, y)), every=0)
     model.fit(x, np.maximum(y, 0), verbose=0, batch_size=500, callbacks=[report])
     assert sum(row["rows"] for row in report.rows) == 2000  # A false rate would have warned.
@@ -305,7 +305,7 @@ def test_labels_of_several_outputs_in_a_list():
             keras.layers.Dense(3, name="kind", activation="softmax")(i),
         ],
     )
-    model.compile("sgd", [plan.loss(), "categorical_crossentropy"])
+    model.compile("sgd", [plan.loss(), "categorical_crossentropy"], run_eagerly=True)
     both = [y, wide]
     arrays = plan.validation((x, both), output="click")
     dataset = tf.data.Dataset.from_tensor_slices((x, (y, wide))).batch(100)
