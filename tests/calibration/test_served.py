@@ -18,13 +18,13 @@ LAYERS = {  # By number of outputs.
     1: [
         (cal.PriorCorrection, {"train_priors": 0.5, "target_priors": 0.1}),
         (cal.FocalCalibration, {"gamma": 2.0}),
-        (cal.LossCalibration, {"loss": tfi.losses.BinaryFocalLoss(2.0, label_smoothing=0.1)}),
         (cal.VectorScaling, {"scale": [2.0], "bias": [-1.0]}),
         (cal.TemperatureScaling, {"temperature": 3.0}),
         (
             cal.IsotonicCalibration,
             {"scores": [[-3.0, 0.2, 3.0]], "probabilities": [[0.0, 0.1, 1.0]]},
         ),
+        (cal.LossCalibration, {"loss": tfi.losses.BinaryFocalLoss(2.0, label_smoothing=0.1)}),
     ],
     3: [
         (
@@ -43,21 +43,25 @@ LAYERS = {  # By number of outputs.
 
 
 def served():
-    """One model with an output for each correction of logits and of probabilities, and a plan's."""
+    """One model with an output for each correction, of logits or of probabilities, and a plan's."""
     inputs, outputs = keras.Input((4,)), {}
+
+    def head(width, activation=None):
+        return keras.Model(inputs, keras.layers.Dense(width, activation)(inputs))
+
     for width, layers in LAYERS.items():
-        for activation in (None, "sigmoid" if width == 1 else "softmax"):
+        for number, (cls, arguments) in enumerate(layers):
+            # In turns: a correction that takes logits of one output takes a softmax of three.
+            of_logits = (number + width // 2) % 2 == 0
+            activation = None if of_logits else "sigmoid" if width == 1 else "softmax"
+            layer = cls(from_logits=of_logits, **arguments)
             # Apart, so that no output is another one's input.
-            for cls, arguments in layers:
-                head = keras.Sequential([keras.Input((4,)), keras.layers.Dense(width, activation)])
-                layer = cls(from_logits=activation is None, **arguments)
-                name = f"{cls.__name__}_{width}_{activation}"
-                outputs[name] = cal.calibrated_model(head, layer)(inputs)
+            name = f"{cls.__name__}_{width}"
+            outputs[name] = cal.calibrated_model(head(width, activation), layer).output
     for counts, width in (([95, 5], 1), ([90, 8, 2], 3)):
         stats = tfi.ClassStatistics(counts)
         plan = tfi.Rebalance(stats, class_shares="balanced", focal_gamma=2.0)
-        head = keras.Sequential([keras.Input((4,)), keras.layers.Dense(width)])
-        outputs[f"plan_{width}"] = plan.corrected(head)(inputs)
+        outputs[f"plan_{width}"] = plan.corrected(head(width))(inputs)
     costs = [[0, 1, 5], [1, 0, 5], [2, 2, 0], [0.9, 0.9, 0.9]]
     outputs["cheapest"] = tfi.layers.MinimumCost(costs)(outputs["plan_3"])
     outputs["decided"] = tfi.layers.Threshold(0.3)(outputs["plan_1"])
