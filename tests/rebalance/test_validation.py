@@ -51,21 +51,24 @@ def test_the_class_that_is_off_is_named():
     x, y = two_gaussians(4_000)
     three = tfi.Rebalance(tfi.ClassStatistics([3_600, 350, 50]))
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
-    model.compile("sgd", three.loss(from_logits=True))
+    model.compile("sgd", three.loss(from_logits=True), run_eagerly=True)
+    given = {"validation_data": (x[:1000], rows), "callbacks": three.callbacks()}
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
-        model.fit(x, y, validation_data=(x[:1000], rows), callbacks=three.callbacks(), verbose=0)
+        model.fit(x, y, batch_size=1000, verbose=0, **given)
     assert any("validation_data of fit: class 1" in str(w.message) for w in found)
 
 
 def fitted(plan, x, y, validation_data, callbacks):
+    """A few steps, eagerly: validation rows are predicted in a graph all the same."""
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.Adam(0.05), plan.loss(from_logits=True))
-    dataset = plan.dataset(x, y, 200)
+    model.compile(keras.optimizers.Adam(0.05), plan.loss(from_logits=True), run_eagerly=True)
+    dataset = plan.dataset(x, y, 1000)
     return model, model.fit(
         dataset,
         epochs=2,
         validation_data=validation_data,
+        validation_batch_size=1000,
         callbacks=callbacks,
         shuffle=False,
         verbose=0,
@@ -76,7 +79,7 @@ def test_fit_warns_of_validation_data_that_is_resampled():
     x, y = two_gaussians(4_000)
     plan = tfi.Rebalance(y, class_shares="balanced")
     half = np.concatenate([np.flatnonzero(y == 1), np.flatnonzero(y == 0)[: int(y.sum())]])
-    for data in ((x[half], y[half]), plan.dataset(x, y, 200)):
+    for data in ((x[half], y[half]), plan.dataset(x, y, 1000)):
         with pytest.warns(UserWarning, match="validation_data of fit: class 1 is 0.5 of the rows"):
             fitted(plan, x, y, data, plan.callbacks())
     fitted(plan, x, y, (x, y), plan.callbacks())  # Warnings are errors here.
@@ -139,4 +142,4 @@ def test_corrected_validation_of_resampled_rows_warns():
     x, y = two_gaussians(4_000)
     plan = tfi.Rebalance(y, class_shares="balanced")
     with pytest.warns(UserWarning, match="validation_data: class 1"):
-        fitted(plan, x, y, None, plan.callbacks(plan.dataset(x, y, 200)))
+        fitted(plan, x, y, None, plan.callbacks(plan.dataset(x, y, 1000)))
