@@ -28,7 +28,7 @@ def test_the_frequent_class_is_thinned_and_every_rare_row_comes():
 
 
 def test_rows_that_are_said_give_a_length_and_are_counted():
-    x, y = rare()
+    x, y = rare(3_000)
     batches = stream_of(x, y).batch(100)
     make = lambda rows, **kw: tfi.data.balanced_stream(  # noqa: E731
         batches, batch_size=64, batched=True, num_rows=rows, **kw
@@ -69,7 +69,7 @@ def test_every_batch_has_its_quota_and_no_row_comes_twice_before_all_have_come(
     priors, share, batch_size, rate, source, seed
 ):
     """Of a class that is thinned none comes twice; of one that is reused each comes, and evenly."""
-    k, rows = len(priors), 3_000
+    k, rows = len(priors), 300 if source == 1 else 1_500
     y = np.random.default_rng(seed).choice(k, rows, p=np.array(priors) / sum(priors))
     y[:k] = np.arange(k)
     shares = {None: "balanced", "natural": "natural"}.get(share, {0: share})
@@ -207,12 +207,12 @@ def test_what_was_read_adds_up_over_iterators():
         tfi.data.class_sampling(dataset)
     list(dataset)
     once = tfi.data.class_sampling(dataset)
-    for _ in range(3):
+    for _ in range(2):
         list(dataset.take(50))
     more = tfi.data.class_sampling(dataset)
     # What was read ahead counts, too.
-    assert more.drawn.num_samples >= once.drawn.num_samples + 3 * 5_000
-    assert more.read.num_samples <= 4 * once.read.num_samples
+    assert more.drawn.num_samples >= once.drawn.num_samples + 2 * 5_000
+    assert more.read.num_samples <= 3 * once.read.num_samples
     list(dataset)
     after = tfi.data.class_sampling(dataset)
     assert after.drawn.num_samples == more.drawn.num_samples + once.drawn.num_samples
