@@ -181,6 +181,7 @@ def test_combine(quickstart, monkeypatch, tmp_path, capsys):
         assert (np.diff(result.corrected[order]) >= -1e-7).all()
         if result.plan.effective_priors[1] == pytest.approx(0.5):
             assert result.raw.mean() > 0.3
+            assert result.corrected.mean() == pytest.approx(0.1, rel=0.2)
         assert result.scaled.mean() == pytest.approx(0.1, rel=0.3)
 
 
