@@ -69,7 +69,7 @@ def test_an_order_does_not_remember_the_one_before():
     shares=st.sampled_from(["balanced", "natural"]),
     first=st.integers(0, 10**9),
 )
-@settings(max_examples=10)
+@settings(max_examples=7)
 def test_a_graph_gives_the_same_rows(counts, extra, shares, first):
     ids = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
     batch_size = len(counts) + extra

@@ -84,35 +84,41 @@ def test_class_weights_around_keras_take_a_weight_a_label_too():
     np.testing.assert_allclose(found, same_as, rtol=1e-5)
 
 
-@pytest.mark.parametrize("wrong", [[[-1.0], [1.0]], [[1.0], [2.0]], [[np.nan], [0.0]]])
-def test_what_is_no_label_is_refused_and_nan_in_a_compiled_step(wrong):
-    wrong, p = np.array(wrong, "float32"), np.full((2, 1), 0.5, "float32")
+def test_what_is_no_label_is_refused_and_nan_in_a_compiled_step():
+    several = np.array([[[-1.0], [1.0]], [[1.0], [2.0]], [[np.nan], [0.0]]], "float32")
+    p = np.full((2, 1), 0.5, "float32")
     losses = {name: make() for name, make in BINARY.items()}
     losses["class weights"] = tfi.losses.ClassWeighted("binary_crossentropy", [1.0, 2.0])
     for name, loss in losses.items():
-        with pytest.raises(ValueError, match="`y_true`: expected labels of 0 and 1"):
-            loss(wrong, p)
-        assert np.isnan(tf.function(loss)(tf.constant(wrong), tf.constant(p))), name
+        step = tf.function(loss)
+        for wrong in several:
+            with pytest.raises(ValueError, match="`y_true`: expected labels of 0 and 1"):
+                loss(wrong, p)
+            assert np.isnan(step(tf.constant(wrong), tf.constant(p))), name
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile("sgd", tfi.losses.BinaryFocalLoss(from_logits=True))
-    history = model.fit(np.ones((2, 1)), wrong, verbose=0).history
-    assert np.isnan(history["loss"][0])
-    # The loss says so, and the model is not lost.
-    assert np.isfinite(model.get_weights()[0]).all()
+    for wrong in several:
+        history = model.fit(np.ones((2, 1)), wrong, verbose=0).history
+        assert np.isnan(history["loss"][0])
+        # The loss says so, and the model is not lost.
+        assert np.isfinite(model.get_weights()[0]).all()
 
 
-@each_sparse
-@pytest.mark.parametrize("smoothing", [{}, {"label_smoothing": 0.1}], ids=["", "smoothed"])
-def test_ids_that_are_no_class_are_refused_and_never_finite(make, smoothing):
-    if make in (SPARSE["LDAM"], SPARSE["class weights"]):
-        smoothing = {}  # They have none.
-    loss, z = make(from_logits=True, **smoothing), tf.constant([[1.0, 2.0, 3.0]])
+@pytest.mark.parametrize(
+    ("name", "smoothing"),
+    # Some have no smoothing.
+    [(name, 0.0) for name in SPARSE]
+    + [(name, 0.1) for name in SPARSE if name not in ("LDAM", "class weights")],
+)
+def test_ids_that_are_no_class_are_refused_and_never_finite(name, smoothing):
+    arguments = {"label_smoothing": smoothing} if smoothing else {}
+    loss, z = SPARSE[name](from_logits=True, **arguments), tf.constant([[1.0, 2.0, 3.0]])
+    steps = [tf.function(loss, jit_compile=xla) for xla in (False, True)]
     wrong = [[3], [-1], [np.nan], [1.7], [2**32 + 1], np.array([255], "uint8")]
     for ids in map(np.asarray, wrong):
         with pytest.raises(ValueError, match="`y_true`: expected class ids from 0 to 2"):
             loss(ids, z)
-        for xla in (False, True):
-            compiled = tf.function(loss, jit_compile=xla)
+        for xla, compiled in enumerate(steps):
             try:
                 found = float(compiled(tf.constant(ids), z))
             except tf.errors.InvalidArgumentError:
