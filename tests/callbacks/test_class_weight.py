@@ -11,10 +11,10 @@ X = RNG.normal(size=(100, 4)).astype("float32")
 Y = np.repeat([0, 1], [90, 10])
 
 
-def model_with(loss, jit_compile=False, activation="sigmoid"):
+def model_with(loss, jit_compile=False, activation="sigmoid", **arguments):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, activation=activation)])
     # A learning rate of 0: what fit reports is the loss of known weights, epoch after epoch.
-    model.compile(keras.optimizers.SGD(0.0), loss, jit_compile=jit_compile)
+    model.compile(keras.optimizers.SGD(0.0), loss, jit_compile=jit_compile, **arguments)
     return model
 
 
@@ -111,9 +111,9 @@ def test_multi_label_drives_one_weight_a_label():
 
 
 def test_says_what_it_did(capsys):
-    model = model_with(tfi.losses.WeightedBinaryCrossentropy())
+    model = model_with(tfi.losses.WeightedBinaryCrossentropy(), run_eagerly=True)
     callback = tfi.callbacks.ClassWeight(Y, verbose=1)
-    model.fit(X, Y, verbose=0, callbacks=[callback])
+    model.fit(X, Y, batch_size=100, verbose=0, callbacks=[callback])
     shown = "weighted_binary_crossentropy: class_weight_0 0.5556, class_weight_1 5"
     assert shown in capsys.readouterr().out
 
@@ -182,8 +182,7 @@ def test_a_loss_of_pairs_has_no_weights():
 
 
 def test_weights_that_never_start_are_warned_of():
-    model = model_with(tfi.losses.WeightedBinaryCrossentropy())
+    model = model_with(tfi.losses.WeightedBinaryCrossentropy(), run_eagerly=True)
+    callback = tfi.callbacks.ClassWeight(Y, start_epoch=80)
     with pytest.warns(UserWarning, match="start_epoch=80 is not reached in 2 epochs"):
-        model.fit(
-            X, Y, epochs=2, verbose=0, callbacks=[tfi.callbacks.ClassWeight(Y, start_epoch=80)]
-        )
+        model.fit(X, Y, batch_size=100, epochs=2, verbose=0, callbacks=[callback])
