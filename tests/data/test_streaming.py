@@ -39,6 +39,7 @@ def test_rows_that_are_said_give_a_length_and_are_counted():
     for _ in range(2):  # An epoch ends, and the next one begins.
         for (a, _), (b, _) in zip(read(said), read(plain), strict=True):
             np.testing.assert_array_equal(a, b)
+    assert tfi.data.class_sampling(plain).read.num_samples == 2 * len(x)
     for rows in (len(x) + 1, len(x) - 1):
         with pytest.raises(tf.errors.InvalidArgumentError, match=r"`num_rows`: expected the rows"):
             read(make(rows))
