@@ -12,7 +12,7 @@ from backend import DTYPES, array, at_once, compiled, tensor, value_and_gradient
 
 import tfimbalance as tfi
 
-pytestmark = pytest.mark.any_backend(jax_every=8)
+pytestmark = pytest.mark.any_backend(jax_every=16)
 LOSSES = [
     getattr(tfi.losses, name)
     for name in tfi.losses.__all__

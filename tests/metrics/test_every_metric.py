@@ -14,7 +14,7 @@ from metrics.scores import ragged, sigmoid, softmax
 
 import tfimbalance as tfi
 
-pytestmark = pytest.mark.any_backend(jax_every=8)
+pytestmark = pytest.mark.any_backend(jax_every=16)
 METRICS = [getattr(tfi.metrics, name) for name in tfi.metrics.__all__]
 WIDTH = {"binary": 1, "classes": 3, "labels": 3}
 ROWS = 24
