@@ -17,8 +17,8 @@ def arrays(y, **kwargs):
 def stream(y, **kwargs):
     order = np.random.default_rng(0).permutation(len(y))
     rows = tf.data.Dataset.from_tensor_slices((order, y[order]))
-    known = {"num_classes": int(y.max()) + 1, "priors": tfi.class_statistics(y)}
-    return tfi.data.balanced_stream(rows, batch_size=20, offset=True, **{**known, **kwargs})
+    known = {"num_classes": int(y.max()) + 1, "priors": tfi.class_statistics(y), "offset": True}
+    return tfi.data.balanced_stream(rows, batch_size=20, **{**known, **kwargs})
 
 
 @pytest.mark.parametrize("make", [arrays, stream], ids=["arrays", "stream"])
@@ -130,6 +130,51 @@ def test_a_plan_gives_streams_its_priors():
     assert plan.layers(from_logits=True) == []
 
 
+def dense(units=1):
+    return keras.Sequential([keras.Input((1,)), keras.layers.Dense(units)])
+
+
+def fitted(plan, model, dataset):
+    model.compile("sgd", plan.loss(from_logits=True))
+    model.fit(dataset, verbose=0, callbacks=plan.callbacks())
+    return model
+
+
+def test_a_plan_and_its_model_agree_on_the_offset():
+    x = np.zeros((len(TWO), 1), "float32")
+    beside = tfi.Rebalance(TWO, class_shares={1: 0.2}, offset=True)
+    after = tfi.Rebalance(TWO, class_shares={1: 0.2})
+    dataset = beside.dataset(x, TWO, batch_size=100)
+    with pytest.raises(ValueError, match=r"expected an OffsetModel.*plan\.model\(model\)"):
+        fitted(beside, dense(), dataset.map(lambda x, y: (x[0], y)))
+    right = fitted(beside, beside.model(dense()), dataset)
+    with pytest.raises(ValueError, match="a model without an offset"):
+        after.corrected(right)
+    bare = fitted(after, dense(), after.dataset(x, TWO, batch_size=100))
+    with pytest.raises(ValueError, match="expected an OffsetModel"):
+        beside.corrected(bare)
+    with pytest.raises(ValueError, match="a model without an offset"):
+        fitted(after, tfi.layers.OffsetModel(dense()), dataset)
+    read = tfi.Rebalance.from_compiled(right, TWO, class_shares={1: 0.2})
+    assert read.offset
+    assert read.layers(from_logits=True) == []
+    # Thinned rows have offsets, too, and no shares.
+    for plan, model in ((beside, right), (beside, right.model), (tfi.Rebalance(TWO), right)):
+        assert not any("undo" in layer.name for layer in plan.corrected(model).layers)
+
+
+def test_weights_that_find_nothing_to_do_are_named_beside_an_offset():
+    with pytest.warns(UserWarning, match="leaves nothing to weights"):
+        tfi.Rebalance(TWO, class_shares="balanced", class_weight="balanced", offset=True)
+
+
+def test_offsets_of_many_classes_are_made_a_batch_at_a_time():
+    y = np.arange(8_000) % 2_000
+    dataset = tfi.data.balanced_batches(y, y, batch_size=64, small_batches=True, offset=True)
+    owner = dataset._tfimbalance
+    assert owner._block * 64 * 2_000 * 4 < 2**23
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -137,6 +182,30 @@ def test_a_plan_gives_streams_its_priors():
         (lambda: arrays(K3, class_shares=[0.5, 0.5, 0.0]), "above 0.*class 2"),
         (lambda: arrays(TWO, per_class_offset="no"), "per_class_offset"),
         (lambda: tfi.data.balanced_batches(TWO, TWO, offset=2.0), "`offset`"),
+        (
+            lambda: tfi.data.balanced_batches(TWO, TWO, per_class_offset=True),
+            "None without an offset",
+        ),
+        (lambda: stream(TWO, offset=False), "`priors`: expected None without an offset"),
+        (
+            lambda: tfi.data.weighted_undersampling(
+                TWO, TWO, keep_weight=0.5, correction="weight", per_class_offset=True
+            ),
+            "None without an offset",
+        ),
+        (
+            lambda: tfi.Rebalance(TWO, class_shares={1: 0.2}).dataset(TWO, TWO, offset=True),
+            "`offset`: expected what the plan says",
+        ),
+        (lambda: tfi.layers.OffsetModel(tfi.layers.OffsetModel(dense())), "without an offset yet"),
+        (
+            lambda: tfi.layers.OffsetModel(dense()).compile("sgd", "binary_crossentropy"),
+            "a loss of logits",
+        ),
+        (
+            lambda: tfi.layers.OffsetModel(dense()).compile("sgd", tfi.losses.BinaryFocalLoss()),
+            "from_logits=True",
+        ),
         (lambda: stream(TWO, priors=None), "`priors`.*class_statistics"),
         (lambda: stream(TWO, priors=[0.5, 0.3, 0.2]), "2 priors"),
         (lambda: tfi.Rebalance(TWO, offset=True), "class_shares"),

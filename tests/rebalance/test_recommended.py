@@ -63,6 +63,24 @@ def test_from_labels_to_what_is_served():
     )
 
 
+def test_reasons_are_those_of_the_data():
+    few = tfi.Rebalance.recommended(LABELS, steps=1).reasons[1]
+    assert "few, but" in few
+    assert "1 steps of 256 rows are 0.26 passes over 1,000 rows" in few
+    with pytest.raises(TypeError, match="focal_gamma"):
+        tfi.Rebalance.recommended(TAIL, focal_gamma=2.0)
+
+
+def test_what_is_calibrated_is_not_calibrated_again():
+    x, y = rows(4_000, 0, rate=1.0)
+    plan = tfi.Rebalance(y)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    served = plan.calibrated(model, (x, y))
+    for again in (plan.corrected, lambda model: plan.calibrated(model, (x, y))):
+        with pytest.raises(ValueError, match=r"corrected already.*slope_and_bias"):
+            again(served)
+
+
 def test_a_few_positives_are_too_few_for_a_slope():
     x, y = rows(2_000, 0, rate=5.0)
     plan = tfi.Rebalance.recommended(y)
@@ -87,7 +105,11 @@ def test_each_output_and_each_class_is_calibrated():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         served = tfi.Rebalance(y["buy"]).calibrated(model, (features, y), output="buy")
-        served = tfi.Rebalance(kind).calibrated(served, (features, y), output="kind")
+        plan = tfi.Rebalance(kind)
+        served = plan.calibrated(served, plan.validation((features, y), output="kind"))
+        rows_of_kind = plan.validation((features, y), output="kind")
+        with pytest.raises(ValueError, match="'kind', the output of validation_data"):
+            plan.calibrated(model, rows_of_kind, output="buy")
     p = served.predict(features, verbose=0)
     assert p["buy"].mean() == pytest.approx(1 / 3, abs=1e-3)
     np.testing.assert_allclose(p["kind"].mean(axis=0), np.full(3, 1 / 3), atol=1e-3)

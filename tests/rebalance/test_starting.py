@@ -133,6 +133,28 @@ def test_each_of_several_outputs_has_its_plan():
     np.testing.assert_allclose(model.get_layer("kind").bias, np.log(TAIL.priors), rtol=1e-6)
 
 
+def anchors(units, places, *, shared=False):
+    """Return the head of a detector: a layer of units for some places, on two feature maps."""
+    maps = [keras.Input((4, 4, 3)), keras.Input((2, 2, 3))]
+    layers = [keras.layers.Conv2D(units * places, 1) for _ in maps]
+    layers = [layers[0]] * 2 if shared else layers
+    flat = [
+        keras.layers.Reshape((-1, units))(layer(x)) for layer, x in zip(layers, maps, strict=True)
+    ]
+    return keras.Model(maps, keras.layers.Concatenate(axis=1)(flat))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(("stats", "units", "places"), [(STATS, 1, 1), (STATS, 1, 2), (TAIL, 4, 3)])
+def test_every_place_of_a_detector_starts_alike(stats, units, places, shared):
+    plan = tfi.Rebalance(stats)
+    model = anchors(units, places, shared=shared)
+    plan.prepare(model)
+    found = model([np.zeros((1, 4, 4, 3)), np.zeros((1, 2, 2, 3))])
+    wanted = np.broadcast_to(plan.initializer()((units,)), found.shape)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
 class Own(keras.Model):
     def call(self, x):
         return x
@@ -143,6 +165,22 @@ def trained():
     model.compile("sgd", "mse")
     model.fit(np.ones((4, 3)), np.ones((4, 1)), epochs=1, verbose=0)
     return model
+
+
+def trained_with_an_offset():
+    model = tfi.layers.OffsetModel(MODELS["sequential"](1))
+    model.compile("sgd", "mse")
+    model.fit((np.ones((4, 3)), np.ones((4, 1))), np.ones((4, 1)), epochs=1, verbose=0)
+    return model
+
+
+def ending(activation, units=1, *more):
+    return keras.Sequential([keras.Input((3,)), dense(units, activation=activation), *more])
+
+
+def shared():
+    x, layer = keras.Input((3,)), dense(1)
+    return keras.Model(x, keras.layers.Concatenate()([layer(x), layer(2 * x)]))
 
 
 def biased():
@@ -156,6 +194,10 @@ def biased():
     [
         (lambda: keras.Sequential([keras.Input((3,)), dense(1, use_bias=False)]), "without one"),
         (lambda: MODELS["sequential"](3), "of one unit"),
+        (lambda: ending("relu"), "logits, or of a sigmoid.*relu"),
+        (lambda: ending("softmax"), "softmax of several units"),
+        (lambda: ending("linear", 1, keras.layers.Activation("tanh")), "linear, tanh"),
+        (trained_with_an_offset, "trained for 1 steps"),
         (lambda: keras.Sequential([dense(1)]), "without symbolic outputs"),
         (Own, "bias_initializer=plan.initializer"),
         (lambda: tfi.Rebalance(STATS, class_shares="balanced").corrected(biased()), "has a bias"),
@@ -173,3 +215,11 @@ def test_one_of_several_outputs_has_to_be_named():
     model = keras.Model(x, [dense(1)(x), dense(1)(x)])
     with pytest.raises(ValueError, match="one of the outputs"):
         tfi.Rebalance(STATS).prepare(model)
+    with pytest.raises(ValueError, match="None for a model of one output"):
+        tfi.Rebalance(STATS).prepare(MODELS["sequential"](1), output="buy")
+
+
+def test_a_layer_that_stands_twice_starts_for_both():
+    model, plan = shared(), tfi.Rebalance(STATS, activation="softmax")
+    with pytest.raises(ValueError, match=r"\[1, 1\] units in"):
+        plan.prepare(model)

@@ -55,6 +55,18 @@ def endings(tensor: Any) -> Iterator[Any]:
             return
 
 
+def output_of(model: keras.Model, output: str | None) -> Any:
+    """Return the symbolic tensor of an output, or raise if there is none of that name."""
+    names = output_names(model)
+    if (output is not None or names) and output not in names:
+        raise bad_value(
+            "output",
+            expected=f"one of the outputs {names}" if names else "None for a model of one output",
+            received=repr(output),
+        )
+    return model.outputs[names.index(str(output)) if names else 0]
+
+
 def heads(tensor: Any) -> Iterator[Any]:
     """Yield the layers of an output that were trained last; several, if they stand side by side."""
     history = tensor._keras_history
@@ -97,12 +109,13 @@ def _trained_name(tensor: Any) -> str:
     """Return the name of an output as it was trained: what was put behind it does not rename it."""
     operations = (operation for operation, _ in _operations(tensor))
     last = trained = next(operations)
-    is_end = isinstance(last, keras.layers.Activation) and last.name.endswith(PROBABILITY)
+    name = str(last.name).rstrip("_")  # The name without may have been taken.
+    is_end = isinstance(last, keras.layers.Activation) and name.endswith(PROBABILITY)
     if is_end:
         trained = next(operations)
     while hasattr(trained, "gives_probabilities"):
         trained = next(operations)
-    is_users = is_end and last.name != f"{trained.name}{PROBABILITY}"
+    is_users = is_end and name != f"{trained.name}{PROBABILITY}"
     return str(last.name if is_users else trained.name)
 
 

@@ -53,7 +53,7 @@ class Evaluated(NamedTuple):
             activation: None takes two outputs or more for a softmax.
         """
         from_logits = check_flag("from_logits", from_logits)
-        given, each = _predictions(y_pred)
+        given, each = as_predictions(y_pred)
         width = given.shape[1]
         labels, weight = _read_labels(y_true, sample_weight, mask, ignore_class, each, width)
         counts = weight > 0
@@ -128,7 +128,7 @@ class Evaluated(NamedTuple):
 def probabilities(y_pred: Any, *, from_logits: bool, activation: str | None) -> FloatArray:
     """Return the probabilities behind predictions without labels, ``(rows, outputs)``."""
     from_logits = check_flag("from_logits", from_logits)
-    given, _ = _predictions(y_pred)
+    given, _ = as_predictions(y_pred)
     given, softmax = _checked(given, np.arange(len(given)), from_logits, activation)
     kind = "softmax" if softmax else "sigmoid"
     return Evaluated(given[:, :0], given, given[:, 0], kind, from_logits).probability
@@ -138,20 +138,18 @@ def _numpy(x: Any) -> Any:
     return ops.convert_to_numpy(x) if ops.is_tensor(x) else x
 
 
-def _predictions(y_pred: Any) -> tuple[FloatArray, tuple[int, ...]]:
+def as_predictions(y_pred: Any) -> tuple[FloatArray, tuple[int, ...]]:
     """Return predictions as ``(rows, outputs)``, and the shape that the rows had."""
+    received = f"a {type(y_pred).__name__} of rows that differ in length, or of no numbers"
     try:
         raw = np.asarray(_numpy(y_pred))
+        received = f"values of dtype {raw.dtype}"
         words = raw.dtype.kind == "O" and any(isinstance(v, (str, bytes)) for v in raw.flat)
         if words or raw.dtype.kind in "SUcMm":  # What NumPy would turn into numbers all the same.
             raise TypeError
         array = raw.astype(np.float64)
     except (TypeError, ValueError):
-        raise bad_value(
-            "y_pred",
-            expected="an array of predictions",
-            received=f"values in a {type(y_pred).__name__}",
-        ) from None
+        raise bad_value("y_pred", expected="an array of predictions", received=received) from None
     if array.ndim == 0 or array.size == 0:
         raise bad_value(
             "y_pred", expected="at least one prediction", received=f"shape {array.shape}"

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tfimbalance._checks import FloatArray, bad_value
-from tfimbalance._evaluation.rows import Evaluated
+from tfimbalance._evaluation.rows import Evaluated, as_predictions
 from tfimbalance.calibration._base import CalibrationLayer
 
 Layer = TypeVar("Layer", bound="FittedCalibration")
@@ -25,7 +25,7 @@ class FittedCalibration(CalibrationLayer):
             sample_weight: one number a row, or None.
         """
         # One output is a sigmoid whatever is said.
-        one = np.ndim(y_pred) < 2 or np.shape(y_pred)[-1] == 1
+        one = as_predictions(y_pred)[0].shape[1] == 1
         rows = Evaluated.read(
             y_true,
             y_pred,

@@ -9,7 +9,7 @@ import keras
 
 from tfimbalance._checks import bad_value
 from tfimbalance._config import config_of
-from tfimbalance._evaluation.ending import PROBABILITY, check_from_logits, output_names
+from tfimbalance._evaluation.ending import PROBABILITY, check_from_logits, output_names, output_of
 from tfimbalance.calibration._base import check_activation, width_of
 
 
@@ -47,8 +47,8 @@ def calibrated_model(
         >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
         >>> layer = tfi.calibration.PriorCorrection(0.5, 0.01, from_logits=True)
         >>> served = tfi.calibration.calibrated_model(model, layer)
-        >>> served.layers[-1].name, served.output_shape
-        ('probability', (None, 1))
+        >>> served.layers[-1].name.startswith("activation"), served.output_shape
+        (True, (None, 1))
     """
     check_activation(activation)
     chain = list(layers) if isinstance(layers, (list, tuple)) else [layers]
@@ -119,16 +119,10 @@ class CorrectedModel(keras.Model):
 
 def _place(model: keras.Model, output: str | None) -> Any:
     """Return where an output is among several, by key or by number; None of a single one."""
-    names = output_names(model)
-    if (output is not None or names) and output not in names:
-        raise bad_value(
-            "output",
-            expected=f"one of the outputs {names}" if names else "None for a model of one output",
-            received=repr(output),
-        )
+    output_of(model, output)
     if output is None:
         return None
-    return output if isinstance(model.output, dict) else names.index(output)
+    return output if isinstance(model.output, dict) else output_names(model).index(output)
 
 
 def _check_chain(chain: list[keras.layers.Layer], ends_in_logits: bool) -> None:
@@ -176,7 +170,9 @@ def _end(
     if activation is None:
         one = shape is not None and width_of(shape) == 1
         activation = "sigmoid" if "sigmoid" in said or one else "softmax"
-    name = PROBABILITY.strip("_") if output is None else f"{output}{PROBABILITY}"
-    while name in taken:  # Keras counts names anew in each process, also beside a loaded model.
-        name = f"model_{name}"
-    return [keras.layers.Activation(activation, name=name, dtype=keras.config.floatx())]
+    name = None if output is None else f"{output}{PROBABILITY}"
+    while True:  # Keras counts its names anew in each process, also beside a loaded model.
+        end = keras.layers.Activation(activation, name=name, dtype=keras.config.floatx())
+        if end.name not in taken:
+            return [end]
+        name = None if name is None else f"{name}_"

@@ -69,7 +69,7 @@ class ClassReport(ValidationCallback):
         max_logged: int = 20,
     ) -> None:
         super().__init__(validation_data)
-        self.class_names = class_names
+        self.class_names = None if class_names is None else list(class_names)
         given = np.atleast_1d(np.asarray(threshold))
         numbers = [check_number("threshold", value, minimum=0.0, maximum=1.0) for value in given]
         self.threshold = np.array(numbers)

@@ -12,7 +12,7 @@ from tfimbalance._checks import check_flag
 from tfimbalance.data._epochs.batches import BalancedBatches
 from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.plan import BalancedPlan
-from tfimbalance.data._rows.offset import ShareOffset, is_per_class
+from tfimbalance.data._rows.offset import ShareOffset, is_per_class, refuse_beside
 from tfimbalance.data._rows.rows import LabelledRows
 from tfimbalance.shares import check_batch_size, resolve_shares
 
@@ -61,7 +61,8 @@ def balanced_batches(
         labels: class of each row, where ``y`` is not a class itself (several outputs, masks).
         offset: True puts what the shares do to the logits beside ``x``, for
             `tfimbalance.layers.OffsetModel`: elements are ``((x, offset), y)``, and the model
-            inside learns probabilities of the *data*, which need no correction.
+            inside learns probabilities of the *data*, which need no correction. A function of
+            `augment` then gets ``(x, offset)``.
         per_class_offset: whether the offset is one number for each class, for a softmax,
             ``(batch_size, num_classes)`` instead of ``(batch_size, 1)`` for one logit. By default
             it is for one-hot ``y`` and more than two classes.
@@ -114,8 +115,11 @@ def balanced_batches(
     if not check_flag("small_batches", small_batches):
         check_batch_size(batch_size, shares, or_turns=True)
     beside = None
-    if check_flag("offset", offset):
-        per_class = is_per_class(per_class_offset, np.shape(y), stats.num_classes)
+    if not check_flag("offset", offset):
+        refuse_beside(per_class_offset=per_class_offset)
+    else:
+        shape = np.shape(y if labels is None else labels)
+        per_class = is_per_class(per_class_offset, shape, stats.num_classes)
         beside = ShareOffset(shares, stats.priors, per_class)
     plan = BalancedPlan(ids, stats.num_classes, shares, batch_size, seed)
     batches = BalancedBatches(plan, rows, schedule.over(rows.num_rows), beside)

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfimbalance._checks import bad_value, check_count, check_flag, check_integer, check_number
 from tfimbalance.data._epochs.pipeline import options
-from tfimbalance.data._rows.offset import ShareOffset, is_per_class
+from tfimbalance.data._rows.offset import ShareOffset, is_per_class, refuse_beside
 from tfimbalance.data._stream.plan import StreamPlan
 from tfimbalance.data._stream.source import StreamSource
 from tfimbalance.data._stream.stream import Stream
@@ -149,7 +149,9 @@ def balanced_stream(
         steps = math.ceil(reader.num_rows * fraction / batch_size)
         patience = min(max_warmup, reader.num_rows)
     beside = None
-    if check_flag("offset", offset):
+    if not check_flag("offset", offset):
+        refuse_beside(per_class_offset=per_class_offset, priors=priors)
+    else:
         per_class = is_per_class(per_class_offset, reader.label_spec.shape, classes)
         beside = _offset(class_shares, priors, classes, per_class)
     stream = Stream(plan, reader, steps, initial_epoch, seed, patience, beside)

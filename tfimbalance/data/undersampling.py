@@ -17,7 +17,7 @@ from tfimbalance.data._order.sampling import ClassSampling
 from tfimbalance.data._order.shuffle import in_passes
 from tfimbalance.data._order.words import seed_word, uniforms, words
 from tfimbalance.data._rows.calls import call
-from tfimbalance.data._rows.offset import is_per_class
+from tfimbalance.data._rows.offset import is_per_class, refuse_beside
 from tfimbalance.data._rows.rows import LabelledRows, Rows, in_block
 
 # So many standard deviations above the expected number of rows, an epoch holds all that are kept.
@@ -71,13 +71,15 @@ def weighted_undersampling(
         per_class_offset: whether the offset is one number for each class, for a softmax:
             ``(batch_size, num_classes)`` instead of ``(batch_size, 1)`` for one logit. By default
             it is for one-hot ``y`` and more than two classes.
-        steps_per_epoch: batches an epoch, in place of those of one pass; passes then follow one
-            another within an epoch. Where a pass holds few batches, longer epochs are faster.
+        steps_per_epoch: batches an epoch, in place of those of one pass. Passes follow one another
+            within an epoch, and each epoch starts with a new one: fewer batches than a pass holds
+            leave out the rest of it. Where a pass holds few batches, longer epochs are faster.
         x, y, batch_size, seed, initial_epoch, num_shards, shard_index: as `balanced_batches`;
             ``seed`` decides which rows are kept, too.
 
     Returns:
-        A `tf.data.Dataset` of known cardinality. Each epoch passes through all rows in a new order.
+        A `tf.data.Dataset` of known cardinality. Each epoch starts a pass through
+        all rows in a new order.
         How many are kept varies by chance; the number of batches does not: it leaves room for
         four standard deviations more than expected, which a second pass fills. Of 100,000 rows
         expected that is 1%; of 300 it is 20%, and rows that are always kept come 1.2 times.
@@ -113,6 +115,8 @@ def weighted_undersampling(
     rows, stats, ids = LabelledRows.read(
         x, y, sample_weight, remedy="Rows of several labels have no class to thin by."
     )
+    if correction != "offset":
+        refuse_beside(per_class_offset=per_class_offset)
     per_class = is_per_class(per_class_offset, np.shape(y), stats.num_classes)
     keep = Keep(keep_weight, ids, stats.num_classes)
     # An epoch holds all rows that are kept, as often as `_MARGIN` says.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import keras
@@ -25,7 +26,8 @@ class OffsetModel(keras.Model):
         output = model(x) + offset
 
     Validate at the natural rate with an offset of 0:
-    ``validation_data=((x, np.zeros((len(x), 1))), y)``. Save and serve ``model``, not this.
+    ``validation_data=((x, np.zeros((len(x), 1))), y)``, of a softmax
+    ``np.zeros((len(x), num_classes))``. Save and serve ``model``, not this.
 
     Args:
         model: returns logits: one, one a label, or one a class.
@@ -59,6 +61,13 @@ class OffsetModel(keras.Model):
         if not isinstance(model, keras.Model):
             kind = type(model).__name__
             raise bad_value("model", expected="a Keras model of logits", received=kind)
+        outputs = getattr(model, "outputs", None) or [None]
+        if isinstance(model, OffsetModel) or len(outputs) > 1:
+            raise bad_value(
+                "model",
+                expected="a model of one output, without an offset yet",
+                received=f"a {type(model).__name__} of {len(outputs)} outputs",
+            )
         name = last_activation(model)
         if name in ("sigmoid", "softmax"):
             raise bad_value(
@@ -68,6 +77,21 @@ class OffsetModel(keras.Model):
                 remedy="Leave that out, and compile with from_logits=True.",
             )
         self.model = model
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
+        """Compile as any Keras model, with a loss of logits."""
+        takes = getattr(loss, "from_logits", None)
+        if takes is None and isinstance(loss, str):
+            function = keras.losses.get(loss)
+            takes = False if "from_logits" in inspect.signature(function).parameters else None
+        if takes is False:
+            raise bad_value(
+                "loss",
+                expected="a loss of logits, which is what an offset is added to",
+                received=f"{loss!r}, which takes probabilities",
+                remedy="Make it with from_logits=True.",
+            )
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
 
     def call(self, inputs: Any, training: bool | None = None) -> Tensor:
         """Return the logits of ``x`` plus the offset."""
@@ -87,8 +111,10 @@ class OffsetModel(keras.Model):
                 "offset",
                 expected=f"an offset of the shape of the logits, {tuple(logits.shape)}",
                 received=f"shape {tuple(offset.shape)}",
-                remedy="Of weighted_undersampling, per_class_offset=True makes one number for each "
-                "class, False one for a model with one logit, whose shape is (batch, 1).",
+                remedy="Of datasets, per_class_offset=True makes one number for each class, False "
+                "one for a model with one logit, whose shape is (batch, 1); a plan takes "
+                'activation="softmax". Each row has one offset: outputs of steps or pixels do not '
+                "fit.",
             )
         return logits + ops.cast(offset, logits.dtype)
 

@@ -46,6 +46,9 @@ def warn_of_double_correction(plan: Combination) -> None:
             "`corrected` undoes it all the same, but the model is trained at rates as far off as "
             "those of the data."
         )
+    if plan.offset:  # What an offset takes up is sampled all the same.
+        moved = plan.sampled_priors / priors
+        raising = {"sampling": float(moved[rare] / moved[top])}
     if idle and len(raising) == 1:
         (name, once), rest = next(iter(raising.items())), " and ".join(idle)
         twice = priors[rare] / (1 - priors[rare]) * once**2

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from tfimbalance._checks import FloatArray, bad_value, check_flag, check_number, refuse_classes
+from tfimbalance.layers import OffsetModel
 from tfimbalance.rebalance._warnings import warn_of_double_correction
 from tfimbalance.rebalance.compiled import arguments_of_model
 from tfimbalance.rebalance.recommended import recommended
@@ -105,12 +106,20 @@ class Combination:
         Raises:
             ValueError: for a model that is not compiled, or with a loss that no plan has.
         """
+        if isinstance(model, OffsetModel) and kwargs.get("class_shares") is not None:
+            kwargs = {"offset": True, **kwargs}
         plan = cls(labels, **kwargs)
         return cls(labels, **{**arguments_of_model(model, output, class_weight, plan), **kwargs})
 
     @classmethod
     def recommended(
-        cls, labels: Any, *, steps: int | None = None, batch_size: int = 256, **kwargs: Any
+        cls,
+        labels: Any,
+        *,
+        steps: int | None = None,
+        batch_size: int = 256,
+        activation: str | None = None,
+        ignore_class: int | None = None,
     ) -> Self:
         """Return the plan that wins on real data, with its `reasons`.
 
@@ -120,8 +129,8 @@ class Combination:
         Args:
             labels: as `Rebalance`.
             steps: of training in all; None: enough to see every row several times.
-            batch_size: rows a batch.
-            **kwargs: to `Rebalance`: ``activation``, ``ignore_class``.
+            batch_size: rows a batch, as `dataset` gets it.
+            activation, ignore_class: as `Rebalance`.
 
         Example:
             >>> import tfimbalance as tfi
@@ -129,11 +138,12 @@ class Combination:
             >>> plan
             <Rebalance of 2 classes: sampling>
             >>> plan.reasons[1]  # doctest: +ELLIPSIS
-            '2,000 steps are 0.51 passes over 1,000,000 rows: batches of 10% positives ...'
+            '2,000 steps of 256 rows are 0.51 passes over 1,000,000 rows: batches of 10% ...'
         """
+        kwargs: dict[str, Any] = {"activation": activation, "ignore_class": ignore_class}
         statistics = cls(labels, **kwargs).statistics
         arguments, reasons = recommended(statistics, steps, batch_size)
-        plan = cls(statistics, **{**arguments, **kwargs})
+        plan = cls(statistics, **arguments, **kwargs)
         plan.reasons = reasons
         return plan
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import keras
 
+from tfimbalance._checks import bad_value
 from tfimbalance.callbacks import CorrectedValidation, NaturalRate, Validation
 from tfimbalance.initializers import PriorBias
 from tfimbalance.layers import OffsetModel
 from tfimbalance.rebalance.audit import Audit
 from tfimbalance.rebalance.combination import Combination
-from tfimbalance.rebalance.plan_loss import PlanLoss, warn_of_other_loss
+from tfimbalance.rebalance.plan_loss import PlanLoss, check_offset, steps_of, warn_of_other_loss
 from tfimbalance.rebalance.serving import corrected_model, correction_layers, with_slope
 from tfimbalance.rebalance.starting import set_bias
 from tfimbalance.rebalance.training import plan_dataset, plan_loss
@@ -44,7 +45,8 @@ class Rebalance(Combination):
         focal_gamma: of the focal loss; 0: cross-entropy.
         offset: True trains with the offset of ``class_shares`` beside the inputs (`dataset` brings
             it, `model` adds it), so that nothing is left to undo of them: the model learns
-            probabilities of the data. Not for focal loss, which would bend the offset as well.
+            probabilities of the data. Weights and ``tau`` still refer to what is sampled. Not for
+            focal loss, which would bend the offset as well.
         activation: how outputs become probabilities: ``"sigmoid"`` (one output for two classes, or
             one a label) or ``"softmax"`` (one a class). None: sigmoid for two classes and for
             multi-label statistics, softmax otherwise.
@@ -115,8 +117,7 @@ class Rebalance(Combination):
     def initializer(self) -> PriorBias:
         """Return the initial bias of the last layer, for ``Dense(bias_initializer=...)``.
 
-        A new model then predicts the base rate that the loss of the plan sees, and spends no step
-        on learning it.
+        A new model then starts at `starting_priors`, and spends no step on learning a base rate.
         """
         labels = self.statistics.multi_label
         return PriorBias(self.starting_priors.tolist(), per_label=labels)
@@ -141,8 +142,9 @@ class Rebalance(Combination):
     def model(self, model: keras.Model) -> keras.Model:
         """Return the model to compile and fit: with ``offset`` an `OffsetModel`, else itself.
 
-        Validate that in ``fit`` with offsets of 0, ``((x, np.zeros((len(x), 1))), y)``; `callbacks`
-        and `validation` take the rows as they are. Serve `corrected`.
+        Validate that in ``fit`` with offsets of 0, ``((x, np.zeros((len(x), 1))), y)`` (of a
+        softmax, a zero for each class); `callbacks` and `validation` take the rows as they are.
+        Serve `corrected`.
 
         Args:
             model: of logits, one or one a class.
@@ -239,6 +241,8 @@ class Rebalance(Combination):
             ValueError: for a model of another number of outputs than the plan, one whose end does
                 not show whether it gives logits, or one that is corrected already.
         """
+        if isinstance(model, OffsetModel) or steps_of(model):
+            check_offset(self, model)
         warn_of_other_loss(self, model, output, fit_may_weigh=True)
         return corrected_model(self, model, target_priors, output, from_logits)
 
@@ -266,7 +270,14 @@ class Rebalance(Combination):
         rows = validation_data
         if not isinstance(rows, Validation):
             rows = self.validation(rows, output=output, from_logits=from_logits)
-        served = self.corrected(model, output=output, from_logits=from_logits)
+        if output not in (None, rows.output):
+            raise bad_value(
+                "output",
+                expected=f"{rows.output!r}, the output of validation_data",
+                received=repr(output),
+            )
+        logits = rows.from_logits if from_logits is None else from_logits
+        served = self.corrected(model, output=rows.output, from_logits=logits)
         return with_slope(self, served, rows)
 
     def audit(self) -> Audit:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from tfimbalance._checks import bad_value
 from tfimbalance.callbacks._driven import compiled_losses, loss_name
+from tfimbalance.layers import OffsetModel
 from tfimbalance.rebalance.compiled import plan_arguments, same_priors
 
 if TYPE_CHECKING:
+    from tfimbalance.rebalance.combination import Combination
     from tfimbalance.rebalance.plan import Rebalance
 
 
@@ -24,7 +27,31 @@ class PlanLoss(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Compare, before the first step."""
+        check_offset(self._plan, self.model)
         warn_of_other_loss(self._plan, self.model, self._output)
+
+
+def steps_of(model: keras.Model) -> int:
+    """Return how many steps a model was trained for by its optimizer."""
+    optimizer = getattr(model, "optimizer", None)
+    return 0 if optimizer is None else int(optimizer.iterations)
+
+
+def check_offset(plan: Combination, model: keras.Model) -> None:
+    """Raise where a model adds an offset of which the plan knows nothing, or the reverse."""
+    adds = isinstance(model, OffsetModel)
+    if plan.class_shares is None or adds == plan.offset:
+        return
+    raise bad_value(
+        "model",
+        expected="an OffsetModel, as the plan trains with an offset"
+        if plan.offset
+        else "a model without an offset, as the plan corrects for its class_shares afterwards",
+        received=f"a {type(model).__name__}",
+        remedy="Compile and fit plan.model(model)."
+        if plan.offset
+        else "Rebalance(..., offset=True) is a plan for it.",
+    )
 
 
 def warn_of_other_loss(

@@ -27,9 +27,14 @@ def recommended(
     arguments: dict[str, Any] = {}
     if steps is not None:
         passes = check_integer("steps", steps, minimum=1) * batch_size / statistics.num_samples
-        rare = statistics.num_classes == 2 and statistics.priors[1] < _SHARE
-        seen = f"{steps:,} steps are {passes:.2g} passes over {statistics.num_samples:,} rows"
-        if passes < _FEW_PASSES and rare and not statistics.multi_label:
+        rare = (
+            statistics.num_classes == 2
+            and not statistics.multi_label
+            and statistics.priors[1] < _SHARE
+        )
+        seen = f"{steps:,} steps of {batch_size} rows are {passes:.2g} passes over "
+        seen += f"{statistics.num_samples:,} rows"
+        if passes < _FEW_PASSES and rare:
             arguments = {"class_shares": {1: _SHARE}, "offset": True}
             reasons.append(
                 f"{seen}: batches of {_SHARE:.0%} positives show each of them more often, and "
@@ -37,6 +42,11 @@ def recommended(
             )
         elif rare:
             reasons.append(f"{seen}: enough to learn from the positives as they come.")
+        elif passes < _FEW_PASSES:
+            reasons.append(
+                f"{seen}: few, but batches of other shares were measured for a class 1 below "
+                f"{_SHARE:.0%} of two alone."
+            )
     if statistics.num_classes > 2 and not statistics.multi_label:
         reasons.append(
             "Where each class counts the same, decide by calibration.adjust_logits(logits, "
@@ -45,7 +55,7 @@ def recommended(
     reasons += [
         "Stop on val_corrected_normalized_entropy (callbacks) if probabilities are served, on "
         "average precision if only the order is.",
-        f"With {ENOUGH_POSITIVES} positives among the validation rows or more, serve calibrated("
+        f"With {ENOUGH_POSITIVES} validation rows of the rarest class or more, serve calibrated("
         "model, rows): a slope and a bias mend what training is too sure of.",
         "A known cost is the threshold's: ThresholdTuner(rows, objective='cost', costs=...).",
         "The mean of two networks is better than any of this, at twice the cost.",

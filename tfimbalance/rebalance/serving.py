@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from tfimbalance._checks import FloatArray, bad_value, check_count
-from tfimbalance._evaluation.ending import check_from_logits, endings, output_names
+from tfimbalance._evaluation.ending import check_from_logits, endings, output_names, output_of
 from tfimbalance.calibration import (
     FocalCalibration,
     PriorCorrection,
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # What the names of corrections begin with.
 _UNDO = "undo_"
+# And that of the slope and bias behind them ends.
+_SLOPE = "slope_and_bias"
 
 
 def correction_layers(
@@ -72,11 +74,10 @@ def corrected_model(
 ) -> keras.Model:
     """Return the model to serve; see `Rebalance.corrected`."""
     model = model.model if isinstance(model, OffsetModel) else model
-    names = output_names(model)
     logits = check_from_logits(model, from_logits, output)
     _check_outputs(plan, model, output)
     prefix = "" if output is None else f"{output}_"
-    _check_not_corrected(model, None if not names else model.outputs[names.index(str(output))])
+    _check_not_corrected(model, output_of(model, output) if output_names(model) else None)
     layers = correction_layers(plan, logits, target_priors, prefix)
     return calibrated_model(
         model, layers, output=output, from_logits=logits, activation=plan.activation
@@ -96,7 +97,7 @@ def with_slope(plan: Rebalance, served: keras.Model, rows: Validation) -> keras.
             stacklevel=3,
         )
         return served
-    layer = VectorScaling(activation=plan.activation, name=_of(rows.output, "slope_and_bias"))
+    layer = VectorScaling(activation=plan.activation, name=_of(rows.output, _SLOPE))
     layer.fit(read.labels, read.given, sample_weight=read.weight)
     return calibrated_model(served, layer, output=rows.output, from_logits=False)
 
@@ -119,10 +120,9 @@ def _target(plan: Rebalance, target_priors: Any) -> FloatArray:
 
 
 def _check_outputs(plan: Rebalance, model: keras.Model, output: str | None) -> None:
-    names, outputs = output_names(model), getattr(model, "outputs", None)
-    if not outputs:
+    if not getattr(model, "outputs", None):
         return
-    shape = tuple(outputs[names.index(str(output)) if names else 0].shape)
+    shape = tuple(output_of(model, output).shape)
     width = 1 if len(shape) < 2 else shape[-1]
     one = plan.activation == "sigmoid" and not plan.statistics.multi_label
     wanted = 1 if one else plan.statistics.num_classes
@@ -141,7 +141,8 @@ def _check_not_corrected(model: keras.Model, tensor: Any) -> None:
     """Refuse to undo twice what was done once: to one of several outputs, or to a model."""
     found = _all_layers(model) if tensor is None else endings(tensor)
     for layer in found:
-        if isinstance(layer, (PriorCorrection, FocalCalibration)):
+        is_slope = layer.name.endswith(_SLOPE)
+        if is_slope or isinstance(layer, (PriorCorrection, FocalCalibration)):
             raise bad_value(
                 "model",
                 expected="the model as it was trained",

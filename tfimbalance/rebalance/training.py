@@ -25,6 +25,15 @@ def plan_dataset(plan: Rebalance, x: Any, y: Any, batch_size: int, **kwargs: Any
             received="multi-label statistics",
             remedy="A row of several labels has no share: pass the rows to fit as they are.",
         )
+    known = {"class_shares", "offset", "per_class_offset", "priors"} & set(kwargs)
+    if known:
+        name = sorted(known)[0]
+        raise bad_value(
+            name,
+            expected="what the plan says, which is not said again",
+            received=repr(kwargs[name]),
+            remedy="Rebalance(..., class_shares=..., offset=...) decides.",
+        )
     if plan.offset:
         kwargs = {"offset": True, "per_class_offset": plan.activation == "softmax", **kwargs}
     shares = "natural" if plan.class_shares is None else plan.class_shares

@@ -31,14 +31,17 @@ class Blocks(Pipeline):
 
     per_row = 1
 
-    def __init__(self, rows: Rows, schedule: Schedule, rows_at_least: int = 0) -> None:
+    def __init__(
+        self, rows: Rows, schedule: Schedule, rows_at_least: int = 0, bytes_beside: int = 0
+    ) -> None:
         super().__init__(schedule.steps, schedule.epoch, schedule.num_shards)
         self._rows, self._schedule = rows, schedule
         together = schedule.batch_size * schedule.num_shards
         most = max(1, max(ROWS_PER_PLAN, rows_at_least) // together)
         self._block = 1
         if rows.stackable:
-            fitting = _BYTES_PER_BLOCK // max(1, rows.row_bytes * schedule.batch_size)
+            row_bytes = rows.row_bytes + bytes_beside
+            fitting = _BYTES_PER_BLOCK // max(1, row_bytes * schedule.batch_size)
             self._block = min(max(1, fitting), schedule.steps, most)
         self._per_plan = most - most % self._block
 
@@ -81,8 +84,10 @@ class Blocks(Pipeline):
 class PlannedBatches(Blocks):
     """Batches by a plan; beside each row its place and how often it came before."""
 
-    def __init__(self, plan: BalancedPlan, rows: Rows, schedule: Schedule) -> None:
-        super().__init__(rows, schedule, plan.rows_at_least)
+    def __init__(
+        self, plan: BalancedPlan, rows: Rows, schedule: Schedule, bytes_beside: int = 0
+    ) -> None:
+        super().__init__(rows, schedule, plan.rows_at_least, bytes_beside)
         self._plan = plan
 
     def numbers(self, epoch: int, first: int, count: int) -> list[NDArray[np.int64]]:
@@ -102,7 +107,7 @@ class BalancedBatches(PlannedBatches):
         schedule: Schedule,
         offset: ShareOffset | None = None,
     ) -> None:
-        super().__init__(plan, rows, schedule)
+        super().__init__(plan, rows, schedule, 0 if offset is None else offset.num_bytes)
         self._offset = offset
 
     def class_sampling(self) -> ClassSampling:

@@ -29,11 +29,23 @@ class ShareOffset:
         logs = np.log(ratio)
         self.values = logs if per_class else logs[1:] - logs[:1]
 
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of the offset of a row."""
+        return 4 * len(self.values)
+
     def beside(self, element: tuple[Any, ...], *lead: Any) -> tuple[Any, ...]:
         """Return ``((x, offset), ...)`` for ``(x, ...)`` of so many rows."""
         x, *others = element
         offset = tf.constant(self.values, tf.float32)
         return ((x, tf.broadcast_to(offset, [*lead, len(self.values)])), *others)
+
+
+def refuse_beside(**given: Any) -> None:
+    """Raise for arguments of an offset where there is none."""
+    for name, value in given.items():
+        if value is not None:
+            raise bad_value(name, expected="None without an offset", received=repr(value))
 
 
 def is_per_class(per_class_offset: bool | None, label_shape: Any, num_classes: int) -> bool:

@@ -136,26 +136,26 @@ class Stream(Pipeline):
     def _cut(self, scanned: tf.data.Dataset) -> tf.data.Dataset:
         size, offset = self._plan.batch_size, self._offset
 
-        def with_offset(element: Any, *lead: Any) -> Any:
-            return element if offset is None else offset.beside(element, *lead)
-
         def stack(rows: Any, element: Any) -> Any:
-            batches = tf.nest.map_structure(
+            return tf.nest.map_structure(
                 lambda part: tf.reshape(part, [rows // size, size, *part.shape[1:]]), element
             )
-            return with_offset(batches, rows // size, size)
 
         def cut(rows: Any, element: Any) -> tf.data.Dataset:
             def batch(number: Any) -> Any:
                 index = number * size + tf.range(size, dtype=tf.int64)
-                batch = tf.nest.map_structure(lambda part: taken(part, index), element)
-                return with_offset(batch, size)
+                return tf.nest.map_structure(lambda part: taken(part, index), element)
 
             return tf.data.Dataset.range(tf.cast(rows // size, tf.int64)).map(plain(batch))
 
         if self._stackable:
-            return scanned.map(plain(stack)).prefetch(1).unbatch()
-        return scanned.flat_map(plain(cut)).prefetch(1)
+            batches = scanned.map(plain(stack)).prefetch(1).unbatch()
+        else:
+            batches = scanned.flat_map(plain(cut)).prefetch(1)
+        if offset is None:
+            return batches
+        # Batch by batch: for many classes an offset is larger than a row.
+        return batches.map(plain(lambda *batch: offset.beside(batch, size)))
 
     def _new_token(self, index: Any) -> Any:
         return index * 0 + secrets.randbits(62)
