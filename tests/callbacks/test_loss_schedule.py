@@ -122,6 +122,8 @@ def test_refuses_before_the_first_step(loss, argument, schedule, message):
 def test_a_schedule_is_a_function():
     with pytest.raises(ValueError, match="lambda epoch"):
         tfi.callbacks.LossSchedule("tau", 1.0)
+    with pytest.raises(ValueError, match="`argument`: expected the name"):
+        tfi.callbacks.LossSchedule(["tau"], float)
     with pytest.raises(ValueError, match="'nope'"):
         model_with(tfi.losses.LDAMLoss(COUNTS)).fit(
             X,

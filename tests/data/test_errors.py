@@ -83,6 +83,30 @@ def named_elements():
             lambda: tfi.data.weighted_undersampling(X, np.ones((100, 3)), keep_weight=0.5),
             r"`y`.*no class to thin by",
         ),
+        (
+            lambda: tfi.data.weighted_undersampling(X, Y, keep_weight=int),
+            r"`keep_weight`: expected a function of an array of row numbers",
+        ),
+        (lambda: batches(X, [[0], [1, 0]]), r"`y`.*mixed objects"),
+        (
+            lambda: tfi.data.resampled_batches(
+                X, [[0], [1, 0]], imblearn.over_sampling.RandomOverSampler()
+            ),
+            r"`y`.*rows that differ in length",
+        ),
+        (
+            lambda: tfi.data.balanced_batches(X, Y, labels=np.array(0.5)),
+            r"`labels`: expected an array with a row axis",
+        ),
+        (lambda: batches(X, tf.constant("a")), r"`y`.*row axis"),
+        (
+            lambda: tfi.data.augment(tf.data.Dataset.from_tensor_slices((Y, Y)), lambda x: x),
+            r"`dataset`: expected batches of rows",
+        ),
+        (
+            lambda: tfi.data.smote_mixup(tf.data.Dataset.from_tensor_slices((X, np.eye(3)[Y]))),
+            r"`dataset`: expected batches of rows",
+        ),
     ],
 )
 def test_is_refused_in_our_words(call, message):

@@ -257,7 +257,7 @@ BATCHES = tf.data.Dataset.from_tensors((np.zeros((4, 2), "float32"), [0, 1, 0, 1
         (lambda: tfi.data.augment(BATCHES, lambda x: (x, x)), "same structure"),
         (lambda: tfi.data.augment(BATCHES, 3), "a function"),
         (lambda: tfi.data.augment([1], lambda x: x), "tf.data.Dataset"),
-        (lambda: tfi.data.augment(BATCHES.unbatch(), lambda x: x), "class id"),
+        (lambda: tfi.data.augment(BATCHES.unbatch(), lambda x: x), "batches of rows"),
         (lambda: tfi.data.smote_mixup(BATCHES, classes=[]), "class ids"),
         (lambda: tfi.data.smote_mixup(BATCHES, classes="1"), "class ids"),
         (lambda: tfi.data.smote_mixup(BATCHES, fraction=2), "fraction"),

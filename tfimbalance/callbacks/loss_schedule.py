@@ -47,6 +47,8 @@ class LossSchedule(DrivingCallback):
         verbose: int = 0,
     ) -> None:
         super().__init__(argument, output=output, verbose=verbose)
+        if not isinstance(argument, str):
+            raise bad_value("argument", expected="the name of an argument", received=repr(argument))
         if not callable(schedule):
             raise bad_value(
                 "schedule",

@@ -153,7 +153,7 @@ def _columns(positives: Any) -> Any:
 def _named_column(name: str, columns: Any, key: Any) -> NDArray[Any]:
     try:
         column = np.asarray(columns[key])
-    except (KeyError, IndexError, TypeError):
+    except (KeyError, IndexError, TypeError, AttributeError):
         given = sorted(columns) if isinstance(columns, dict) else list(range(len(columns)))
         raise bad_value(
             "positives",

@@ -63,7 +63,19 @@ def change_rows(
     in_graph: bool,
 ) -> tf.data.Dataset:
     """Return a dataset whose ``x`` is made anew in some classes, by ``make(rows, ids, word)``."""
-    check_elements(dataset, "batches ")
+    spec = check_elements(dataset, "batches ")
+    sizes = {
+        part.shape[0] if part.shape.rank else "none"
+        for part in tf.nest.flatten(spec)
+        if part.shape.rank is not None
+    } - {None}
+    if "none" in sizes or len(sizes) > 1:
+        raise bad_value(
+            "dataset",
+            expected="batches of rows, whose first axis is that of the rows",
+            received=f"elements {spec}",
+            remedy="dataset.batch(batch_size).",
+        )
     labels = RowLabels(label_fn)
     chosen = _checked_classes(classes, dataset, label_fn, labels)
 

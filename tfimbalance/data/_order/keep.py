@@ -40,7 +40,7 @@ class Keep:
 
     def _reader(self, weight: Any) -> Weights:
         if callable(weight):
-            return lambda rows: self._matrix(np.asarray(weight(rows), np.float64), len(rows))
+            return lambda rows: self._matrix(self._called(weight, rows), len(rows))
         if hasattr(weight, "items") and not hasattr(weight, "to_numpy"):
             vector = per_class("keep_weight", weight)
             if len(vector) != self.num_classes:
@@ -57,6 +57,17 @@ class Keep:
             return lambda rows: self._matrix(np.full(len(rows), number), len(rows))
         check_same_length("keep_weight", len(array), reference="y", expected=len(self._ids))
         return lambda rows: self._matrix(np.asarray(array[rows], np.float64), len(rows))
+
+    @staticmethod
+    def _called(weight: Any, rows: NDArray[Any]) -> NDArray[np.float64]:
+        try:
+            return np.asarray(weight(rows), np.float64)
+        except (TypeError, ValueError) as error:
+            raise bad_value(
+                "keep_weight",
+                expected="a function of an array of row numbers, which returns their probabilities",
+                received=f"one that raises: {error}",
+            ) from error
 
     def _matrix(self, weights: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
         if weights.shape == (rows,):

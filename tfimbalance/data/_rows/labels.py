@@ -34,9 +34,12 @@ def row_classes(
             received=f"a {type(labels).__name__}",
             remedy="Take the class of each row first, such as y.argmax(axis=1) of one-hot rows.",
         )
-    if num_rows is not None and hasattr(labels, "__len__"):
-        check_same_length(name, len(labels), reference="y", expected=num_rows)
-    shape = np.shape(labels)
+    try:
+        shape = np.shape(labels)
+    except ValueError:
+        raise not_one("rows that differ in length") from None
+    if num_rows is not None and shape:
+        check_same_length(name, shape[0], reference="y", expected=num_rows)
     if len(shape) == 2 and shape[1] > 1 and (np.asarray(labels).sum(axis=1) != 1).any():
         raise not_one(f"rows of shape {shape} that are not one-hot")
     ids, num_classes = class_ids(labels)

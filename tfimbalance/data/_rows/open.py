@@ -27,7 +27,7 @@ def open_leaf(name: str, value: Any) -> Leaf:
                 name, expected="sparse arrays of two axes", received=f"shape {value.shape}"
             )
         return sparse_leaf(value.tocsr())
-    if tf.is_tensor(value) and value.dtype == tf.string:
+    if tf.is_tensor(value) and value.dtype == tf.string and value.shape.rank:
         return tensor_leaf(value, int(value.shape[0]))
     if files.is_arrow(value):
         return files.arrow_leaf(name, value)
