@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from data import Split
 from scipy.special import logit
 from sklearn.ensemble import HistGradientBoostingClassifier
+from splits import Split
 from training import Predicted
 
 

@@ -29,10 +29,10 @@ from typing import Any
 import keras
 import numpy as np
 from boosting import boosted
-from data import split
 from measures import rows
 from rare import RARE
 from rich.progress import Progress
+from splits import split
 from tail_measures import tail_rows
 from tail_ways import TAIL_WAYS
 from tails import TAILS

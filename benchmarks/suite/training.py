@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-from data import Split
 from scipy.special import expit, logit
+from splits import Split
 from ways import Task, Way
 
 import tfimbalance as tfi

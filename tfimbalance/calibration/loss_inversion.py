@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value
-from tfimbalance._tensors import Tensor, compute_dtype, logits_of
+from tfimbalance._tensors import Tensor, as_float, compute_dtype, logits_of
 from tfimbalance.calibration._base import CalibrationLayer
 
 # Where a loss is tried out.
@@ -89,7 +89,7 @@ class LossCalibration(CalibrationLayer):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return the probabilities."""
-        z = ops.convert_to_tensor(inputs)
+        z = as_float(inputs)
         if not self.from_logits:
             z = logits_of(z, softmax=False, dtype=keras.backend.standardize_dtype(z.dtype))
         given = keras.backend.standardize_dtype(z.dtype)

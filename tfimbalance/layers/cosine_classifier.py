@@ -7,9 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfimbalance._checks import check_integer, check_number
+from tfimbalance._checks import bad_value, check_integer, check_number
 from tfimbalance._config import config_of
-from tfimbalance._tensors import Tensor
+from tfimbalance._tensors import Tensor, as_float
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
@@ -61,6 +61,12 @@ class CosineClassifier(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.units = check_integer("units", units, minimum=1)
+        if self.units >= 2**31:
+            raise bad_value(
+                "units",
+                expected="fewer than 2**31",
+                received=units if self.units < 2**63 else "more than 2**63",
+            )
         self.scale = check_number("scale", scale, minimum=0.0, exclusive=True)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
@@ -80,6 +86,7 @@ class CosineClassifier(keras.layers.Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return scaled cosines."""
+        inputs = as_float(inputs, "inputs")
         return ops.matmul(_unit(inputs, axis=-1), self.scale * _unit(self.kernel, axis=0))
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:

@@ -10,7 +10,7 @@ from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value
 from tfimbalance._config import config_of
-from tfimbalance._tensors import Tensor
+from tfimbalance._tensors import Tensor, as_float
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
@@ -55,6 +55,7 @@ class MinimumCost(keras.layers.Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return the number of the decision."""
+        inputs = as_float(inputs, "inputs")
         self._check_width(inputs)
         costs = ops.convert_to_tensor(np.transpose(self.costs), dtype=inputs.dtype)
         expected = ops.matmul(inputs, costs)

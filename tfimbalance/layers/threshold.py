@@ -10,7 +10,7 @@ from keras import ops
 
 from tfimbalance._checks import bad_value, check_number
 from tfimbalance._config import config_of
-from tfimbalance._tensors import Tensor
+from tfimbalance._tensors import Tensor, as_float
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
@@ -51,6 +51,7 @@ class Threshold(keras.layers.Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return 0 and 1."""
+        inputs = as_float(inputs, "inputs")
         self._check_width(inputs)
         threshold = ops.convert_to_tensor(self.threshold, dtype=inputs.dtype)
         return ops.cast(inputs >= threshold, "int32")
