@@ -10,7 +10,7 @@ from backend import DTYPES, NAME, array
 import tfimbalance as tfi
 from tfimbalance import calibration as cal
 
-pytestmark = pytest.mark.any_backend(jax_every=4)
+pytestmark = pytest.mark.any_backend(jax_every=8)
 LAYERS = [
     getattr(tfi.calibration, name)
     for name in cal.__all__

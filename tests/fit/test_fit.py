@@ -13,7 +13,7 @@ from tfimbalance import calibration as cal
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.any_backend(jax_every=8),
+    pytest.mark.any_backend(jax_every=16),
     pytest.mark.only_on("jax", "torch", why="on TensorFlow each room fits and saves its own"),
 ]
 ROWS = 48

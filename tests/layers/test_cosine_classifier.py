@@ -5,7 +5,7 @@ from backend import DTYPES, NAME, array, tensor, value_and_gradient
 
 import tfimbalance as tfi
 
-pytestmark = pytest.mark.any_backend
+pytestmark = pytest.mark.any_backend(jax_every=4)
 XLA = [pytest.mark.slow, pytest.mark.only_on("tensorflow", why="JAX has XLA alone, PyTorch none")]
 RNG = np.random.default_rng(0)
 

@@ -7,7 +7,7 @@ from keras import ops
 
 import tfimbalance as tfi
 
-pytestmark = pytest.mark.any_backend
+pytestmark = pytest.mark.any_backend(jax_every=4)
 MASK = np.array([True, False, True, True])
 
 
