@@ -191,6 +191,8 @@ def adjust_logits(logits: Any, priors: Any, *, tau: float = 1.0) -> Any:
         except (TypeError, ValueError):
             raise _no_logits(f"a {type(logits).__name__}") from None
     kind = getattr(logits.dtype, "name", str(logits.dtype))
+    if type(logits).__name__ in ("SparseTensor", "RaggedTensor"):
+        raise _no_logits(f"a {type(logits).__name__}")
     if not any(word in kind for word in ("float", "int", "bool")):
         raise _no_logits(f"values of dtype {kind}")
     if len(logits.shape) < 2 and (isinstance(priors, ClassStatistics) or not is_per_label(priors)):

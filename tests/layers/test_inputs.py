@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfimbalance as tfi
 
@@ -32,3 +33,18 @@ def test_only_numbers_are_taken(make, inputs, message):
 def test_units_are_countable(units):
     with pytest.raises(ValueError, match="`units`: expected fewer than"):
         tfi.layers.CosineClassifier(units)
+
+
+def test_sparse_predictions_are_made_dense_by_their_owner():
+    sparse = tf.sparse.from_dense([[0.5], [0.2]])
+    with pytest.raises(ValueError, match="`y_pred`: expected an array of predictions"):
+        tfi.calibration.estimate_priors(sparse, 0.5)
+    with pytest.raises(ValueError, match=r"`logits`.*SparseTensor"):
+        tfi.calibration.adjust_logits(sparse, 0.5)
+
+
+def test_flags_and_integers_are_scores_as_well():
+    layer = tfi.calibration.IsotonicCalibration().fit([0, 1, 1, 0], [0.0, 1.0, 1.0, 1.0])
+    wanted = layer(np.array([[0.0], [1.0]], "float32"))
+    for kind in ("bool", "int32"):
+        np.testing.assert_allclose(layer(np.array([[0], [1]], kind)), wanted)

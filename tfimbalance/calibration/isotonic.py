@@ -10,7 +10,7 @@ from keras import ops
 
 from tfimbalance._checks import FloatArray, bad_value
 from tfimbalance._evaluation.rows import Evaluated
-from tfimbalance._tensors import Tensor, compute_dtype
+from tfimbalance._tensors import Tensor, as_float, compute_dtype
 from tfimbalance.calibration._base import check_output_count, is_softmax
 from tfimbalance.calibration._fit import FittedCalibration
 
@@ -74,7 +74,7 @@ class IsotonicCalibration(FittedCalibration):
             raise bad_value(
                 "scores", expected="a layer that is fitted", received="none", remedy="Call fit."
             )
-        width = len(self._functions)
+        inputs, width = as_float(inputs), len(self._functions)
         check_output_count("scores", width, inputs)
         z = ops.cast(inputs, compute_dtype(keras.backend.standardize_dtype(inputs.dtype)))
         if len(z.shape) < 2:
