@@ -87,6 +87,20 @@ def named_elements():
             lambda: tfi.data.weighted_undersampling(X, Y, keep_weight=int),
             r"`keep_weight`: expected a function of an array of row numbers",
         ),
+        (
+            lambda: tfi.data.weighted_undersampling(X, Y, keep_weight=1e-45),
+            r"`keep_weight`.*at least 1e-09",
+        ),
+        (
+            lambda: tfi.data.balanced_batches(X, Y, batch_size=2**63),
+            r"`batch_size`: expected fewer than",
+        ),
+        (
+            lambda: tfi.data.resampled_batches(
+                X, Y, imblearn.over_sampling.RandomOverSampler(), quantities=0.5
+            ),
+            r"`quantities`: expected numbers of columns",
+        ),
         (lambda: batches(X, [[0], [1, 0]]), r"`y`.*mixed objects"),
         (
             lambda: tfi.data.resampled_batches(

@@ -271,13 +271,13 @@ def test_shards_split_the_batches():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"keep_weight": 0.0}, "above 0"),
+        ({"keep_weight": 0.0}, "at least 1e-09"),
         ({"keep_weight": 1.5}, r"\[0, 1\]"),
         ({"keep_weight": {0: 0.5}}, "2 classes"),
         ({"keep_weight": np.ones(3)}, "3 rows"),
         ({"keep_weight": "all"}, "a finite number"),
         ({"y": np.zeros(4_000, int), "keep_weight": 0.1}, "at least two classes"),
-        ({"keep_weight": np.full(4_000, -1.0)}, "above 0"),
+        ({"keep_weight": np.full(4_000, -1.0)}, "at least 1e-09"),
         ({"keep_weight": np.ones((4_000, 3))}, "shape"),
         ({"keep_weight": 0.1, "y": THREE}, "more than two classes"),
         ({"keep_weight": 0.1, "correction": "both"}, '"offset", "weight"'),

@@ -125,6 +125,14 @@ def test_a_softmax_of_one_output_is_refused(kind):
         loss(np.ones((4, 1)), np.full((4, 1), 0.5))
 
 
+def test_half_precision_is_finite():
+    loss = tfi.losses.ClassWeighted("binary_crossentropy", [0.0, 1.0])
+    p = np.array([[0.0], [0.0], [1.0]], "float16")
+    assert np.isfinite(loss([1, 0, 1], p, sample_weight=2.0))
+    with pytest.raises(ValueError, match="`loss`: expected a Keras loss"):
+        tfi.losses.ClassWeighted(None, [1.0, 1.0])
+
+
 def test_unknown_loss_is_refused():
     with pytest.raises(ValueError, match="binary_focal_loss"):
         tfi.losses.ClassWeighted("no_such_loss", [1.0, 2.0])

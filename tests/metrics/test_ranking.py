@@ -5,6 +5,7 @@ import pytest
 import sklearn.metrics as sk
 import tensorflow as tf
 from metrics.scores import RATES, classes, ragged, sigmoid, softmax, two_gaussians
+from sklearn.metrics import roc_auc_score
 
 import tfimbalance as tfi
 
@@ -181,3 +182,14 @@ def test_class_id_must_exist():
         tfi.metrics.AUC(class_id=1)([0, 1], [0.1, 0.2])
     with pytest.raises(ValueError, match=r"`class_id`.*from 0 to 2"):
         tfi.metrics.AUC(class_id=3)([0, 1], np.eye(3)[:2])
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_one_label_of_several_leaves_out_rows_where_it_is_unknown(exact):
+    y = np.array([[1, -1], [0, 1], [1, 0], [0, 1], [-1, 0]])
+    p = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.8, 0.4], [0.1, 0.6]])
+    for k in (0, 1):
+        metric = tfi.metrics.AUC(multi_label=True, class_id=k, ignore_class=-1, exact=exact)
+        known = y[:, k] >= 0
+        wanted = roc_auc_score(y[known, k], p[known, k])
+        assert float(metric(y, p)) == pytest.approx(wanted, abs=1e-6)

@@ -103,7 +103,7 @@ def resampled_batches(
     schedule = Schedule.of(
         batch_size, steps_per_epoch, seed, initial_epoch, num_shards, shard_index
     )
-    sampling = Drawing(x, y, sampler, sample_weight, row_ids, quantities, seed)
+    sampling = Drawing(x, y, sampler, sample_weight, row_ids, quantities, schedule.seed)
     num_rows = None
     if not schedule.steps and initial_epoch > 0 and sampling.varies:
         num_rows = sampling.count(0)

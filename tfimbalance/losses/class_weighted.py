@@ -81,6 +81,8 @@ class ClassWeighted(WeighableLoss):
         dtype: Any = None,
     ) -> None:
         self.loss = get(loss)
+        if self.loss is None:
+            raise bad_value("loss", expected="a Keras loss, its name or a function", received=None)
         if isinstance(self.loss, ImbalanceLoss) and not isinstance(self.loss, WeighableLoss):
             raise bad_value(
                 "loss",
@@ -192,6 +194,8 @@ class ClassWeighted(WeighableLoss):
 
     def _values(self, y_true: Tensor, y_pred: Tensor, *, like: Tensor) -> Tensor:
         call = self.loss.call if isinstance(self.loss, keras.losses.Loss) else self.loss
+        if "16" in _dtype(y_pred):  # Where the smallest number that Keras keeps from 0 is 0.
+            y_pred = _in_float32(y_pred)
         values = call(y_true, y_pred)
         if len(values.shape) != len(like.shape):
             raise bad_value(
@@ -205,6 +209,15 @@ class ClassWeighted(WeighableLoss):
 
 def _dtype(x: Tensor) -> str:
     return str(keras.backend.standardize_dtype(x.dtype))
+
+
+def _in_float32(y_pred: Tensor) -> Tensor:
+    """Cast, and keep the logits that Keras left on the tensor."""
+    wide = ops.cast(y_pred, "float32")
+    logits = getattr(y_pred, "_keras_logits", None)
+    if logits is not None:
+        wide._keras_logits = ops.cast(logits, "float32")
+    return wide
 
 
 def _per_element(y_pred: Tensor) -> Tensor:

@@ -83,6 +83,8 @@ class RankingMetric(RowMetric):
     def _accumulate(self, rows: MetricRows, *more: Tensor) -> None:
         positive = self._column(rows.targets()) > 0.5
         weight = rows.weights
+        if weight.shape[-1] != 1:  # One a label.
+            weight = self._column(weight)
         if self.exact:
             # As they came where that ranks them: logarithms could tie scores that differ.
             ranks = rows.kind == "classes" and rows.from_logits

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from tfimbalance._checks import bad_value, check_integer
 
+_MOST_ROWS = 2**31
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -41,6 +43,9 @@ class Schedule:
             check_integer("num_shards", num_shards, minimum=1),
             check_integer("shard_index", shard_index, minimum=0),
         )
+        if schedule.batch_size >= _MOST_ROWS:
+            most = f"fewer than {_MOST_ROWS:,}"
+            raise bad_value("batch_size", expected=most, received=batch_size)
         if schedule.shard_index >= schedule.num_shards:
             raise bad_value(
                 "shard_index", expected=f"below num_shards={num_shards}", received=shard_index

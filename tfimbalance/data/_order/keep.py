@@ -14,6 +14,7 @@ from tfimbalance.data._order.sampling import ClassSampling
 from tfimbalance.statistics import ClassStatistics
 
 MOST_PER_CHUNK = 2**20
+_LEAST = 1e-9
 # Of the rarest class; then rounding changes no share by more than a hundredth.
 _ROWS_EXPECTED = 50
 Weights = Callable[[NDArray[Any]], NDArray[np.float64]]
@@ -89,11 +90,11 @@ class Keep:
         return weights
 
     def _check(self, weights: NDArray[np.float64]) -> None:
-        outside = ~((weights > 0) & (weights <= 1))
+        outside = ~((weights >= _LEAST) & (weights <= 1))
         if outside.any():
             raise bad_value(
                 "keep_weight",
-                expected="probabilities above 0 and up to 1",
+                expected=f"probabilities of at least {_LEAST:g} and up to 1",
                 received=f"{weights[outside][0]}",
                 remedy="Scale scores first: np.clip(score * rate, 1e-6, 1.0).",
             )

@@ -48,6 +48,8 @@ class Drawing:
         seed: int,
     ) -> None:
         _check_sampler(sampler)
+        if not np.iterable(quantities) or isinstance(quantities, str):
+            raise bad_value("quantities", expected="numbers of columns", received=repr(quantities))
         self._sampler, self._seed, self._quantities = sampler, seed, tuple(quantities)
         self._y = y
         remedy = "Pass the classes to resample by, and row_ids= to look other labels up by."
