@@ -121,10 +121,11 @@ class Combination:
         activation: str | None = None,
         ignore_class: int | None = None,
     ) -> Self:
-        """Return the plan that wins on real data, with its `reasons`.
+        """Return the plan to begin with, with its `reasons`.
 
-        It is the result of `benchmarks/suite`, 31 sets of rare events: the initial bias, and
-        balanced batches with their offset where training ends before rows were seen often.
+        First runs over real sets of rare events, of which `benchmarks/suite` is the repetition,
+        speak for the initial bias alone; and for balanced batches with their offset where training
+        ends before rows were seen often.
 
         Args:
             labels: as `Rebalance`.

@@ -1,4 +1,4 @@
-"""What the suite of real data recommends, for given counts and a budget."""
+"""What first runs over real data recommend, for given counts and a budget."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from tfimbalance._checks import check_integer
 from tfimbalance.statistics import ClassStatistics
 
-# Measured in `benchmarks/suite`. Where rows are seen less often, balanced batches rank better at
+# Of first runs; `benchmarks/suite` repeats them. Where rows are seen less often, balanced batches rank better at
 # the end of training; where they are seen more often, not.
 _FEW_PASSES = 2
 _SHARE = 0.1
@@ -21,8 +21,8 @@ def recommended(
     """Return the arguments of the plan, and the reasons as sentences."""
     batch_size = check_integer("batch_size", batch_size, minimum=1)
     reasons = [
-        "Cross-entropy at the natural rate, and the initial bias: prepare(model). On real data no "
-        "re-balancing ranks better in the end, and none has a better log loss."
+        "Cross-entropy at the natural rate, and the initial bias: prepare(model). In first runs over "
+        "real data no re-balancing ranked better in the end, and none had a better log loss."
     ]
     arguments: dict[str, Any] = {}
     if steps is not None:
@@ -58,6 +58,6 @@ def recommended(
         f"With {ENOUGH_POSITIVES} validation rows of the rarest class or more, serve calibrated("
         "model, rows): a slope and a bias mend what training is too sure of.",
         "A known cost is the threshold's: ThresholdTuner(rows, objective='cost', costs=...).",
-        "The mean of two networks is better than any of this, at twice the cost.",
+        "The mean of two networks was better than any of this, at twice the cost.",
     ]
     return arguments, reasons
