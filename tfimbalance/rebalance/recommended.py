@@ -7,8 +7,8 @@ from typing import Any
 from tfimbalance._checks import check_integer
 from tfimbalance.statistics import ClassStatistics
 
-# Of first runs; `benchmarks/suite` repeats them. Where rows are seen less often, balanced batches rank better at
-# the end of training; where they are seen more often, not.
+# Of first runs; `benchmarks/suite` repeats them. Where rows are seen less often, balanced batches
+# rank better at the end of training; where they are seen more often, not.
 _FEW_PASSES = 2
 _SHARE = 0.1
 # Positives among validation rows from which a slope and a bias of their own help.
@@ -21,8 +21,8 @@ def recommended(
     """Return the arguments of the plan, and the reasons as sentences."""
     batch_size = check_integer("batch_size", batch_size, minimum=1)
     reasons = [
-        "Cross-entropy at the natural rate, and the initial bias: prepare(model). In first runs over "
-        "real data no re-balancing ranked better in the end, and none had a better log loss."
+        "Cross-entropy at the natural rate, and the initial bias: prepare(model). In first runs "
+        "over real data no re-balancing ranked better in the end, or had a better log loss."
     ]
     arguments: dict[str, Any] = {}
     if steps is not None:
