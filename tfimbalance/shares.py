@@ -16,6 +16,8 @@ from tfimbalance._checks import bad_value, check_count, some_classes
 IntArray = NDArray[np.int64]
 # How far from 1 a sum of shares may be, for the sake of thirds.
 _SLACK = Fraction(1, 1_000_000)
+# As many rows as make counts of what is known as shares.
+MANY_ROWS = 10**12
 
 
 def resolve_shares(class_shares: Any, counts: IntArray) -> list[Fraction]:

@@ -117,6 +117,7 @@ def test_a_plan_trains_with_it_and_leaves_nothing_to_undo():
     effective = plan.priors * weights
     np.testing.assert_allclose(plan.effective_priors, effective / effective.sum(), rtol=1e-6)
     assert [row["sampling"] for row in plan.audit().rows] == [1.0, 1.0]
+    assert "Batches hold shares of .7000, .3000, which an offset" in str(plan.audit())
 
 
 def test_a_plan_gives_streams_its_priors():
@@ -208,6 +209,7 @@ def test_offsets_of_many_classes_are_made_a_batch_at_a_time():
         ),
         (lambda: stream(TWO, priors=None), "`priors`.*class_statistics"),
         (lambda: stream(TWO, priors=[0.5, 0.3, 0.2]), "2 priors"),
+        (lambda: stream(TWO, priors=1e-13), "`priors`: expected at least 1e-12.*class 1"),
         (lambda: tfi.Rebalance(TWO, offset=True), "class_shares"),
         (lambda: tfi.Rebalance(TWO, class_shares="balanced", focal_gamma=2, offset=True), "focal"),
     ],

@@ -53,7 +53,7 @@ class Evaluated(NamedTuple):
             activation: None takes two outputs or more for a softmax.
         """
         from_logits = check_flag("from_logits", from_logits)
-        given, each = as_predictions(y_pred)
+        given, each = _predictions(y_pred)
         width = given.shape[1]
         labels, weight = _read_labels(y_true, sample_weight, mask, ignore_class, each, width)
         counts = weight > 0
@@ -128,7 +128,7 @@ class Evaluated(NamedTuple):
 def probabilities(y_pred: Any, *, from_logits: bool, activation: str | None) -> FloatArray:
     """Return the probabilities behind predictions without labels, ``(rows, outputs)``."""
     from_logits = check_flag("from_logits", from_logits)
-    given, _ = as_predictions(y_pred)
+    given, _ = _predictions(y_pred)
     given, softmax = _checked(given, np.arange(len(given)), from_logits, activation)
     kind = "softmax" if softmax else "sigmoid"
     return Evaluated(given[:, :0], given, given[:, 0], kind, from_logits).probability
@@ -138,7 +138,7 @@ def _numpy(x: Any) -> Any:
     return ops.convert_to_numpy(x) if ops.is_tensor(x) else x
 
 
-def as_predictions(y_pred: Any) -> tuple[FloatArray, tuple[int, ...]]:
+def _predictions(y_pred: Any) -> tuple[FloatArray, tuple[int, ...]]:
     """Return predictions as ``(rows, outputs)``, and the shape that the rows had."""
     received = f"a {type(y_pred).__name__} of rows that differ in length, or of no numbers"
     try:

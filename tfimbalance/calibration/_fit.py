@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tfimbalance._checks import FloatArray, bad_value
-from tfimbalance._evaluation.rows import Evaluated, as_predictions
+from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance.calibration._base import CalibrationLayer
 
 Layer = TypeVar("Layer", bound="FittedCalibration")
@@ -24,14 +24,12 @@ class FittedCalibration(CalibrationLayer):
             y_pred: what the layer will be given for those rows.
             sample_weight: one number a row, or None.
         """
-        # One output is a sigmoid whatever is said.
-        one = as_predictions(y_pred)[0].shape[1] == 1
         rows = Evaluated.read(
             y_true,
             y_pred,
             sample_weight,
             from_logits=self.from_logits,
-            activation=self.activation or ("sigmoid" if one else "softmax"),
+            activation=self.activation,
         )
         total = rows.weight @ rows.targets
         missing = np.flatnonzero((total == 0) | (total == rows.weight.sum()))

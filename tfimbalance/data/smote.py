@@ -14,7 +14,12 @@ from tfimbalance.data._epochs.batches import BalancedBatches
 from tfimbalance.data._epochs.schedule import Schedule
 from tfimbalance.data._order.plan import BalancedPlan
 from tfimbalance.data._rows.rows import LabelledRows, Rows
-from tfimbalance.data._samplers.columns import column_numbers, some_columns, whole_columns
+from tfimbalance.data._samplers.columns import (
+    checked_quantities,
+    column_numbers,
+    some_columns,
+    whole_columns,
+)
 from tfimbalance.data._samplers.neighbors import Neighbors
 from tfimbalance.shares import check_batch_size, resolve_shares
 
@@ -141,9 +146,8 @@ def _quantities(quantities: Any, arrays: dict[Any, Any]) -> dict[Any, set[int]]:
     """Return the columns that may be mixed, of each array by its key."""
     keys = list(arrays)
     if not isinstance(quantities, dict):
-        if not np.iterable(quantities) or isinstance(quantities, str):
-            raise bad_value("quantities", expected="numbers of columns", received=repr(quantities))
-        if len(list(quantities)) and len(keys) != 1:
+        quantities = checked_quantities(quantities)
+        if quantities and len(keys) != 1:
             raise bad_value(
                 "quantities",
                 expected=f"a dictionary by array, because `x` has several: {keys}",

@@ -11,17 +11,21 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfimbalance._checks import bad_value, check_count, check_flag, check_integer, check_number
+from tfimbalance._checks import (
+    bad_value,
+    check_count,
+    check_flag,
+    check_integer,
+    check_number,
+    refuse_classes,
+)
 from tfimbalance.data._epochs.pipeline import options
 from tfimbalance.data._rows.offset import ShareOffset, is_per_class, refuse_beside
 from tfimbalance.data._stream.plan import StreamPlan
 from tfimbalance.data._stream.source import StreamSource
 from tfimbalance.data._stream.stream import Stream
 from tfimbalance.offsets import natural_priors
-from tfimbalance.shares import check_batch_size, resolve_shares
-
-# As many rows as make counts of priors.
-_MANY = 10**12
+from tfimbalance.shares import MANY_ROWS, check_batch_size, resolve_shares
 
 
 def balanced_stream(
@@ -177,7 +181,14 @@ def _offset(class_shares: Any, priors: Any, classes: int, per_class: bool) -> Sh
         )
     known = natural_priors(priors)
     check_count("priors", len(known), classes, "priors")
-    counts = np.rint(known * _MANY).astype(np.int64)
+    counts = np.rint(known * MANY_ROWS).astype(np.int64)
+    refuse_classes(
+        "priors",
+        counts == 0,
+        expected=f"at least {1 / MANY_ROWS:g} for every class",
+        found="less",
+        remedy="What is so rare does not come: leave it out.",
+    )
     return ShareOffset(resolve_shares(class_shares, counts), known, per_class)
 
 

@@ -34,6 +34,7 @@ class Audit:
     def __init__(self, plan: Rebalance) -> None:
         priors, multi_label = plan.priors, plan.statistics.multi_label
         top = int(np.argmax(priors))
+        self._notes: list[str] = []
         found = {strategy: strategy.factor() for strategy in plan.strategies}
         self._bends = [str(strategy) for strategy, factor in found.items() if factor is None]
         factors = {
@@ -44,6 +45,11 @@ class Audit:
         product = np.prod([np.ones_like(priors), *factors.values()], axis=0)
         columns = {"prior": priors, **factors, "product": product}
         columns["effective prior"] = plan.effective_priors
+        if plan.offset:
+            shares = ", ".join(decimal(share, 4) for share in plan.sampled_priors[:_MOST_ROWS])
+            self._notes = [
+                f"Batches hold shares of {shares}, which an offset in training takes up."
+            ]
         self._unit = "label" if multi_label else "class"
         self.rows: list[dict[str, Any]] = [
             {self._unit: k, **{name: float(values[k]) for name, values in columns.items()}}
@@ -57,7 +63,7 @@ class Audit:
         if len(self.rows) > _MOST_ROWS:
             lines.append(f"({len(self.rows)} of them; the most and the least frequent are shown)")
         bends = (f"{bend.capitalize()} is no factor: it is inverted first." for bend in self._bends)
-        return "\n".join([*lines, *bends])
+        return "\n".join([*lines, *bends, *self._notes])
 
     def __repr__(self) -> str:
         return str(self)

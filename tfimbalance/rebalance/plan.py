@@ -14,7 +14,12 @@ from tfimbalance.initializers import PriorBias
 from tfimbalance.layers import OffsetModel
 from tfimbalance.rebalance.audit import Audit
 from tfimbalance.rebalance.combination import Combination
-from tfimbalance.rebalance.plan_loss import PlanLoss, check_offset, steps_of, warn_of_other_loss
+from tfimbalance.rebalance.plan_loss import (
+    PlanLoss,
+    check_offset,
+    trained_steps,
+    warn_of_other_loss,
+)
 from tfimbalance.rebalance.serving import corrected_model, correction_layers, with_slope
 from tfimbalance.rebalance.starting import set_bias
 from tfimbalance.rebalance.training import plan_dataset, plan_loss
@@ -241,7 +246,7 @@ class Rebalance(Combination):
             ValueError: for a model of another number of outputs than the plan, one whose end does
                 not show whether it gives logits, or one that is corrected already.
         """
-        if isinstance(model, OffsetModel) or steps_of(model):
+        if isinstance(model, OffsetModel) or trained_steps(model):
             check_offset(self, model)
         warn_of_other_loss(self, model, output, fit_may_weigh=True)
         return corrected_model(self, model, target_priors, output, from_logits)

@@ -31,7 +31,7 @@ class PlanLoss(keras.callbacks.Callback):
         warn_of_other_loss(self._plan, self.model, self._output)
 
 
-def steps_of(model: keras.Model) -> int:
+def trained_steps(model: keras.Model) -> int:
     """Return how many steps a model was trained for by its optimizer."""
     optimizer = getattr(model, "optimizer", None)
     return 0 if optimizer is None else int(optimizer.iterations)

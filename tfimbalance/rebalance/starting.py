@@ -11,7 +11,7 @@ from tfimbalance._checks import FloatArray, bad_value
 from tfimbalance._evaluation.ending import endings, heads, output_of
 from tfimbalance.initializers import PriorBias
 from tfimbalance.layers import OffsetModel
-from tfimbalance.rebalance.plan_loss import steps_of
+from tfimbalance.rebalance.plan_loss import trained_steps
 
 _MOST_SHOWN = 4
 _BY_HAND = "Give it to the last layer yourself: bias_initializer=plan.initializer()."
@@ -96,7 +96,7 @@ def _check_new(
     old: list[FloatArray],
     wanted: list[FloatArray],
 ) -> None:
-    steps = max(steps_of(model) for model in models)
+    steps = max(trained_steps(model) for model in models)
     for layer, before, after in zip(layers, old, wanted, strict=True):
         is_set = np.allclose(before, after, atol=1e-2)  # By hand, or by an earlier call.
         if steps or (before.any() and not is_set):

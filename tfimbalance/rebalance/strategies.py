@@ -16,15 +16,12 @@ from tfimbalance._checks import (
     refuse_classes,
 )
 from tfimbalance.calibration import FocalCalibration, focal_calibration
-from tfimbalance.shares import resolve_shares
+from tfimbalance.shares import MANY_ROWS, resolve_shares
 from tfimbalance.statistics import ClassStatistics
 from tfimbalance.weights import SCHEMES, class_weights
 
 # What undoes a strategy: nats to add to the logits of the classes, or a layer that does it.
 LogitChange: TypeAlias = "FloatArray | keras.layers.Layer"
-
-# As many rows as make shares of them exact.
-_MANY = 10**12
 
 # More would overflow as a factor.
 _MOST_NATS = 600.0
@@ -119,7 +116,7 @@ class ClassWeights(Strategy):
             check_choice("class_weight", class_weight, SCHEMES)
             if not statistics.multi_label:
                 # All schemes but one see the shares alone.
-                rows = statistics.num_samples if class_weight == "effective_number" else _MANY
+                rows = statistics.num_samples if class_weight == "effective_number" else MANY_ROWS
                 if (sampled == statistics.priors).all():
                     rows = statistics.num_samples
                 counts = np.maximum(np.rint(sampled * rows), 1)

@@ -37,6 +37,13 @@ def check_columns(sampler: Any, x: Any, quantities: Sequence[Any]) -> None:
     )
 
 
+def checked_quantities(quantities: Any) -> tuple[Any, ...]:
+    """Return the columns that are quantities, named one by one."""
+    if not np.iterable(quantities) or isinstance(quantities, str):
+        raise bad_value("quantities", expected="numbers of columns", received=repr(quantities))
+    return tuple(quantities)
+
+
 def column_numbers(x: Any, quantities: Sequence[Any]) -> set[int]:
     """Return the numbers of columns of ``x`` given by number or name; refuse others."""
     found = set()

@@ -15,7 +15,7 @@ from tfimbalance.data._order.sampling import ClassSampling
 from tfimbalance.data._order.words import seed_word
 from tfimbalance.data._rows.labels import row_classes
 from tfimbalance.data._rows.rows import Rows
-from tfimbalance.data._samplers.columns import check_columns, column_numbers
+from tfimbalance.data._samplers.columns import check_columns, checked_quantities, column_numbers
 from tfimbalance.data._samplers.features import features, matrix
 from tfimbalance.data._samplers.kinds import ignores_features, is_random, seeded, steps_of
 from tfimbalance.data._samplers.origins import Resampled, resample
@@ -48,9 +48,8 @@ class Drawing:
         seed: int,
     ) -> None:
         _check_sampler(sampler)
-        if not np.iterable(quantities) or isinstance(quantities, str):
-            raise bad_value("quantities", expected="numbers of columns", received=repr(quantities))
-        self._sampler, self._seed, self._quantities = sampler, seed, tuple(quantities)
+        self._sampler, self._seed = sampler, seed
+        self._quantities = checked_quantities(quantities)
         self._y = y
         remedy = "Pass the classes to resample by, and row_ids= to look other labels up by."
         self._read, ids = row_classes("y", y, remedy=remedy)
