@@ -44,18 +44,22 @@ def rows(
         "own": log_loss(y_valid, served.valid) if loss is None else loss,
         "ap": -np.array([average_precision_score(y_valid, z) for z in served.valid]),
     }
+    found: dict[int, dict[str, float]] = {}
     for budget, last in (("short", SHORT), ("long", CHECKPOINTS[-1])):
         if len(served.valid) == 1 and budget == "short":
             continue  # Boosting has no checkpoints.
         many = sum(step <= last for step in CHECKPOINTS[: len(served.valid)])
         for criterion, values in watched.items():
             best = int(np.argmin(values[:many]))
+            if best not in found:
+                held = served.valid[best], y_test, served.test[best]
+                found[best] = measured(y_valid, *held)
+                found[best]["ne_raw"] = float(log_loss(y_test, raw.test[best])) / entropy(y_test)
             yield {
                 "budget": budget,
                 "criterion": criterion,
                 "step": CHECKPOINTS[best],
-                **measured(y_valid, served.valid[best], y_test, served.test[best]),
-                "ne_raw": float(log_loss(y_test, raw.test[best])) / entropy(y_test),
+                **found[best],
             }
 
 

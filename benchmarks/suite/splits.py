@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +38,7 @@ def table(name: str, kind: str) -> tuple[pd.DataFrame, np.ndarray]:
     return x.set_axis([str(c) for c in x.columns], axis=1), np.asarray(y, int)
 
 
+@lru_cache(maxsize=1)  # All ways of a set and seed come one after the other.
 def split(name: str, seed: int, kind: str = "rare") -> Split:
     """Return a set in three parts, as numbers that are fitted to the first."""
     x, y = table(name, kind)

@@ -35,8 +35,10 @@ class Task:
     def natural(self, x: Any = None, y: Any = None) -> tf.data.Dataset:
         """Return batches as they come, of these or other rows, shuffled anew in each pass."""
         rows = (self.x, self.y) if x is None else (x, y)
-        dataset = tf.data.Dataset.from_tensor_slices((rows[0], rows[1].astype("float32")))
-        return dataset.shuffle(len(rows[1]), self.seed).repeat().batch(self.batch_size)
+        tensors = tf.constant(rows[0]), tf.constant(rows[1], "float32")
+        numbers = tf.data.Dataset.range(len(rows[1])).shuffle(len(rows[1]), self.seed)
+        batches = numbers.repeat().batch(self.batch_size)
+        return batches.map(lambda i: tuple(tf.gather(part, i) for part in tensors))
 
 
 @dataclass(frozen=True)
