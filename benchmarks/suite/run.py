@@ -28,6 +28,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from beyond import BEYOND
 from boosting import boosted
 from measures import rows
 from rare import RARE
@@ -53,7 +54,7 @@ def fitted(name: str, seed: int, way: str, network: str, steps: int) -> Iterator
         found = boosted(parts, seed)
         yield from ({"way": way, **row} for row in rows(*labels, found, found))
         return
-    made = (TAIL_WAYS if is_tail else WAYS)[way](task)
+    made = (TAIL_WAYS if is_tail else {**WAYS, **BEYOND})[way](task)
     if made is None:
         return
     for members, raw, served in train(made, task, parts, network):
@@ -96,7 +97,7 @@ def run(
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", nargs="*", help="names in rare.py, or in tails.py")
-    parser.add_argument("--ways", nargs="*", help="names in ways.py, or in tail_ways.py")
+    parser.add_argument("--ways", nargs="*", help="names in ways.py, beyond.py, or tail_ways.py")
     parser.add_argument("--tails", action="store_true", help="long tails, not rare events")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--network", default="small", choices=["small", "deep", "momentum"])

@@ -18,9 +18,13 @@ CHECKPOINTS = (*range(12, 121, 12), *range(180, 1_201, 60))
 LARGE = 8_000  # Rows from which batches are of 256, not of 128.
 
 NETWORKS = {
-    "small": lambda: ([64, 32], 0.0, keras.optimizers.Adam(2e-3)),
-    "deep": lambda: ([128, 128, 64], 0.2, keras.optimizers.AdamW(1e-3, weight_decay=1e-3)),
-    "momentum": lambda: ([64, 32], 0.0, keras.optimizers.SGD(0.05, momentum=0.9)),
+    "small": ([64, 32], 0.0, lambda **ema: keras.optimizers.Adam(2e-3, **ema)),
+    "deep": (
+        [128, 128, 64],
+        0.2,
+        lambda **ema: keras.optimizers.AdamW(1e-3, weight_decay=1e-3, **ema),
+    ),
+    "momentum": ([64, 32], 0.0, lambda **ema: keras.optimizers.SGD(0.05, momentum=0.9, **ema)),
 }
 
 
@@ -50,41 +54,58 @@ def train(
 
 def _fit(way: Way, task: Task, parts: Split, network: str, seed: int) -> Predicted:
     keras.utils.set_random_seed(seed)
-    widths, dropout, optimizer = NETWORKS[network]()
-    layers: list[Any] = [keras.Input(task.x.shape[1:])]
-    for width in widths:
-        layers.append(keras.layers.Dense(width, "relu"))
-        layers += [keras.layers.Dropout(dropout)] if dropout else []
+    widths, dropout, optimizer = NETWORKS[network]
     classes = task.statistics.num_classes
-    model = keras.Sequential([*layers, keras.layers.Dense(1 if classes == 2 else classes)])
+    units = 1 if classes == 2 else classes
+    model = (way.network or dense)(task.x.shape[1], widths, dropout, units)
     if way.with_bias and way.plan is not None:
         way.plan.prepare(model)
     whole = tfi.layers.OffsetModel(model) if way.with_offset else model
     kind = "Binary" if classes == 2 else "SparseCategorical"
     plain = getattr(keras.losses, f"{kind}Crossentropy")(from_logits=True)
     loss = plain if isinstance(way.loss, str) else way.loss
-    whole.compile(optimizer, loss, steps_per_execution=EVERY)
+    ema = {"use_ema": True, "ema_momentum": 0.99} if way.average_weights else {}
+    whole.compile(optimizer(**ema), loss, steps_per_execution=EVERY)
     found: list[tuple[np.ndarray, np.ndarray]] = []
 
     def look(epoch: int, logs: Any) -> None:
         if (epoch + 1) * EVERY in CHECKPOINTS:
             held = (model(x, training=False) for x in (parts.valid[0], parts.test[0]))
-            found.append(tuple(_squeezed(np.asarray(z, np.float64)) for z in held))
+            found.append(tuple(_one_logit(np.asarray(z, np.float64)) for z in held))
 
     whole.fit(
         way.data,
         epochs=task.steps // EVERY,
         steps_per_epoch=EVERY,
         class_weight=way.class_weight,
-        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=look)],
+        callbacks=[
+            *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if way.average_weights else []),
+            keras.callbacks.LambdaCallback(on_epoch_end=look),
+        ],
         verbose=0,
     )
     keras.backend.clear_session()
     return Predicted(*(np.stack(part) for part in zip(*found, strict=True)))
 
 
-def _squeezed(z: np.ndarray) -> np.ndarray:
+def dense(width: int, widths: list[int], dropout: float, units: int) -> keras.Model:
+    """Return the network that all ways share."""
+    layers: list[Any] = [keras.Input((width,))]
+    for hidden in widths:
+        layers.append(keras.layers.Dense(hidden, "relu"))
+        layers += [keras.layers.Dropout(dropout)] if dropout else []
+    return keras.Sequential([*layers, keras.layers.Dense(units)])
+
+
+def _one_logit(z: np.ndarray) -> np.ndarray:
+    if z.ndim == 3:  # A logit of each member, (rows, members, 1).
+        z = _logit(expit(z).mean(axis=1))
     return z[:, 0] if z.shape[1] == 1 else z
+
+
+def _logit(p: np.ndarray) -> np.ndarray:
+    sure = 40.0  # A probability of 1 has no finite logit.
+    return np.clip(logit(p), -sure, sure)
 
 
 def _corrected(way: Way, z: np.ndarray) -> np.ndarray:
@@ -99,6 +120,5 @@ def _corrected(way: Way, z: np.ndarray) -> np.ndarray:
 def _mean(members: list[Predicted]) -> Predicted:
     if len(members) == 1:
         return members[0]
-    sure = 40.0  # A probability of 1 has no finite logit.
     means = (np.mean([expit(z) for z in part], axis=0) for part in zip(*members, strict=True))
-    return Predicted(*(np.clip(logit(p), -sure, sure) for p in means))
+    return Predicted(*(_logit(p) for p in means))

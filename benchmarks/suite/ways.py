@@ -54,6 +54,9 @@ class Way:
     with_offset: bool = False
     class_weight: dict[int, float] | None = None
     members: int = 1  # The mean probability of more than one network is a way of its own.
+    # A network of its own, made of widths, dropout and classes; several outputs are averaged.
+    network: Any = None
+    average_weights: bool = False  # Predict with the moving average of the weights.
 
 
 def plain(task: Task) -> Way:
