@@ -47,9 +47,9 @@ CHECKPOINTS = (100, 200, 400, 700, 1000, 1500, 2000, 2500, 3000)
 COLORS = {
     "plain": "#555555",
     "class_weight": "#1f77b4",
-    "weighted loss": "#17becf",
     "focal": "#ff7f0e",
     "balanced batches": "#d62728",
+    "recommended": "#2ca02c",
 }
 
 
@@ -142,9 +142,18 @@ class Watch(keras.callbacks.Callback):
     when the model starts to overfit its few positives.
     """
 
-    def __init__(self, way: Way, validation: Rows, test: Rows, advance: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        way: Way,
+        served: keras.Model,
+        validation: Rows,
+        test: Rows,
+        advance: Callable[[], None],
+    ) -> None:
         super().__init__()
-        self.way, self.validation, self.test, self.advance = way, validation, test, advance
+        self.way, self.served, self.advance = way, served, advance
+        self.validation, self.test = validation, test
         self.step, self.best, self.weights = 0, np.inf, None
         self.watched = 0.0
 
@@ -153,20 +162,20 @@ class Watch(keras.callbacks.Callback):
         self.advance()
         if self.step in CHECKPOINTS:
             start = time.perf_counter()
-            logits = predict(self.model, self.validation)
+            logits = predict(self.served, self.validation)
             loss = log_loss(self.validation.label, self.way.correct(logits))
             self.way.curve[self.step] = average_precision_score(self.validation.label, logits)
             if loss < self.best:
                 self.best, self.way.best_step = loss, self.step
-                self.weights = self.model.get_weights()
+                self.weights = self.served.get_weights()
             self.watched += time.perf_counter() - start
         if self.step == CHECKPOINTS[-1]:
             self.model.stop_training = True
 
     def on_train_end(self, logs: object = None) -> None:
         start = time.perf_counter()
-        self.way.last = predict(self.model, self.test)
-        self.model.set_weights(self.weights)
+        self.way.last = predict(self.served, self.test)
+        self.served.set_weights(self.weights)
         self.watched += time.perf_counter() - start
 
 
@@ -176,9 +185,11 @@ def predict(model: keras.Model, rows: Rows) -> np.ndarray:
 
 def ways(train: Rows) -> list[Way]:
     """Return the five ways; they differ in a loss, a dataset or an argument of ``fit``."""
-    weights = tfi.callbacks.ClassWeight(train.label)
-    priors = weights.statistics.priors
-    weighted = priors * list(weights.class_weight.values())
+    statistics = tfi.class_statistics(train.label)
+    weights = tfi.class_weights(statistics)
+    plan = tfi.Rebalance.recommended(statistics, steps=CHECKPOINTS[-1], batch_size=BATCH_SIZE)
+    priors = statistics.priors
+    weighted = priors * list(weights.values())
     arrays = {"x": train.x, "y": train.label, "batch_size": BATCH_SIZE, "verbose": 0}
 
     def compiled(model: keras.Model, loss: keras.losses.Loss) -> keras.Model:
@@ -191,11 +202,7 @@ def ways(train: Rows) -> list[Way]:
 
     def class_weight(model: keras.Model, callbacks: list) -> None:
         loss = keras.losses.BinaryCrossentropy(from_logits=True)
-        compiled(model, loss).fit(**arrays, callbacks=callbacks, class_weight=weights.class_weight)
-
-    def weighted_loss(model: keras.Model, callbacks: list) -> None:
-        loss = tfi.losses.WeightedBinaryCrossentropy(from_logits=True)
-        compiled(model, loss).fit(**arrays, callbacks=[weights, *callbacks])
+        compiled(model, loss).fit(**arrays, callbacks=callbacks, class_weight=weights)
 
     def focal(model: keras.Model, callbacks: list) -> None:
         loss = tfi.losses.BinaryFocalLoss(gamma=2.0, from_logits=True)
@@ -205,6 +212,12 @@ def ways(train: Rows) -> list[Way]:
         loss = keras.losses.BinaryCrossentropy(from_logits=True)
         dataset = tfi.data.balanced_batches(train.x, train.label, batch_size=BATCH_SIZE)
         compiled(model, loss).fit(dataset, shuffle=False, verbose=0, callbacks=callbacks)
+
+    def recommended(model: keras.Model, callbacks: list) -> None:
+        plan.prepare(model)
+        trained = compiled(plan.model(model), plan.loss(from_logits=True))
+        dataset = plan.dataset(train.x, train.label, BATCH_SIZE)
+        trained.fit(dataset, shuffle=False, verbose=0, callbacks=callbacks)
 
     def from_prior(train_priors: list[float]) -> Callable[[np.ndarray], np.ndarray]:
         return lambda z: sigmoid(
@@ -217,9 +230,9 @@ def ways(train: Rows) -> list[Way]:
     return [
         Way("plain", plain, sigmoid),
         Way("class_weight", class_weight, from_prior(weighted / weighted.sum())),
-        Way("weighted loss", weighted_loss, from_prior(weighted / weighted.sum())),
         Way("focal", focal, from_focal),
         Way("balanced batches", balanced, from_prior([0.5, 0.5])),
+        Way("recommended", recommended, sigmoid),
     ]
 
 
@@ -305,7 +318,13 @@ def main(seed: int = 0, output: Path = Path("quickstart.png")) -> list[Way]:
             task = progress.add_task(f"{way.name:<18}", total=CHECKPOINTS[-1])
             keras.utils.set_random_seed(seed)
             model = build(num_users, num_items)
-            watch = Watch(way, validation, test, lambda task=task: progress.advance(task))
+            watch = Watch(
+                way=way,
+                served=model,
+                validation=validation,
+                test=test,
+                advance=lambda task=task: progress.advance(task),
+            )
             start = time.perf_counter()
             way.fit(model, [watch])
             way.seconds = time.perf_counter() - start - watch.watched

@@ -74,10 +74,11 @@ def test_quickstart(quickstart, monkeypatch, tmp_path, capsys):
         assert way.name in printed
         assert np.isfinite(way.raw).all()
         assert set(way.curve) == {6, 12}
-    balanced = ways[-1]
+    balanced, recommended = ways[-2:]
     # Re-balanced probabilities are far too high, and the shift brings them back.
     assert quickstart.sigmoid(balanced.raw).mean() > 2 * balanced.corrected.mean()
     assert balanced.corrected.mean() == pytest.approx(0.1, rel=0.5)
+    assert quickstart.sigmoid(recommended.raw).mean() == pytest.approx(0.1, rel=0.5)
 
 
 def test_long_tail_digits(monkeypatch, tmp_path, capsys):
