@@ -44,41 +44,33 @@ def rows(
         "own": log_loss(y_valid, served.valid) if loss is None else loss,
         "ap": -np.array([average_precision_score(y_valid, z) for z in served.valid]),
     }
-    found: dict[int, dict[str, float]] = {}
     for budget, last in (("short", SHORT), ("long", CHECKPOINTS[-1])):
         if len(served.valid) == 1 and budget == "short":
             continue  # Boosting has no checkpoints.
         many = sum(step <= last for step in CHECKPOINTS[: len(served.valid)])
         for criterion, values in watched.items():
             best = int(np.argmin(values[:many]))
-            if best not in found:
-                held = served.valid[best], y_test, served.test[best]
-                found[best] = measured(y_valid, *held)
-                found[best]["ne_raw"] = float(log_loss(y_test, raw.test[best])) / entropy(y_test)
-            yield {
-                "budget": budget,
-                "criterion": criterion,
-                "step": CHECKPOINTS[best],
-                **found[best],
+            valid, test = served.valid[best], served.test[best]
+            row = {"budget": budget, "criterion": criterion, "step": CHECKPOINTS[best]}
+            row |= {
+                "ap": average_precision_score(y_test, test),
+                "auc": roc_auc_score(y_test, test),
+                "ne": float(log_loss(y_test, test)) / entropy(y_test),
+                "ne_raw": float(log_loss(y_test, raw.test[best])) / entropy(y_test),
             }
+            if criterion == "own":
+                row["f1"] = f1_score(y_test, expit(test) >= tuned_threshold(y_valid, valid))
+                row["ne_fitted"] = _fitted(y_valid, valid, y_test, test)
+            yield row
 
 
-def measured(y_valid: Any, z_valid: Any, y_test: Any, z_test: Any) -> dict[str, float]:
-    """Return ranking, probabilities and decisions."""
-    ne = float(log_loss(y_test, z_test)) / entropy(y_test)
-    found = {
-        "ap": average_precision_score(y_test, z_test),
-        "auc": roc_auc_score(y_test, z_test),
-        "ne": ne,
-        "f1": f1_score(y_test, expit(z_test) >= tuned_threshold(y_valid, z_valid)),
-        "ne_fitted": ne,
-    }
+def _fitted(y_valid: np.ndarray, z_valid: np.ndarray, y_test: np.ndarray, z: np.ndarray) -> float:
+    """Return the normalized entropy behind a slope and a bias, where there are rows enough."""
     if y_valid.sum() >= ENOUGH:
         layer = tfi.calibration.VectorScaling(from_logits=True)
         layer.fit(y_valid, z_valid[:, None])
-        fitted = np.asarray(layer(z_test[:, None].astype("float32")), np.float64)[:, 0]
-        found["ne_fitted"] = float(log_loss(y_test, fitted)) / entropy(y_test)
-    return found
+        z = np.asarray(layer(z[:, None].astype("float32")), np.float64)[:, 0]
+    return float(log_loss(y_test, z)) / entropy(y_test)
 
 
 @cache

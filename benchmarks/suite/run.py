@@ -79,7 +79,7 @@ def run(
     """Write a line of JSON for each set, seed, way, budget and criterion that is not there yet."""
     before = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
     done = {(row["set"], row["seed"], row["way"], row["network"]) for row in before}
-    todo = [(s, seed, way) for seed in seeds for s in sets for way in ways]
+    todo = [(s, seed, way) for s in sets for seed in seeds for way in ways]
     with Progress() as progress, out.open("a") as file:
         for name, seed, way in progress.track(todo):
             if (name, seed, way, network) in done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -54,18 +55,13 @@ def train(
 
 def _fit(way: Way, task: Task, parts: Split, network: str, seed: int) -> Predicted:
     keras.utils.set_random_seed(seed)
-    widths, dropout, optimizer = NETWORKS[network]
+    widths, dropout, _ = NETWORKS[network]
     classes = task.statistics.num_classes
     units = 1 if classes == 2 else classes
-    model = (way.network or dense)(task.x.shape[1], widths, dropout, units)
+    fresh = (way.network or dense)(task.x.shape[1], widths, dropout, units)
     if way.with_bias and way.plan is not None:
-        way.plan.prepare(model)
-    whole = tfi.layers.OffsetModel(model) if way.with_offset else model
-    kind = "Binary" if classes == 2 else "SparseCategorical"
-    plain = getattr(keras.losses, f"{kind}Crossentropy")(from_logits=True)
-    loss = plain if isinstance(way.loss, str) else way.loss
-    ema = {"use_ema": True, "ema_momentum": 0.99} if way.average_weights else {}
-    whole.compile(optimizer(**ema), loss, steps_per_execution=EVERY)
+        way.plan.prepare(fresh)
+    model, whole = _compiled(way, fresh, network, units)
     found: list[tuple[np.ndarray, np.ndarray]] = []
 
     def look(epoch: int, logs: Any) -> None:
@@ -84,8 +80,44 @@ def _fit(way: Way, task: Task, parts: Split, network: str, seed: int) -> Predict
         ],
         verbose=0,
     )
-    keras.backend.clear_session()
     return Predicted(*(np.stack(part) for part in zip(*found, strict=True)))
+
+
+_MODELS: dict[Any, tuple[keras.Model, keras.Model, list[np.ndarray]]] = {}
+
+
+def _compiled(
+    way: Way, fresh: keras.Model, network: str, units: int
+) -> tuple[keras.Model, keras.Model]:
+    """Return a compiled model in the state of a fresh one, and the model inside.
+
+    TensorFlow takes as long to trace a step as to take hundreds: models that only differ in their
+    weights are compiled once, for all ways and seeds of a set.
+    """
+    kind = "Binary" if units == 1 else "SparseCategorical"
+    plain = getattr(keras.losses, f"{kind}Crossentropy")(from_logits=True)
+    loss = plain if isinstance(way.loss, str) else way.loss
+    shape = (network, fresh.input_shape, units)
+    if _MODELS and next(iter(_MODELS))[0] != shape:
+        _MODELS.clear()
+        keras.backend.clear_session()
+    key = (shape, way.network and way, way.with_offset, way.average_weights, _text(loss))
+    if key not in _MODELS:
+        ema = {"use_ema": True, "ema_momentum": 0.99} if way.average_weights else {}
+        whole = tfi.layers.OffsetModel(fresh) if way.with_offset else fresh
+        whole.compile(NETWORKS[network][2](**ema), loss, steps_per_execution=EVERY)
+        whole.optimizer.build(whole.trainable_variables)
+        _MODELS[key] = fresh, whole, [np.array(v) for v in whole.optimizer.variables]
+    model, whole, start = _MODELS[key]
+    for variable, value in zip(model.variables, fresh.variables, strict=True):
+        variable.assign(value)
+    for variable, value in zip(whole.optimizer.variables, start, strict=True):
+        variable.assign(value)
+    return model, whole
+
+
+def _text(loss: keras.losses.Loss) -> str:
+    return json.dumps(keras.saving.serialize_keras_object(loss), sort_keys=True, default=str)
 
 
 def dense(width: int, widths: list[int], dropout: float, units: int) -> keras.Model:
