@@ -292,6 +292,14 @@ def test_temperature_and_vector_scaling_are_least_squares_of_nothing_but_the_lik
     )
 
 
+def test_a_slope_that_turns_the_ranking_around_is_said():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=500)
+    y = rng.random(500) < 1 / (1 + np.exp(z))  # Higher scores, fewer positives.
+    with pytest.warns(UserWarning, match="ranks these held-out rows backwards"):
+        tfi.calibration.VectorScaling(from_logits=True).fit(y, z)
+
+
 def test_isotonic_is_scikit_learns():
     from sklearn.isotonic import IsotonicRegression
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import keras
@@ -108,6 +109,13 @@ class VectorScaling(FittedCalibration):
                 received=f"rows that it separates (cross-entropy {found.fun:.2g})",
                 remedy="Hold out more rows, and none that the model was trained on; "
                 "TemperatureScaling needs fewer.",
+            )
+        if (scale < 0).any():
+            warnings.warn(
+                f"VectorScaling: the fitted slopes {np.round(scale / size, 3).tolist()} turn a "
+                "ranking around: the model ranks these held-out rows backwards, or they are too "
+                "few. Look at its ROC-AUC on them, and hold out more.",
+                stacklevel=3,
             )
         self.build(logits.shape)
         check_output_count("scale", self.scale.shape[0], logits)

@@ -34,7 +34,7 @@ def augment(
             batch of any size, in a graph: TensorFlow operations, Keras layers. It returns as many
             rows, of the same structure, types and shapes. ``seed``, by that name, is a pair of
             integers for ``tf.random.stateless_*`` and ``tf.image.stateless_*``, new for each batch
-            and the same in each run.
+            and the same in each run. Batches made with ``offset=True`` hand over ``(x, offset)``.
         classes: which classes; the positives by default.
         label_fn: a function of the elements that returns the class of each row, where ``y`` is not
             a class itself.

@@ -141,7 +141,7 @@ def _check_not_corrected(model: keras.Model, tensor: Any) -> None:
     """Refuse to undo twice what was done once: to one of several outputs, or to a model."""
     found = _all_layers(model) if tensor is None else endings(tensor)
     for layer in found:
-        is_slope = layer.name.endswith(_SLOPE)
+        is_slope = isinstance(layer, VectorScaling) and layer.name.endswith(_SLOPE)
         if is_slope or isinstance(layer, (PriorCorrection, FocalCalibration)):
             raise bad_value(
                 "model",
