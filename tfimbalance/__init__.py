@@ -9,6 +9,7 @@ from tfimbalance import (
     losses,
     metrics,
     plots,
+    retrieval,
 )
 from tfimbalance.rebalance import Rebalance
 from tfimbalance.statistics import ClassStatistics, class_statistics
@@ -29,4 +30,5 @@ __all__ = [
     "losses",
     "metrics",
     "plots",
+    "retrieval",
 ]

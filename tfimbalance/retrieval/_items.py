@@ -1,0 +1,105 @@
+"""Embeddings of candidates -> corrected scores of all rows, in one product."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from keras import ops
+
+from tfimbalance._checks import bad_value
+from tfimbalance._tensors import Tensor, as_float
+from tfimbalance.retrieval._candidates import differs, fitted, read_ids, read_log_q
+from tfimbalance.retrieval._forms import NEVER
+
+
+class Items(NamedTuple):
+    """Candidates of all rows, ``(n, dim)``, or of each row, ``(batch, n, dim)``.
+
+    What is known of them has that shape without ``dim``; None is not known, or not needed.
+    """
+
+    embeddings: Tensor
+    log_q: Tensor | None
+    ids: Tensor | None
+    mask: Tensor | None = None
+
+    @classmethod
+    def read(
+        cls,
+        embeddings: Tensor,
+        log_q: Any,
+        ids: Any,
+        mask: Tensor | None = None,
+        *,
+        form: str,
+        tau: float,
+        prefix: str = "",
+    ) -> Items:
+        """Read what a form needs to know; a prefix makes the names of the arguments."""
+
+        def fit(x: Tensor, argument: str) -> Tensor:
+            return fitted(prefix + argument, x, ops.shape(embeddings)[:-1])
+
+        found = known = None
+        if log_q is not None or tau:
+            shape = functools.partial(fit, argument="log_q")
+            found = read_log_q(f"{prefix}log_q", log_q, embeddings.dtype, shape, mask)
+        if form == "importance":
+            known = fit(read_ids(f"{prefix}ids", ids), "ids")
+        return cls(embeddings, found, known, mask)
+
+    def joined(self, others: Items) -> Items:
+        """Return these items and others of the same rank, which have no mask."""
+        joined: list[Tensor | None] = [
+            None if a is None or b is None else ops.concatenate([a, b])
+            for a, b in zip(self[:3], others[:3], strict=True)
+        ]
+        if self.mask is not None:
+            more = ops.ones(ops.shape(others.embeddings)[:1], "bool")
+            joined.append(ops.concatenate([self.mask, more]))
+        return Items(*joined)
+
+    def gathered(self, gather: Callable[[Tensor], Tensor]) -> Items:
+        """Return the items of all replicas."""
+        return Items(*(None if x is None else gather(x) for x in self))
+
+    def scores(self, query: Tensor, tau: float) -> Tensor:
+        """Return ``query @ item - tau * log Q``, ``(batch, n)``.
+
+        Shared items take log Q along in the product, as one more dimension beside a 1: a pass over
+        the matrix costs as much as the loss.
+        """
+        offset = None if self.log_q is None or not tau else -tau * self.log_q
+        if self.mask is not None:
+            offset = ops.where(self.mask, 0.0 if offset is None else offset, NEVER)
+            offset = ops.cast(offset, query.dtype)
+        if len(self.embeddings.shape) == 3:
+            scores = ops.matmul(self.embeddings, query[:, :, None])[..., 0]
+            return scores if offset is None else scores + offset
+        items = self.embeddings
+        if offset is not None:
+            query = ops.concatenate([query, ops.ones_like(query[:, :1])], axis=1)
+            items = ops.concatenate([items, offset[:, None]], axis=1)
+        return ops.matmul(query, ops.transpose(items))
+
+    def others(self, ids: Tensor) -> Tensor:
+        """Return which items are not each row's own, ``(batch, n)``, nor padding."""
+        known: Tensor = self.ids
+        kept = differs(ids[:, None], known if len(known.shape) == 2 else known[None])
+        return kept if self.mask is None else ops.logical_and(kept, self.mask)
+
+
+def read_embeddings(argument: str, x: Any, dtype: str, ranks: tuple[int, ...], dim: Any) -> Tensor:
+    """Return embeddings in a dtype, of a rank and width that fit."""
+    x = as_float(x, argument)
+    if len(x.shape) not in ranks or (None not in (x.shape[-1], dim) and x.shape[-1] != dim):
+        shapes = {2: "(rows, {})", 3: "(batch, n, {})"}
+        raise bad_value(
+            argument,
+            expected="shape " + " or ".join(shapes[r].format(dim or "dim") for r in ranks),
+            received=f"shape {tuple(x.shape)}",
+            remedy="Reshape steps of sequences to rows: ops.reshape(x, (-1, dim)).",
+        )
+    return ops.cast(x, dtype)
