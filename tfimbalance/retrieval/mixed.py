@@ -68,5 +68,5 @@ def mixed_log_q(log_q: Any, *, num_in_batch: Any, num_uniform: int, num_items: i
     of_batch = found + ops.log(in_batch)
     if uniform == 0:
         return of_batch - ops.log(in_batch)
-    of_uniform = ops.cast(math.log(uniform) - math.log(items), dtype)
+    of_uniform = ops.convert_to_tensor(math.log(uniform / items), dtype=dtype)
     return ops.logaddexp(of_batch, of_uniform) - ops.log(in_batch + uniform)
