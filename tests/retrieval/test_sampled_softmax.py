@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 import pytest
-from backend import DTYPES, array, at_once, compiled, tensor, value_and_gradient
+from backend import DTYPES, NAME, array, at_once, compiled, tensor, value_and_gradient
 from scipy.special import logsumexp
 
 import tfimbalance as tfi
 
-pytestmark = pytest.mark.any_backend
+pytestmark = pytest.mark.any_backend(jax_every=4)
 FORMS = ["nce", "importance"]
 each_form = pytest.mark.parametrize("form", FORMS)
 ROWS, DIM, MORE = 6, 4, 3
@@ -62,7 +62,11 @@ def loss_of(form="nce", **arguments):
     call = {"log_q": LOG_Q, "ids": IDS}
     call |= {k: arguments.pop(k) for k in [*arguments] if k in CALL}
     loss = tfi.retrieval.SampledSoftmaxLoss(form, **arguments)
-    return lambda query, item: loss(query, item, **call)
+
+    def compute(query, item):
+        return loss(query, item, **call)
+
+    return compiled(compute) if NAME == "jax" else compute  # It compiles each operation else.
 
 
 CALL = ("log_q", "ids", "mask", "sample_weight", "negatives", "negatives_log_q", "negatives_ids")
@@ -75,7 +79,9 @@ def test_batches_and_matrices_are_one_formula(form, kind):
     wanted = oracle(scores / 0.5, log_q, ids, form)
     found = loss_of(form, temperature=0.5, reduction=None, **more)(QUERY, ITEM)
     np.testing.assert_allclose(array(found), wanted, rtol=2e-5, atol=1e-5)
-    of_matrix = tfi.retrieval.sampled_softmax_loss(scores / 0.5, log_q, form=form, ids=ids)
+    of_matrix = at_once(
+        lambda z: tfi.retrieval.sampled_softmax_loss(z, log_q, form=form, ids=ids), scores / 0.5
+    )
     np.testing.assert_allclose(array(of_matrix), wanted, rtol=2e-5, atol=1e-5)
     if form == "nce":
         half = loss_of(tau=0.5, **more)(QUERY, ITEM)
@@ -133,7 +139,7 @@ def test_scores_are_float32_whatever_comes(form, dtype):
     query, item = tensor(QUERY * 64, dtype), tensor(ITEM * 64, dtype)
     exact = array(query).astype("float64") @ array(item).astype("float64").T
     for arguments in ({}, {"dtype": dtype}):
-        found = at_once(loss_of(form, reduction=None, **arguments), query, item)
+        found = loss_of(form, reduction=None, **arguments)(query, item)
         wide = "float64" if arguments and dtype == "float64" else "float32"
         assert keras.backend.standardize_dtype(found.dtype) == wide
         wanted = oracle(exact, LOG_Q, IDS, form)
@@ -211,21 +217,22 @@ def test_padding_costs_nothing_and_is_no_negative(form):
 def test_masks_of_keras_are_seen():
     steps = np.where(REAL, 3, 0)
     query = keras.layers.Embedding(4, DIM, mask_zero=True)(steps)
-    explicit = loss_of(mask=REAL)(array(query), ITEM)
-    assert float(loss_of()(query, ITEM)) == pytest.approx(float(explicit), rel=1e-6)
+    explicit = loss_of(mask=REAL)(query, ITEM)
+    found = tfi.retrieval.SampledSoftmaxLoss()(query, ITEM, log_q=LOG_Q)
+    assert array(found) == pytest.approx(array(explicit), rel=1e-6)
 
 
 @each_form
 def test_weights_and_reductions_are_those_of_keras(form):
     rows = array(loss_of(form, reduction=None)(QUERY, ITEM))
     weight = np.arange(ROWS, dtype="float32")
-    for given, w in ((None, np.ones(ROWS)), (weight, weight), (weight[:, None], weight)):
-        means = {"sum": (rows * w).sum(), "mean": (rows * w).mean()}
-        means["sum_over_batch_size"] = means["mean"]
-        means["mean_with_sample_weight"] = (rows * w).sum() / w.sum()
-        for reduction, wanted in means.items():
-            loss = loss_of(form, reduction=reduction, sample_weight=given)
-            assert float(loss(QUERY, ITEM)) == pytest.approx(wanted, rel=1e-6)
+    total = (rows * weight).sum()
+    means = {"sum": total, "mean": total / ROWS, "sum_over_batch_size": total / ROWS}
+    means["mean_with_sample_weight"] = total / weight.sum()
+    for reduction, wanted in means.items():
+        loss = loss_of(form, reduction=reduction, sample_weight=weight[:, None])
+        assert float(loss(QUERY, ITEM)) == pytest.approx(wanted, rel=1e-6)
+    assert float(loss_of(form)(QUERY, ITEM)) == pytest.approx(rows.mean(), rel=1e-6)
     each = loss_of(form, reduction="none", sample_weight=weight)(QUERY, ITEM)
     np.testing.assert_allclose(array(each), rows * weight, rtol=1e-6)
 
@@ -260,6 +267,16 @@ def test_ids_may_be_words(form):
     assert float(found) == pytest.approx(float(loss_of(form)(QUERY, ITEM)), rel=1e-6)
     rows = tfi.retrieval.sampled_softmax_loss(QUERY @ ITEM.T, LOG_Q, form=form, ids=words)
     assert array(rows).mean() == pytest.approx(float(found), rel=1e-6)
+
+
+def test_config_holds_every_argument():
+    given = {"form": "nce", "tau": 0.5, "temperature": 0.1, "across_replicas": True}
+    given |= {"reduction": "sum", "name": "mine", "dtype": DTYPES[0]}
+    loss = tfi.retrieval.SampledSoftmaxLoss(**given)
+    assert loss.get_config() == given
+    again = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert again.get_config() == given
+    assert tfi.retrieval.SampledSoftmaxLoss(dtype="mixed_bfloat16").dtype == "float32"
 
 
 WRONG = {

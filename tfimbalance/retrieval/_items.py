@@ -37,7 +37,12 @@ class Items(NamedTuple):
         tau: float,
         prefix: str = "",
     ) -> Items:
-        """Read what a form needs to know; a prefix makes the names of the arguments."""
+        """Read what a form needs to know; a prefix makes the names of the arguments.
+
+        The mask is of shared items, or of the rows that have items of their own.
+        """
+        if mask is not None and len(embeddings.shape) == 3:
+            mask = ops.broadcast_to(mask[:, None], ops.shape(embeddings)[:2])
 
         def fit(x: Tensor, argument: str) -> Tensor:
             return fitted(prefix + argument, x, ops.shape(embeddings)[:-1])
@@ -65,20 +70,26 @@ class Items(NamedTuple):
         """Return the items of all replicas."""
         return Items(*(None if x is None else gather(x) for x in self))
 
-    def scores(self, query: Tensor, tau: float) -> Tensor:
+    def scores(self, query: Tensor, tau: float, *, spare: bool = False) -> Tensor:
         """Return ``query @ item - tau * log Q``, ``(batch, n)``.
 
         Shared items take log Q along in the product, as one more dimension beside a 1: a pass over
-        the matrix costs as much as the loss.
+        the matrix costs as much as the loss. A spare candidate, which nobody is, stands at the end
+        where there may be no other: a replica may have no rows, and TensorFlow's cross-entropy
+        refuses rows without candidates.
         """
         offset = None if self.log_q is None or not tau else -tau * self.log_q
         if self.mask is not None:
-            offset = ops.where(self.mask, 0.0 if offset is None else offset, NEVER)
-            offset = ops.cast(offset, query.dtype)
+            none = ops.zeros_like(self.embeddings[..., 0])
+            offset = ops.where(self.mask, none if offset is None else offset, NEVER)
         if len(self.embeddings.shape) == 3:
             scores = ops.matmul(self.embeddings, query[:, :, None])[..., 0]
             return scores if offset is None else scores + offset
         items = self.embeddings
+        if spare and items.shape[0] in (None, 0):
+            offset = ops.zeros_like(items[:, 0]) if offset is None else offset
+            offset = ops.pad(offset, ((0, 1),), constant_values=NEVER)
+            items = ops.pad(items, ((0, 1), (0, 0)))
         if offset is not None:
             query = ops.concatenate([query, ops.ones_like(query[:, :1])], axis=1)
             items = ops.concatenate([items, offset[:, None]], axis=1)

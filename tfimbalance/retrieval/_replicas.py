@@ -34,7 +34,19 @@ class Replicas:
 
     def gathered(self, rows: Tensor) -> Tensor:
         """Return the rows of all replicas, in their order. Gradients flow back to each."""
-        return self._context.all_gather(rows, axis=0) if self._gathers else rows
+        if not self._gathers:
+            return rows
+        kind = keras.backend.standardize_dtype(rows.dtype)
+        if kind == "string":
+            raise bad_value(
+                "ids",
+                expected="integers beside across_replicas=True, as TensorFlow gathers no words",
+                received="words",
+                remedy="Number the items in the dataset: keras.layers.StringLookup.",
+            )
+        # Nor does it gather flags.
+        whole = ops.cast(rows, "int32") if kind == "bool" else rows
+        return ops.cast(self._context.all_gather(whole, axis=0), kind)
 
     def before(self, rows: Tensor) -> Tensor | int:
         """Return how many rows stand before those of this replica."""

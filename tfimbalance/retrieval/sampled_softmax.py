@@ -130,8 +130,8 @@ class SampledSoftmaxLoss(keras.losses.Loss):
             .05: their products end at 1.
         across_replicas: whether rows of all replicas of `tf.distribute` are each other's negatives:
             with two replicas of 512 rows, 1,023 instead of 511. Gradients flow back to each, and
-            the mean is that of the global batch. Not under XLA. On JAX it is not needed: sharded
-            steps see the global batch. On PyTorch it is refused.
+            the mean is that of the global batch. Ids are integers then. On JAX it is not needed:
+            sharded steps see the global batch. On PyTorch it is refused.
         reduction, name, dtype: as `keras.losses.Loss`. Scores and loss are float32 whatever the
             policy of the model; ``dtype="float64"`` makes them float64.
 
@@ -189,10 +189,14 @@ class SampledSoftmaxLoss(keras.losses.Loss):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self._dtype = compute_dtype(self.dtype)  # Half precision is none for scores.
         self.form, self.tau = checked_form(form, tau)
         self.temperature = check_number("temperature", temperature, minimum=0.0, exclusive=True)
         self.across_replicas = check_flag("across_replicas", across_replicas)
+
+    @property
+    def dtype(self) -> str:
+        """What scores are computed in, and the loss returned: half precision is none for them."""
+        return compute_dtype(super().dtype)
 
     def __call__(
         self,
@@ -216,8 +220,9 @@ class SampledSoftmaxLoss(keras.losses.Loss):
             replicas = Replicas(self.across_replicas)
             blocks = [own.gathered(replicas.gathered)]
             if negatives is not None:
-                negatives = _negatives(negatives, query)
-                others = read(negatives, negatives_log_q, negatives_ids, prefix="negatives_")
+                negatives = _negatives(negatives, query, valid)
+                real = valid if len(negatives.shape) == 3 else None
+                others = read(negatives, negatives_log_q, negatives_ids, real, prefix="negatives_")
                 if len(negatives.shape) == 2:
                     blocks = [blocks[0].joined(others.gathered(replicas.gathered))]
                 else:
@@ -228,7 +233,8 @@ class SampledSoftmaxLoss(keras.losses.Loss):
                     expected="embeddings of the items that have this log Q or these ids",
                     received="None",
                 )
-            z = _beside([block.scores(query, self.tau) for block in blocks])
+            spare = self.form == "nce"
+            z = _beside([block.scores(query, self.tau, spare=spare) for block in blocks])
             if self.form == "nce":
                 diagonal = ops.arange(ops.shape(query)[0], dtype="int32")
                 values = nce(z, diagonal + replicas.before(query))
@@ -283,12 +289,14 @@ def _real_rows(
     return query, positive, valid
 
 
-def _negatives(negatives: Any, query: Tensor) -> Tensor:
+def _negatives(negatives: Any, query: Tensor, valid: Tensor | None) -> Tensor:
+    """Return the embeddings of negatives: shared, or of each row, 0 where that is padding."""
     negatives = read_embeddings("negatives", negatives, query.dtype, (2, 3), query.shape[1])
     if len(negatives.shape) == 2:
         return negatives
-    rows = ops.shape(query)[0]
-    return fitted("negatives", negatives, (rows, *ops.shape(negatives)[1:]))
+    shape = (ops.shape(query)[0], *ops.shape(negatives)[1:])
+    negatives = fitted("negatives", negatives, shape)
+    return negatives if valid is None else ops.where(valid[:, None, None], negatives, 0.0)
 
 
 def _beside(blocks: list[Tensor]) -> Tensor:

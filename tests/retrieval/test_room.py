@@ -1,0 +1,37 @@
+"""The contract of the room, found by iterating ``tfi.retrieval.__all__``."""
+
+import inspect
+
+import keras
+import pytest
+
+import tfimbalance as tfi
+
+pytestmark = pytest.mark.any_backend
+PUBLIC = {name: getattr(tfi.retrieval, name) for name in tfi.retrieval.__all__}
+REQUIRED: dict = {}  # By class: what its constructor cannot do without.
+each = pytest.mark.parametrize("thing", PUBLIC.values(), ids=PUBLIC)
+CLASSES = [thing for thing in PUBLIC.values() if hasattr(thing, "get_config")]
+
+
+@each
+def test_every_argument_is_documented(thing):
+    for part in ("Args:", "Raises:", "Example:"):
+        assert part in thing.__doc__
+    calls = [thing]
+    if isinstance(vars(thing).get("__call__"), type(lambda: None)):
+        calls.append(vars(thing)["__call__"])
+    for call in calls:
+        for argument in inspect.signature(call).parameters:
+            assert argument == "self" or argument in thing.__doc__, argument
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_config_round_trip(cls):
+    made = cls(**REQUIRED.get(cls.__name__, {}), name="mine")
+    config = made.get_config()
+    assert set(inspect.signature(cls).parameters) <= set(config)
+    stored = keras.saving.serialize_keras_object(made)
+    assert stored["registered_name"] == f"tfimbalance>{cls.__name__}"
+    again = keras.saving.deserialize_keras_object(stored)
+    assert again.get_config() == config
