@@ -17,6 +17,7 @@ ROOMS = [
     tfi.calibration,
     tfi.metrics,
     tfi.plots,
+    tfi.retrieval,
 ]
 PUBLIC = [
     (f"{room.__name__}.{name}", getattr(room, name))
