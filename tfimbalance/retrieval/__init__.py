@@ -1,10 +1,12 @@
 """Recommenders: losses of retrieval models, and what they need to know about items."""
 
 from tfimbalance.retrieval.gbce import gbce_weight
+from tfimbalance.retrieval.item_frequency import ItemFrequency
 from tfimbalance.retrieval.mixed import mixed_log_q
 from tfimbalance.retrieval.sampled_softmax import SampledSoftmaxLoss, sampled_softmax_loss
 
 __all__ = [
+    "ItemFrequency",
     "SampledSoftmaxLoss",
     "gbce_weight",
     "mixed_log_q",

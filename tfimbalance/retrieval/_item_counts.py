@@ -1,0 +1,32 @@
+"""Draws of items that are counted beforehand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfimbalance._checks import bad_entry, bad_value
+
+
+def checked_counts(counts: Any, num_items: int | None) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return ids and the draws of each, of ``{id: draws}`` or of one number an item."""
+    if hasattr(counts, "items"):
+        ids, draws = np.asarray(list(counts.keys())), np.asarray(list(counts.values()))
+    elif num_items is None:
+        received = f"a {type(counts).__name__}"
+        raise bad_value("counts", expected="{id: draws}, as ids are hashed", received=received)
+    else:
+        ids, draws = np.arange(num_items), np.asarray(counts)
+    if draws.shape != ids.shape or draws.dtype.kind not in "iuf":
+        raise bad_value(
+            "counts",
+            expected=f"a number for each of {len(ids)} items",
+            received=f"{draws.dtype} of shape {draws.shape}",
+        )
+    wrong = ~((draws >= 0) & (draws < 2**62) & (draws == np.floor(draws)))
+    if wrong.any():
+        expected = "whole numbers of draws, at least 0"
+        raise bad_entry("counts", draws, wrong, expected=expected, where="for item", numbers=ids)
+    return ids, draws.astype(np.int64)
