@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tfimbalance._checks import FloatArray, bad_value, check_integer, check_number
 from tfimbalance._tensors import Tensor, is_class, refuse_values
+from tfimbalance.retrieval._arguments import checked_counts, checked_size
 from tfimbalance.retrieval._backend import (
     add,
     as_ids,
@@ -28,7 +29,6 @@ from tfimbalance.retrieval._frequency import (
     log_of_gaps,
     mean_gap,
 )
-from tfimbalance.retrieval._item_counts import checked_counts
 
 _AT_ONCE = 2**20
 
@@ -83,13 +83,13 @@ class ItemFrequency(keras.layers.Layer):
         >>> import numpy as np
         >>> import tfimbalance as tfi
         >>> frequency = tfi.retrieval.ItemFrequency(num_items=3)
-        >>> ids = np.random.default_rng(0).choice(3, p=[0.7, 0.2, 0.1], size=(500, 64))
+        >>> ids = np.random.default_rng(0).choice(3, p=[0.7, 0.2, 0.1], size=(40, 500))
         >>> for batch in ids:
         ...     log_q = frequency(batch, training=True)
         >>> [round(float(q), 1) for q in np.exp(frequency.log_q([0, 1, 2]))]
         [0.7, 0.2, 0.1]
         >>> frequency.num_draws
-        32000
+        20000
 
     References:
         [1] Yi et al., Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
@@ -108,7 +108,7 @@ class ItemFrequency(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.num_items = None if num_items is None else _checked_size("num_items", num_items)
+        self.num_items = None if num_items is None else checked_size("num_items", num_items)
         if rate is not None:
             rate = check_number("rate", rate, minimum=0.0, maximum=1.0, exclusive=True)
         self.rate = rate
@@ -119,7 +119,7 @@ class ItemFrequency(keras.layers.Layer):
                 received=num_cells,
                 remedy="Leave out num_items to hash ids.",
             )
-        self.num_cells = None if num_cells is None else _checked_size("num_cells", num_cells)
+        self.num_cells = None if num_cells is None else checked_size("num_cells", num_cells)
         self.num_hashes = check_integer("num_hashes", num_hashes, minimum=1)
         self.seed = check_integer("seed", seed, minimum=0)
         self._size = self.num_items or self.num_cells or 2**20
@@ -177,7 +177,7 @@ class ItemFrequency(keras.layers.Layer):
     @property
     def num_draws(self) -> int:
         """Ids that were counted."""
-        return int(ops.convert_to_numpy(self._draws))
+        return int(ops.convert_to_numpy(self._draws.value))
 
     def counts(self, ids: Any = None) -> FloatArray:
         """Return how many of all draws are of each id: Q of it, times `num_draws`.
@@ -232,6 +232,8 @@ class ItemFrequency(keras.layers.Layer):
         return ops.cast(place, "int32")[None]
 
     def _count(self, places: Tensor) -> None:
+        if 0 in places.shape:
+            return
         num_ids = ops.shape(places)[1]
         place, times, draw = counted(ops.reshape(places, (-1,)), num_ids)
         seen = ops.cast(read(self._seen, place), self._draws.dtype)
@@ -240,10 +242,12 @@ class ItemFrequency(keras.layers.Layer):
             write(self._seen, place, total)
         else:
             draw = ops.cast(draw, self._draws.dtype) + ops.convert_to_tensor(self._draws)
-            since = draw - read(self._last, place)
+            before = read(self._last, place)
+            since = draw - before
             gap = mean_gap(read(self._gap, place), seen, since, times, self.rate)
             write(self._gap, place, gap)
-            write(self._last, place, draw)
+            # The sum tells XLA to read before it writes: else it reads a copy of the table.
+            write(self._last, place, before + since)
             write(self._seen, place, ops.minimum(total, gaps_alike(self.rate)))
         add(self._draws, num_ids)
 
@@ -256,7 +260,8 @@ class ItemFrequency(keras.layers.Layer):
             of_gaps = log_of_gaps(read(self._gap, places), seen, open_gap, self.rate)
             log_q = ops.where(seen > 0, of_gaps, log_q)
         # At most what was always drawn has by counts; a minimum of no ids needs a number, too.
-        log_q = ops.minimum(ops.min(log_q, axis=0, initial=0.0), -0.5 / (num_draws + 1.0))
+        most = ops.log1p(-0.5 / (num_draws + 1.0))
+        log_q = ops.minimum(ops.min(log_q, axis=0, initial=0.0), most)
         if self.num_items is None:
             return log_q
         return ops.where(places[0] == self.num_items, np.nan, log_q)
@@ -288,10 +293,3 @@ class ItemFrequency(keras.layers.Layer):
         """Return the constructor arguments but ``counts``, which are in the weights."""
         names = ("num_items", "rate", "num_cells", "num_hashes", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-def _checked_size(argument: str, size: Any) -> int:
-    number = check_integer(argument, size, minimum=1)
-    if number >= 2**31 - 1:
-        raise bad_value(argument, expected="an integer below 2**31 - 1", received=number)
-    return number

@@ -1,4 +1,4 @@
-"""Draws of items that are counted beforehand."""
+"""Sizes of tables, and draws that are counted beforehand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfimbalance._checks import bad_entry, bad_value
+from tfimbalance._checks import bad_entry, bad_value, check_integer
+
+
+def checked_size(argument: str, size: Any) -> int:
+    """Return a number of places, which int32 numbers."""
+    number = check_integer(argument, size, minimum=1)
+    if number >= 2**31 - 1:
+        raise bad_value(argument, expected="an integer below 2**31 - 1", received=number)
+    return number
 
 
 def checked_counts(counts: Any, num_items: int | None) -> tuple[NDArray[Any], NDArray[np.int64]]:
