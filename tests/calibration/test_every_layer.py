@@ -10,7 +10,11 @@ from backend import DTYPES, NAME, array
 import tfimbalance as tfi
 from tfimbalance import calibration as cal
 
-pytestmark = pytest.mark.any_backend(jax_every=8)
+pytestmark = [
+    pytest.mark.any_backend(jax_every=8),
+    # Above 1/2, which these predictions are, it says that it returns 1.
+    pytest.mark.filterwarnings("ignore:FakeNegativeCalibration"),
+]
 LAYERS = [
     getattr(tfi.calibration, name)
     for name in cal.__all__
@@ -132,6 +136,8 @@ def test_a_compiled_step_sees_what_fit_finds(layer):
     ("make_it", "match"),
     [
         (lambda: cal.FocalCalibration(-1.0), "gamma"),
+        (lambda: cal.FakeNegativeCalibration(activation="softmax"), "activation"),
+        (lambda: cal.FakeNegativeCalibration()(np.zeros((2, 2))), 'activation="sigmoid"'),
         (
             lambda: cal.PriorCorrection(0.5, 0.1)(np.zeros((2, 3), "float32")),
             "activation",

@@ -18,6 +18,7 @@ LAYERS = {  # By number of outputs.
     1: [
         (cal.PriorCorrection, {"train_priors": 0.5, "target_priors": 0.1}),
         (cal.FocalCalibration, {"gamma": 2.0}),
+        (cal.FakeNegativeCalibration, {}),
         (cal.VectorScaling, {"scale": [2.0], "bias": [-1.0]}),
         (cal.TemperatureScaling, {"temperature": 3.0}),
         (

@@ -20,6 +20,7 @@ def judge_spoilt(room, case, out, call, **kwargs):
 
 
 LAYERS = [
+    tfi.calibration.FakeNegativeCalibration,
     tfi.calibration.FocalCalibration,
     tfi.calibration.IsotonicCalibration,
     tfi.calibration.PriorCorrection,

@@ -1,6 +1,7 @@
 """Probabilities that hold after re-balancing: corrections as functions and as Keras layers."""
 
 from tfimbalance.calibration.calibrated_model import calibrated_model
+from tfimbalance.calibration.fake_negatives import FakeNegativeCalibration
 from tfimbalance.calibration.focal import FocalCalibration, focal_calibration
 from tfimbalance.calibration.isotonic import IsotonicCalibration
 from tfimbalance.calibration.loss_inversion import LossCalibration
@@ -11,6 +12,7 @@ from tfimbalance.calibration.vector_scaling import VectorScaling
 from tfimbalance.offsets import adjust_logits, prior_shift
 
 __all__ = [
+    "FakeNegativeCalibration",
     "FocalCalibration",
     "IsotonicCalibration",
     "LossCalibration",
