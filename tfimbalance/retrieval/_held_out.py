@@ -1,0 +1,149 @@
+"""Pairs of queries and items, and counts of items, in any form -> arrays."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tfimbalance._checks import FloatArray, bad_value, check_same_length
+from tfimbalance.statistics import ClassStatistics
+
+Ids = NDArray[np.int64]
+
+_FORMS = (
+    "the positions of each query's items (a list of arrays, or an array), a tuple (query, item) of "
+    "two arrays, a boolean array or a sparse matrix"
+)
+_POSITIONS = "Positions are rows of `items`: number your ids in that order, and pad with nothing."
+
+
+def as_numpy(argument: str, x: Any, expected: str) -> NDArray[Any]:
+    """Return an array or a tensor of any backend as NumPy's, or raise."""
+    if type(x).__name__ not in ("SparseTensor", "RaggedTensor"):
+        with contextlib.suppress(TypeError, ValueError):
+            is_tensor = keras.ops.is_tensor(x)
+            return np.asarray(keras.ops.convert_to_numpy(x) if is_tensor else x)
+    raise bad_value(argument, expected=expected, received=f"a {type(x).__name__}")
+
+
+def read_pairs(argument: str, given: Any, *, num_queries: int, num_items: int) -> Ids:
+    """Return ``query * num_items + item`` of each pair, sorted, each once."""
+    shape = (num_queries, num_items)
+    if hasattr(given, "tocoo"):
+        query, item = _of_matrix(argument, given, given.tocoo(), shape)
+    elif isinstance(given, tuple):
+        query, item = _of_pair(argument, given)
+        _check_range(argument, query, num_queries, "queries", query)
+    else:
+        query, item = _of_queries(argument, given, shape)
+    _check_range(argument, item, num_items, "items", query)
+    return np.unique(query * num_items + item)
+
+
+def _of_matrix(argument: str, given: Any, matrix: Any, shape: tuple[int, int]) -> tuple[Ids, Ids]:
+    if given.shape != shape:
+        expected = f"a matrix of queries and items, {shape}"
+        raise bad_value(argument, expected=expected, received=f"shape {given.shape}")
+    holds = matrix.data != 0
+    return matrix.row[holds].astype(np.int64), matrix.col[holds].astype(np.int64)
+
+
+def _of_pair(argument: str, given: tuple[Any, ...]) -> tuple[Ids, Ids]:
+    if len(given) != 2:
+        raise bad_value(
+            argument,
+            expected=_FORMS,
+            received=f"a tuple of {len(given)}",
+            remedy="The items of each query go into a list: list(positives).",
+        )
+    query, item = (_whole(argument, as_numpy(argument, part, _FORMS)) for part in given)
+    if query.ndim != 1 or query.shape != item.shape:
+        raise bad_value(
+            argument,
+            expected="two arrays of the same length: query, item",
+            received=f"shapes {query.shape} and {item.shape}",
+            remedy="The items of each query go into a list, not into a tuple.",
+        )
+    return query, item
+
+
+def _of_queries(argument: str, given: Any, shape: tuple[int, int]) -> tuple[Ids, Ids]:
+    if not isinstance(given, list):
+        array = as_numpy(argument, given, _FORMS)
+        if array.ndim not in (1, 2):
+            raise bad_value(argument, expected=_FORMS, received=f"shape {array.shape}")
+        check_same_length(argument, len(array), reference="queries", expected=shape[0])
+        is_matrix = array.shape == shape
+        if is_matrix and array.dtype.kind == "b":
+            query, item = np.nonzero(array)
+            return query, item
+        if is_matrix and shape[1] > 2 and np.isin(array, (0, 1)).all():
+            raise bad_value(
+                argument,
+                expected=_FORMS,
+                received=f"zeros and ones of shape {shape}, that may be flags or positions",
+                remedy=f"Flags are booleans: {argument}.astype(bool).",
+            )
+        given = list(array)
+    check_same_length(argument, len(given), reference="queries", expected=shape[0])
+    rows = [
+        np.atleast_1d(np.asarray(list(row) if isinstance(row, (set, frozenset)) else row))
+        for row in given
+    ]
+    sizes = np.array([row.size for row in rows], np.int64)
+    filled = [row.ravel() for row in rows if row.size]
+    try:
+        item = np.concatenate(filled) if filled else np.zeros(0, np.int64)
+    except TypeError:
+        item = np.array([str(row[0]) for row in filled])
+    return np.repeat(np.arange(len(given)), sizes), _whole(argument, item)
+
+
+def _whole(argument: str, array: NDArray[Any]) -> Ids:
+    if array.dtype.kind not in "iu" and array.size:
+        raise bad_value(
+            argument,
+            expected="whole numbers, the positions of items",
+            received=f"{array.ravel()[0]!r} of dtype {array.dtype}",
+            remedy=_POSITIONS,
+        )
+    return array.astype(np.int64)
+
+
+def _check_range(argument: str, places: Ids, size: int, what: str, query: Ids) -> None:
+    outside = np.flatnonzero((places < 0) | (places >= size))
+    if outside.size:
+        raise bad_value(
+            argument,
+            expected=f"positions of the {size:,} {what}, 0 to {size - 1}",
+            received=f"{places[outside[0]]} for query {query[outside[0]]}",
+            remedy=_POSITIONS,
+        )
+
+
+def read_counts(counts: Any, num_items: int) -> FloatArray:
+    """Return the training positives of each item."""
+    expected = f"the training positives of each of the {num_items:,} items"
+    if isinstance(counts, ClassStatistics):
+        counts = counts.counts
+    elif hasattr(counts, "items"):  # A mapping or a pandas series is by item, not by position.
+        items = _whole("counts", np.asarray(list(counts.keys())))
+        _check_range("counts", items, num_items, "items", items)
+        by_item = np.zeros(num_items)
+        by_item[items] = list(counts.values() if isinstance(counts, dict) else counts)
+        counts = by_item
+    array = as_numpy("counts", counts, expected)
+    if array.shape != (num_items,) or array.dtype.kind not in "iuf":
+        received = f"shape {array.shape} of dtype {array.dtype}"
+        remedy = "Count them: np.bincount(item_of_each_positive, minlength=num_items)."
+        raise bad_value("counts", expected=expected, received=received, remedy=remedy)
+    array = array.astype(np.float64)
+    wrong = np.flatnonzero(~np.isfinite(array) | (array < 0))
+    if wrong.size or not array.any():
+        received = f"{array[wrong[0]]} for item {wrong[0]}" if wrong.size else "zeros alone"
+        raise bad_value("counts", expected=f"{expected}, finite and at least 0", received=received)
+    return array
