@@ -6,6 +6,7 @@ from tfimbalance.callbacks.corrected_validation import CorrectedValidation
 from tfimbalance.callbacks.dataset_epochs import DatasetEpochs
 from tfimbalance.callbacks.loss_schedule import LossSchedule
 from tfimbalance.callbacks.natural_rate import NaturalRate
+from tfimbalance.callbacks.retrieval_report import RetrievalReport
 from tfimbalance.callbacks.threshold_tuner import ThresholdTuner
 from tfimbalance.callbacks.validation import Validation
 
@@ -16,6 +17,7 @@ __all__ = [
     "DatasetEpochs",
     "LossSchedule",
     "NaturalRate",
+    "RetrievalReport",
     "ThresholdTuner",
     "Validation",
 ]

@@ -162,14 +162,7 @@ class Validation:
 
     def log(self, logs: dict[str, Any] | None, owner: str, values: dict[str, Any]) -> None:
         """Add values to logs as ``val_<name>``, of an output as ``val_<output>_<name>``."""
-        if logs is None:
-            return
-        prefix = "val_" if self.output is None else f"val_{self.output}_"
-        for name, value in values.items():
-            # A key that is there is somebody else's: the owner's name then comes before this one.
-            keys = [f"{prefix}{name}", f"{prefix}{owner}_{name}"]
-            keys += [f"{prefix}{owner}_{name}_{n}" for n in range(2, len(logs) + 3)]
-            logs[next(key for key in keys if key not in logs)] = value
+        log_values(logs, owner, values, "val_" if self.output is None else f"val_{self.output}_")
 
     def _rows(self, predictor: Predictor, data: Any) -> Iterator[Evaluated]:
         which: dict[str, Any] = {"argument": "validation_data", "output": self.output}
@@ -205,6 +198,19 @@ class Validation:
                 self._natural.check(self.data if drawn is not None else np.concatenate(labels))
             elif drawn is not None:
                 NaturalRate(class_sampling(self.data).read).check(self.data)
+
+
+def log_values(
+    logs: dict[str, Any] | None, owner: str, values: dict[str, Any], prefix: str
+) -> None:
+    """Add values to logs under names of their own."""
+    if logs is None:
+        return
+    for name, value in values.items():
+        # A key that is there is somebody else's: the owner's name then comes before this one.
+        keys = [f"{prefix}{name}", f"{prefix}{owner}_{name}"]
+        keys += [f"{prefix}{owner}_{name}_{n}" for n in range(2, len(logs) + 3)]
+        logs[next(key for key in keys if key not in logs)] = value
 
 
 class ValidationCallback(keras.callbacks.Callback):
