@@ -2,6 +2,7 @@
 
 from tfimbalance.plots.balance import class_balance
 from tfimbalance.plots.gain import cumulative_gain, lift
+from tfimbalance.plots.popularity import popularity_dial, recall_by_popularity
 from tfimbalance.plots.precision import precision_recall
 from tfimbalance.plots.reliability import reliability
 from tfimbalance.plots.report import report
@@ -13,7 +14,9 @@ __all__ = [
     "class_balance",
     "cumulative_gain",
     "lift",
+    "popularity_dial",
     "precision_recall",
+    "recall_by_popularity",
     "reliability",
     "report",
     "save_to_tensorboard",
