@@ -60,6 +60,17 @@ OF_CALLBACKS = {
     "batch_size": st.sampled_from([1, 2, 1024]),
     "dataset": st.just(tf.data.Dataset.range(3)),
     "correct": st.none(),
+    "queries": st.just(np.arange(4)),
+    "items": st.just(np.arange(6)),
+    "positives": st.sampled_from([[[0], [1], [5], []], np.arange(4), ([0, 3], [1, 1])]),
+    "seen": st.sampled_from([None, [[1], [2], [], []]]),
+    "counts": st.sampled_from([None, [6, 5, 4, 3, 2, 0], {0: 9}]),
+    "k": st.sampled_from([1, (2, 6)]),
+    "bands": st.integers(1, 6),
+    "tau": UNIT,
+    "temperature": UNIT,
+    "query_tower": st.just(keras.layers.Embedding(4, 2)),
+    "item_tower": st.just(keras.layers.Embedding(6, 2)),
 }
 CALLBACKS = [getattr(tfi.callbacks, name) for name in tfi.callbacks.__all__]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import sys
 from typing import Any
@@ -83,8 +84,8 @@ class RetrievalReport(keras.callbacks.Callback):
         every: int = 1,
     ) -> None:
         super().__init__()
-        self.queries, num_queries = _counted("queries", queries)
-        self.items, num_items = _counted("items", items)
+        self.queries, num_queries = _with_size("queries", queries)
+        self.items, num_items = _with_size("items", items)
         for argument, tower in (("query_tower", query_tower), ("item_tower", item_tower)):
             if tower is not None and not callable(tower):
                 expected = "a layer, a model or a function of inputs, or None"
@@ -194,11 +195,12 @@ class Embedder(keras.Model):
         return found
 
 
-def _counted(argument: str, x: Any) -> tuple[Any, int]:
+def _with_size(argument: str, x: Any) -> tuple[Any, int]:
     """Return inputs, and how many rows they have."""
     if not is_dataset(x):
         if isinstance(x, list) and not any(hasattr(part, "shape") for part in x):
-            x = np.asarray(x)
+            with contextlib.suppress(ValueError):  # Rows of unequal length.
+                x = np.asarray(x)
         x = keras.tree.map_structure(_readable, x)
         shapes = [tuple(getattr(leaf, "shape", ())) for leaf in keras.tree.flatten(x)]
         sizes = {shape[:1] for shape in shapes}

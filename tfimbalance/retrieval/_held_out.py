@@ -37,7 +37,7 @@ def read_pairs(argument: str, given: Any, *, num_queries: int, num_items: int) -
         query, item = _of_matrix(argument, given, given.tocoo(), shape)
     elif isinstance(given, tuple):
         query, item = _of_pair(argument, given)
-        _check_range(argument, query, num_queries, "queries", query)
+        _check_range(argument, query, num_queries, "queries")
     else:
         query, item = _of_queries(argument, given, shape)
     _check_range(argument, item, num_items, "items", query)
@@ -114,13 +114,16 @@ def _whole(argument: str, array: NDArray[Any]) -> Ids:
     return array.astype(np.int64)
 
 
-def _check_range(argument: str, places: Ids, size: int, what: str, query: Ids) -> None:
+def _check_range(
+    argument: str, places: Ids, size: int, what: str, query: Ids | None = None
+) -> None:
     outside = np.flatnonzero((places < 0) | (places >= size))
     if outside.size:
+        beside = "" if query is None else f" for query {query[outside[0]]}"
         raise bad_value(
             argument,
             expected=f"positions of the {size:,} {what}, 0 to {size - 1}",
-            received=f"{places[outside[0]]} for query {query[outside[0]]}",
+            received=f"{places[outside[0]]}{beside}",
             remedy=_POSITIONS,
         )
 
@@ -128,22 +131,22 @@ def _check_range(argument: str, places: Ids, size: int, what: str, query: Ids) -
 def read_counts(counts: Any, num_items: int) -> FloatArray:
     """Return the training positives of each item."""
     expected = f"the training positives of each of the {num_items:,} items"
+    items = np.arange(num_items)
     if isinstance(counts, ClassStatistics):
         counts = counts.counts
     elif hasattr(counts, "items"):  # A mapping or a pandas series is by item, not by position.
-        items = _whole("counts", np.asarray(list(counts.keys())))
-        _check_range("counts", items, num_items, "items", items)
-        by_item = np.zeros(num_items)
-        by_item[items] = list(counts.values() if isinstance(counts, dict) else counts)
-        counts = by_item
+        given = dict(counts.items())
+        items, counts = _whole("counts", np.asarray(list(given))), list(given.values())
+        _check_range("counts", items, num_items, "items")
     array = as_numpy("counts", counts, expected)
-    if array.shape != (num_items,) or array.dtype.kind not in "iuf":
+    if array.shape != items.shape or array.dtype.kind not in "iuf":
         received = f"shape {array.shape} of dtype {array.dtype}"
         remedy = "Count them: np.bincount(item_of_each_positive, minlength=num_items)."
         raise bad_value("counts", expected=expected, received=received, remedy=remedy)
-    array = array.astype(np.float64)
-    wrong = np.flatnonzero(~np.isfinite(array) | (array < 0))
-    if wrong.size or not array.any():
-        received = f"{array[wrong[0]]} for item {wrong[0]}" if wrong.size else "zeros alone"
-        raise bad_value("counts", expected=f"{expected}, finite and at least 0", received=received)
-    return array
+    by_item = np.zeros(num_items)
+    by_item[items] = array
+    wrong = np.flatnonzero(~((by_item >= 0) & (by_item < 2**53)))
+    if wrong.size or not by_item.any():
+        received = f"{by_item[wrong[0]]} for item {wrong[0]}" if wrong.size else "zeros alone"
+        raise bad_value("counts", expected=f"{expected}, at least 0", received=received)
+    return by_item

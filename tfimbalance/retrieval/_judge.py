@@ -15,6 +15,9 @@ from tfimbalance.retrieval._report import EvaluationReport, band_names
 from tfimbalance.retrieval._scores import Scores
 from tfimbalance.retrieval._top import best_items
 
+# Scores less offsets of this size are numbers of float32.
+_LARGEST = 1e30
+
 
 class Judge:
     """Positives of queries, and what reports compare models with; arguments as `evaluate`."""
@@ -42,29 +45,25 @@ class Judge:
         self.positives = read_pairs("positives", positives, **size)
         if not self.positives.size:
             raise bad_value("positives", expected="at least one positive", received="none")
-        self.seen = read_pairs("seen", [[]] * num_queries if seen is None else seen, **size)
+        self.seen = np.zeros(0, np.int64) if seen is None else read_pairs("seen", seen, **size)
         self._begins = np.searchsorted(self.seen, np.arange(num_queries + 1) * num_items)
         self._warn_of_seen()
+        self._names = band_names(_number_of_bands(bands, num_items))
+        self._band = np.zeros(num_items, np.int64)
+        self._offset = np.zeros(0)
+        self._baseline: list[dict[str, Any]] = []
         self.counts = None if counts is None else read_counts(counts, num_items)
-        if self.counts is None and (self.tau != 0.0 or bands != 3):
+        if self.counts is not None:
+            self._band = _bands(self.counts, bands)
+            self._offset = self._dial(temperature)
+            self._baseline = self._rows("popularity", self._popular())
+        elif self.tau != 0.0 or bands != 3:
             raise bad_value(
                 "counts",
                 expected="the training positives of each item, beside `tau` or `bands`",
                 received="None",
                 remedy="Count them: np.bincount(item_of_each_positive, minlength=num_items).",
             )
-        self._band, self._names = (
-            np.zeros(num_items, np.int64),
-            band_names(check_integer("bands", bands, minimum=1)),
-        )
-        self._offset = np.zeros(0)
-        self._baseline: list[dict[str, Any]] = []
-        if self.counts is not None:
-            self._band = _bands(self.counts, bands)
-            # Half a draw more: items that were never drawn have a logarithm, too.
-            q = (self.counts + 0.5) / (self.counts.sum() + 0.5 * num_items)
-            self._offset = self.tau * temperature * np.log(q)
-            self._baseline = self._rows("popularity", [(0, self._popular())])
 
     def report(self, scores: Scores) -> EvaluationReport:
         """Judge a model by its scores of all items."""
@@ -104,19 +103,31 @@ class Judge:
         block[row[here], item[here] - columns.start] = -np.inf
         return block
 
-    def _popular(self) -> Ids:
-        """Return the most popular items of each query that it has not seen."""
+    def _dial(self, temperature: float) -> FloatArray:
+        """Return what to take from dot products so that the result is served with ``tau``."""
+        # Half a draw more: items that were never drawn have a logarithm, too.
+        draws = np.asarray(self.counts) + 0.5
+        offset = self.tau * temperature * np.log(draws / draws.sum())
+        if np.abs(offset).max() > _LARGEST:
+            expected = "a strength that float32 holds, of 1 or so"
+            raise bad_value("tau", expected=expected, received=self.tau)
+        return np.asarray(offset)
+
+    def _popular(self) -> Iterator[tuple[int, Ids]]:
+        """Yield the most popular items that some queries have not seen, likewise."""
         order = np.argsort(-np.asarray(self.counts), kind="stable")
-        lists = np.full((self.num_queries, self.k[-1]), -1)
         is_seen = np.zeros(self.num_items, np.bool_)
-        for query in range(self.num_queries):
-            seen = self.seen[self._begins[query] : self._begins[query + 1]] % self.num_items
-            first = order[: self.k[-1] + len(seen)]
-            is_seen[seen] = True
-            left = first[~is_seen[first]][: self.k[-1]]
-            lists[query, : len(left)] = left
-            is_seen[seen] = False
-        return lists
+        for start in range(0, self.num_queries, self.batch_size):
+            stop = min(start + self.batch_size, self.num_queries)
+            lists = np.full((stop - start, self.k[-1]), -1)
+            for query in range(start, stop):
+                seen = self.seen[self._begins[query] : self._begins[query + 1]] % self.num_items
+                first = order[: self.k[-1] + len(seen)]
+                is_seen[seen] = True
+                left = first[~is_seen[first]][: self.k[-1]]
+                lists[query - start, : len(left)] = left
+                is_seen[seen] = False
+            yield start, lists
 
     def _rows(self, model: str, batches: Iterable[tuple[int, Ids]]) -> list[dict[str, Any]]:
         """Return a row for each k of lists that come batch by batch."""
@@ -166,8 +177,8 @@ class Judge:
 
 
 def _lengths(k: Any, num_items: int) -> tuple[int, ...]:
-    given = np.ravel(k).tolist() if np.ndim(k) else [k]
-    lengths = sorted({check_integer("k", number, minimum=1) for number in given})
+    several = np.iterable(k) and not isinstance(k, (str, bytes))
+    lengths = sorted({check_integer("k", number, minimum=1) for number in (k if several else [k])})
     if not lengths or lengths[-1] > num_items:
         raise bad_value(
             "k",
@@ -176,6 +187,14 @@ def _lengths(k: Any, num_items: int) -> tuple[int, ...]:
             remedy=f"For example k={min(10, num_items)}.",
         )
     return tuple(lengths)
+
+
+def _number_of_bands(bands: Any, num_items: int) -> int:
+    number = check_integer("bands", bands, minimum=1)
+    if number > max(num_items, 3):
+        expected = f"at most {num_items:,} bands, as many as items"
+        raise bad_value("bands", expected=expected, received=bands)
+    return number
 
 
 def _bands(counts: FloatArray, bands: int) -> Ids:
