@@ -67,7 +67,7 @@ class EnsembleModel(Wrapper):
     ) -> None:
         super().__init__(**kwargs)
         members = list(members) if isinstance(members, (list, tuple)) else [members]
-        served = _checked(members)
+        served = _to_serve(members)
         logits = {check_from_logits(model, from_logits) for model in served}
         if len(logits) > 1:
             raise bad_value(
@@ -129,7 +129,7 @@ class EnsembleModel(Wrapper):
         return cls(members, **config)
 
 
-def _checked(members: list[Any]) -> list[keras.Model]:
+def _to_serve(members: list[Any]) -> list[keras.Model]:
     """Return the models to serve, or raise."""
     if len(members) < 2:
         received = f"{len(members)} of {[type(member).__name__ for member in members]}"

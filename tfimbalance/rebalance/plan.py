@@ -148,16 +148,14 @@ class Rebalance(Combination):
         return " ".join(set_bias(one, output, self.initializer()) for one in models)
 
     def model(self, model: Any) -> keras.Model:
-        """Return the model to compile and fit: with ``offset`` an `OffsetModel`, else itself.
+        """Return the model to compile and fit: an `OffsetModel` with ``offset``, else itself.
 
-        Of a list of models, an `EnsembleModel`: two networks rank and predict better than one.
-
-        Validate that in ``fit`` with offsets of 0, ``((x, np.zeros((len(x), 1))), y)`` (of a
-        softmax, a zero for each class); `callbacks` and `validation` take the rows as they are.
-        Serve `corrected`.
+        Of a list of models, an `EnsembleModel` of such. Validate an `OffsetModel` in ``fit`` with
+        offsets of 0, ``((x, np.zeros((len(x), 1))), y)`` (of a softmax, a zero for each class);
+        `callbacks` and `validation` take the rows as they are. Serve `corrected`.
 
         Args:
-            model: of logits, one or one a class; or a list of such, built by one function.
+            model: of logits, one or one a class; or a list of such.
         """
         if isinstance(model, (list, tuple)):
             activation = "sigmoid" if self.statistics.multi_label else None
