@@ -1,3 +1,5 @@
+"""The code of README and of the site; guides are run by the build of the site."""
+
 import functools
 import re
 from pathlib import Path
@@ -5,10 +7,13 @@ from pathlib import Path
 import keras
 import pytest
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
 pytestmark = pytest.mark.slow
 
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+PAGES = [page.read_text() for page in sorted((ROOT / "docs").rglob("*.md"))]
+# Once each: some stand in README and on a page, or in an introduction and the page made of it.
+BLOCKS = [*dict.fromkeys(re.findall(r"```python\n(.*?)```", "".join([README, *PAGES]), re.DOTALL))]
 
 
 def in_large_batches(method):
@@ -32,6 +37,7 @@ def test_example_runs_as_it_stands(block, tmp_path, monkeypatch):
 
 
 def test_readme_has_examples_and_pictures_that_exist():
-    assert len(BLOCKS) >= 4
+    assert "```python" in README
+    assert len(BLOCKS) >= 10
     for path in re.findall(r"\]\((?!http)([\w./]+)\)", README):
-        assert (Path(__file__).parent.parent / path).exists(), path
+        assert (ROOT / path).exists(), path
