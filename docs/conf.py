@@ -57,11 +57,14 @@ html_title = "tfimbalance"
 html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["style.css"]
+html_context = {"default_mode": "auto"}
+# Pages without neighbours have no column for them.
+html_sidebars = dict.fromkeys(["start", "choose", "limits", "faq", "contributing", "changelog"], [])
 html_theme_options = {
     "navbar_align": "left",
     "header_links_before_dropdown": 7,
     "navigation_with_keys": False,
-    "show_prev_next": True,
+    "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],

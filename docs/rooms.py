@@ -50,6 +50,7 @@ def page(name: str, things: list[str]) -> str:
     module = "tfimbalance" if name == "tfimbalance" else f"tfimbalance.{name}"
     introduction = INTRODUCTIONS / f"{name}.md"
     text = introduction.read_text() if introduction.exists() else ""
+    text = text.replace("](../../", "](../")  # The page is a folder above its introduction.
     lines = [f".. currentmodule:: {module}", "", ".. autosummary::", "   :nosignatures:", ""]
     lines += [f"   {thing.removeprefix(module + '.')}" for thing in things]
     for thing in things:
@@ -87,5 +88,7 @@ def _is_ours(cls: type, name: str) -> bool:
     owners = [parent for parent in cls.__mro__ if name in vars(parent)]
     thing = inspect.getattr_static(cls, name)
     is_code = callable(thing) or isinstance(thing, (property, classmethod, staticmethod))
-    ours = all(owner.__module__.startswith("tfimbalance") for owner in owners)
-    return is_code and ours and bool(inspect.getdoc(thing))
+    # What a class overrides is a hook of its base.
+    ours = owners[0].__module__.startswith("tfimbalance")
+    once = len(owners) == 1 or (ours and name in {"assign", "movable"})
+    return is_code and ours and once and bool(inspect.getdoc(thing))
