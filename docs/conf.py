@@ -59,7 +59,8 @@ html_static_path = ["_static"]
 html_css_files = ["style.css"]
 html_context = {"default_mode": "auto"}
 # Pages without neighbours have no column for them.
-html_sidebars = dict.fromkeys(["start", "choose", "limits", "faq", "contributing", "changelog"], [])
+ALONE = ("start", "choose", "limits", "faq", "contributing", "changelog")
+html_sidebars: dict[str, list[str]] = {page: [] for page in ALONE}
 html_theme_options = {
     "navbar_align": "left",
     "header_links_before_dropdown": 7,
