@@ -48,7 +48,7 @@ myst_heading_anchors = 3
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(HERE / "_build" / ".jupyter_cache")
 nb_execution_raise_on_error = True
-nb_execution_timeout = 120
+nb_execution_timeout = 300  # Seconds a cell, on a machine that is busy.
 nb_output_stderr = "remove"
 nb_merge_streams = True
 

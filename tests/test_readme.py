@@ -11,8 +11,10 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-PAGES = [page.read_text() for page in sorted((ROOT / "docs").rglob("*.md"))]
-# Once each: some stand in README and on a page, or in an introduction and the page made of it.
+# Without the API's pages, which are made of their introductions.
+FILES = [file for file in sorted((ROOT / "docs").rglob("*.md")) if file.parent.name != "api"]
+PAGES = [file.read_text() for file in FILES]
+# Once each: README and a page may show the same.
 BLOCKS = [*dict.fromkeys(re.findall(r"```python\n(.*?)```", "".join([README, *PAGES]), re.DOTALL))]
 
 
