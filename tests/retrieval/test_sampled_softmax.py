@@ -353,6 +353,27 @@ def test_compile_cannot_pass_log_q():
         model.fit(QUERY, ITEM, verbose=0)
 
 
+@pytest.mark.only_on("torch", why="others gather, or see the global batch")
+def test_processes_of_pytorch_are_not_gathered():
+    with pytest.raises(ValueError, match="`across_replicas`: expected False on PyTorch"):
+        loss_of(across_replicas=True)(QUERY, ITEM)
+
+
+@pytest.mark.only_on("tensorflow", why="a batch of no rows is TensorFlow's")
+def test_batches_without_rows_cost_nothing():
+    """As the last one has on a replica."""
+    import tensorflow as tf
+
+    for form in FORMS:
+        loss = tfi.retrieval.SampledSoftmaxLoss(form)
+        rows = [tf.TensorSpec([None, DIM])] * 2 + [tf.TensorSpec([None])]
+        step = tf.function(
+            lambda q, x, log_q, loss=loss: loss(q, x, log_q=log_q, ids=tf.cast(log_q, tf.int32)),
+            input_signature=rows,
+        )
+        assert float(step(QUERY[:0], ITEM[:0], LOG_Q[:0].astype("float32"))) == 0.0
+
+
 @pytest.mark.only_on("tensorflow", why="tf.distribute is TensorFlow's")
 def test_replicas_compute_the_loss_of_the_global_batch():
     """Values and gradients of two replicas, of 2 and 4 rows, are those of one that has all."""

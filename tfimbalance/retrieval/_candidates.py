@@ -41,7 +41,7 @@ def read_log_q(
         )
     given = fit(given)
     found = concrete(given)
-    if isinstance(log_q, (np.ndarray, list)) and None not in given.shape:
+    if isinstance(log_q, np.ndarray) and None not in given.shape:
         found = np.reshape(log_q, given.shape)  # Known in a graph, too.
     counts = None if mask is None else concrete(mask)
     if found is not None and (mask is None or counts is not None):

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from tfimbalance._checks import bad_value
-from tfimbalance._tensors import Tensor, as_float
-from tfimbalance.retrieval._candidates import differs, fitted, read_ids, read_log_q
+from tfimbalance._tensors import Tensor, as_float, mask_of
+from tfimbalance.retrieval._candidates import as_mask, differs, fitted, read_ids, read_log_q
 from tfimbalance.retrieval._forms import NEVER
 
 
@@ -102,7 +102,7 @@ class Items(NamedTuple):
         return kept if self.mask is None else ops.logical_and(kept, self.mask)
 
 
-def read_embeddings(argument: str, x: Any, dtype: str, ranks: tuple[int, ...], dim: Any) -> Tensor:
+def _embeddings(argument: str, x: Any, dtype: str, ranks: tuple[int, ...], dim: Any) -> Tensor:
     """Return embeddings in a dtype, of a rank and width that fit."""
     x = as_float(x, argument)
     if len(x.shape) not in ranks or (None not in (x.shape[-1], dim) and x.shape[-1] != dim):
@@ -114,3 +114,32 @@ def read_embeddings(argument: str, x: Any, dtype: str, ranks: tuple[int, ...], d
             remedy="Reshape steps of sequences to rows: ops.reshape(x, (-1, dim)).",
         )
     return ops.cast(x, dtype)
+
+
+def real_rows(
+    query: Any, positive: Any, mask: Any, dtype: str
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return the embeddings of all rows, 0 where they are padding, and which rows are real."""
+    masks = [("query", mask_of(query)), ("positive", mask_of(positive)), ("mask", mask)]
+    query = _embeddings("query", query, dtype, (2,), None)
+    positive = _embeddings("positive", positive, dtype, (2,), query.shape[1])
+    positive = fitted("positive", positive, ops.shape(query))
+    valid = None
+    for name, flags in masks:
+        if flags is not None:
+            flags = fitted(name, as_mask(name, flags), ops.shape(query)[:1])
+            valid = flags if valid is None else ops.logical_and(valid, flags)
+    if valid is None:
+        return query, positive, None
+    query, positive = (ops.where(valid[:, None], x, 0.0) for x in (query, positive))
+    return query, positive, valid
+
+
+def read_negatives(negatives: Any, query: Tensor, valid: Tensor | None) -> Tensor:
+    """Return the embeddings of negatives: shared, or of each row, 0 where that is padding."""
+    negatives = _embeddings("negatives", negatives, query.dtype, (2, 3), query.shape[1])
+    if len(negatives.shape) == 2:
+        return negatives
+    shape = (ops.shape(query)[0], *ops.shape(negatives)[1:])
+    negatives = fitted("negatives", negatives, shape)
+    return negatives if valid is None else ops.where(valid[:, None, None], negatives, 0.0)

@@ -13,7 +13,7 @@ def gbce_weight(num_negatives: int, num_items: int, *, t: float = 0.75) -> float
     ``log(sigmoid(s)**beta) = beta * log(sigmoid(s))``. For negatives that are drawn by popularity,
     take `SampledSoftmaxLoss`.
 
-        beta  = alpha * (t * (1 - 1 / alpha) + 1 / alpha) = 1 - t * (1 - alpha)      [1, eq. 13]
+        beta  = alpha * (t * (1 - 1 / alpha) + 1 / alpha) = 1 - t * (1 - alpha)      [1]
         alpha = num_negatives / (num_items - 1)
 
     The model then learns ``sigmoid(s) = beta p / (beta p + alpha (1 - p))``: ``t=1`` is calibrated,
@@ -22,8 +22,7 @@ def gbce_weight(num_negatives: int, num_items: int, *, t: float = 0.75) -> float
     Args:
         num_negatives: negatives a positive, drawn from all items but the positive itself.
         num_items: items of the catalogue.
-        t: how far probabilities are corrected, in [0, 1]; [1] recommends .75, where training is
-            more stable than at 1.
+        t: how far probabilities are corrected, in [0, 1]; .75 is that of [1].
 
     Returns:
         The weight, a number in (0, 1].

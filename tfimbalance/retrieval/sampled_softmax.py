@@ -10,19 +10,18 @@ from keras import ops
 
 from tfimbalance._checks import bad_value, check_flag, check_number
 from tfimbalance._config import config_of
-from tfimbalance._tensors import Tensor, as_float, compute_dtype, mask_of, row_weights
+from tfimbalance._tensors import Tensor, as_float, compute_dtype, row_weights
 from tfimbalance.retrieval._candidates import (
     as_mask,
     at,
     differs,
-    fitted,
     of_candidates,
     read_columns,
     read_ids,
     read_log_q,
 )
 from tfimbalance.retrieval._forms import NEVER, checked_form, importance, nce
-from tfimbalance.retrieval._items import Items, read_embeddings
+from tfimbalance.retrieval._items import Items, read_negatives, real_rows
 from tfimbalance.retrieval._replicas import Replicas
 
 
@@ -101,23 +100,26 @@ def sampled_softmax_loss(
 
 @keras.saving.register_keras_serializable("tfimbalance")
 class SampledSoftmaxLoss(keras.losses.Loss):
-    """Softmax over the items of a batch, corrected for how often items are drawn: log Q right.
+    """Softmax over the items of a batch, corrected for how often each is drawn (log Q).
 
     Use it to train a retrieval model on positives alone, such as two towers on clicks: row i's item
-    is every other row's negative, and more negatives may be passed. Serve the plain dot product.
-    With Q the probability of *drawing* an item as a negative, n of them a row, and candidates d:
+    is every other row's negative, and more negatives may be passed. Rows have to be shuffled, or
+    items are not drawn with Q. It is no loss for ``compile``, which passes no log Q: `TwoTower`
+    calls it, or a ``train_step`` of your own. Serve the plain dot product.
+
+    With Q the probability of *drawing* an item as a negative, and a row's candidates d:
 
         "nce":        loss = -log softmax(s_d - tau * log(Q_d))[y], hits kept           [1, 2]
         "importance": loss = -log(e^{s_y} / (e^{s_y} + sum over d != y of e^{s_d} / E_d))
                       E_d = n' * Q_d / (1 - Q_y), n' = negatives that are not y
 
-    with ``s = query @ item / temperature``. A hit is a negative that is the row's own positive. The
-    two forms must not be mixed, so the form decides whether hits stay, and no argument does:
+    with ``s = query @ item / temperature``. A hit is a negative that is the row's own positive.
+    The form decides whether hits stay, as each is wrong with the other's way:
 
     - ``"nce"`` learns ``s = log p(item | query)`` for any number of negatives. With its hits
       removed, it would over-predict popular items.
-    - ``"importance"`` only approaches that: take it for 64 negatives or more. Its gradient is that
-      of [3].
+    - ``"importance"`` only approaches that: take it for 64 negatives or more, not for few. Its
+      gradient is that of [3].
 
     ``tau`` is a dial: ``"nce"`` learns ``log p - (1 - tau) * log Q``. At 1 that is preference. At 0
     it is association: how much more often an item goes with this query than with any. **The
@@ -138,13 +140,13 @@ class SampledSoftmaxLoss(keras.losses.Loss):
     Call arguments:
         query, positive: embeddings of each row's query and of its item.
         sample_weight: weight of each row's loss. Its item remains a negative of the others.
-        log_q: log Q of each row's item, with which it is drawn as an in-batch negative
-            (`ItemFrequency` estimates it), never of 0. Not needed where ``tau=0``.
+        log_q: logarithm, below 0, of the probability with which each row's item is drawn as an
+            in-batch negative; `ItemFrequency` estimates it. Not needed where ``tau=0``.
         ids: of each row's item, integers (in TensorFlow also words, but not under XLA). They are
             compared as they are: 64-bit ids stay 64-bit. ``"importance"`` requires them, ``"nce"``
             takes no notice of them. JAX keeps 32 bits of integers, unless told otherwise.
-        negatives, negatives_log_q, negatives_ids: more negatives: shared by all rows, or of each
-            row. Log Q is that of the whole mixture, in ``log_q`` as here: `mixed_log_q`.
+        negatives, negatives_log_q, negatives_ids: more negatives, shared by all rows or of each
+            row. Then ``log_q`` and ``negatives_log_q`` are both of the mixture: `mixed_log_q`.
         mask: which rows are real, beside Keras' masks of the embeddings. Padding costs nothing, is
             no one's negative, and leaves the mean.
 
@@ -174,7 +176,8 @@ class SampledSoftmaxLoss(keras.losses.Loss):
         Models, EMNLP 2018, arXiv 1809.01812.
         [2] Yi et al., Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
         Recommendations, RecSys 2019.
-        [3] Correcting the LogQ Correction, RecSys 2025, arXiv 2507.09331.
+        [3] Khrylchenko et al., Correcting the LogQ Correction: Revisiting Sampled Softmax for
+        Large-Scale Retrieval, RecSys 2025, arXiv 2507.09331.
     """
 
     def __init__(
@@ -214,13 +217,13 @@ class SampledSoftmaxLoss(keras.losses.Loss):
         """Return the loss of the batch, reduced."""
         with keras.name_scope(self.name):
             read = functools.partial(Items.read, form=self.form, tau=self.tau)
-            query, positive, valid = _real_rows(query, positive, mask, self.dtype)
+            query, positive, valid = real_rows(query, positive, mask, self.dtype)
             query = query / self.temperature
             own = read(positive, log_q, ids, valid)
             replicas = Replicas(self.across_replicas)
             blocks = [own.gathered(replicas.gathered)]
             if negatives is not None:
-                negatives = _negatives(negatives, query, valid)
+                negatives = read_negatives(negatives, query, valid)
                 real = valid if len(negatives.shape) == 3 else None
                 others = read(negatives, negatives_log_q, negatives_ids, real, prefix="negatives_")
                 if len(negatives.shape) == 2:
@@ -268,35 +271,6 @@ class SampledSoftmaxLoss(keras.losses.Loss):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments."""
         return config_of(self)
-
-
-def _real_rows(
-    query: Any, positive: Any, mask: Any, dtype: str
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return the embeddings of all rows, 0 where they are padding, and which rows are real."""
-    masks = [("query", mask_of(query)), ("positive", mask_of(positive)), ("mask", mask)]
-    query = read_embeddings("query", query, dtype, (2,), None)
-    positive = read_embeddings("positive", positive, dtype, (2,), query.shape[1])
-    positive = fitted("positive", positive, ops.shape(query))
-    valid = None
-    for name, flags in masks:
-        if flags is not None:
-            flags = fitted(name, as_mask(name, flags), ops.shape(query)[:1])
-            valid = flags if valid is None else ops.logical_and(valid, flags)
-    if valid is None:
-        return query, positive, None
-    query, positive = (ops.where(valid[:, None], x, 0.0) for x in (query, positive))
-    return query, positive, valid
-
-
-def _negatives(negatives: Any, query: Tensor, valid: Tensor | None) -> Tensor:
-    """Return the embeddings of negatives: shared, or of each row, 0 where that is padding."""
-    negatives = read_embeddings("negatives", negatives, query.dtype, (2, 3), query.shape[1])
-    if len(negatives.shape) == 2:
-        return negatives
-    shape = (ops.shape(query)[0], *ops.shape(negatives)[1:])
-    negatives = fitted("negatives", negatives, shape)
-    return negatives if valid is None else ops.where(valid[:, None, None], negatives, 0.0)
 
 
 def _beside(blocks: list[Tensor]) -> Tensor:
