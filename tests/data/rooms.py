@@ -51,6 +51,22 @@ def _negatives(**arguments):
     return dataset.map(lambda x, y: (x["x"] + tf.cast(x["item"], tf.float32)[:, None] / 30.0, y))
 
 
+def _mixed(**arguments):
+    x, y = rows()
+    positives = tfi.data.balanced_batches(
+        {"x": x, "item": np.arange(ROWS)}, y, batch_size=BATCH // 2, **arguments
+    ).map(lambda x, y: x)
+    dataset = tfi.data.mixed_negatives(
+        positives,
+        {"x": x[:30] + 1, "item": np.arange(30)},
+        item="item",
+        num_uniform=BATCH // 2,
+        **arguments,
+    )
+    labels = np.repeat([1, 0], BATCH // 2)
+    return dataset.map(lambda x: (tf.concat([x["x"], x["negatives"]["x"]], 0), labels))
+
+
 # Whole datasets, by functions of such arguments as `initial_epoch`.
 DATASETS = {
     "balanced_batches": _balanced,
@@ -62,4 +78,5 @@ DATASETS = {
     "augment": lambda **kw: tfi.data.augment(_balanced(**kw), _noise, **kw),
     "smote_mixup": lambda **kw: tfi.data.smote_mixup(_balanced(**kw), **kw),
     "with_negatives": _negatives,
+    "mixed_negatives": _mixed,
 }

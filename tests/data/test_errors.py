@@ -165,10 +165,15 @@ CALLS = {
     tfi.data.smote_mixup: (ROWS.batch(10),),
     tfi.data.augment: (ROWS.batch(10), lambda x: x),
     tfi.data.with_negatives: ({"user": np.arange(20), "item": np.arange(20)},),
+    tfi.data.mixed_negatives: (
+        tf.data.Dataset.from_tensor_slices({"item": np.arange(20)}).batch(5),
+        np.arange(50),
+    ),
 }
 NEEDED = {
     tfi.data.weighted_undersampling: {"keep_weight": 0.5},
     tfi.data.with_negatives: {"num_items": 50, "num_negatives": 2},
+    tfi.data.mixed_negatives: {"item": "item", "num_uniform": 3},
 }
 
 

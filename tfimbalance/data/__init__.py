@@ -10,6 +10,7 @@ from tfimbalance.data.sampling import class_sampling
 from tfimbalance.data.smote import smote_batches
 from tfimbalance.data.streaming import balanced_stream
 from tfimbalance.data.undersampling import weighted_undersampling
+from tfimbalance.data.uniform_items import mixed_negatives
 
 __all__ = [
     "ClassSampling",
@@ -17,6 +18,7 @@ __all__ = [
     "balanced_batches",
     "balanced_stream",
     "class_sampling",
+    "mixed_negatives",
     "resampled_batches",
     "smote_batches",
     "smote_mixup",

@@ -22,13 +22,21 @@ class Rows:
     """A nested structure of arrays with a common number of rows, ``(x, y[, sample_weight])``."""
 
     def __init__(
-        self, x: Any, y: Any, sample_weight: Any = None, *, as_tensors: bool = False
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        as_tensors: bool = False,
+        called: tuple[str, str] = ("x", "y"),
     ) -> None:
-        given = {"x": x, "y": y}
+        given = dict(zip(called, (x, y), strict=True))
         if sample_weight is not None:
             given["sample_weight"] = sample_weight
         # A tuple: tf.nest would sort the names.
-        self._structure = tuple(_plain(_loaded(name, value)) for name, value in given.items())
+        self._structure = tuple(
+            _plain(value if name == called[0] else _loaded(value)) for name, value in given.items()
+        )
         self.leaves: list[Leaf] = []
         names: list[str] = []
         for name, value in zip(given, self._structure, strict=True):
@@ -41,9 +49,9 @@ class Rows:
             places = _places(name, value)
             self.leaves += [_opened(*leaf, as_tensors) for leaf in zip(places, items, strict=True)]
             names += [name] * len(items)
-        self.num_rows = self.leaves[names.index("y")].num_rows
+        self.num_rows = self.leaves[names.index(called[1])].num_rows
         for name, leaf in zip(names, self.leaves, strict=True):
-            check_same_length(name, leaf.num_rows, reference="y", expected=self.num_rows)
+            check_same_length(name, leaf.num_rows, reference=called[1], expected=self.num_rows)
         # The arrays of `x`, in the order of their leaves.
         self.x = tf.nest.flatten(self._structure[0], expand_composites=False)
         self.row_bytes = sum(leaf.row_bytes for leaf in self.leaves)
@@ -161,9 +169,9 @@ def _check_weights(weights: Any) -> None:
     check_weights(array)
 
 
-def _loaded(name: str, value: Any) -> Any:
+def _loaded(value: Any) -> Any:
     """Labels and weights are few bytes a row, and labels are read whole in any case."""
-    if name != "x" and (is_arrow(value) or (is_sliced(value) and len(value.shape) == 1)):
+    if is_arrow(value) or (is_sliced(value) and len(value.shape) == 1):
         return np.asarray(value)
     return value
 
