@@ -186,6 +186,25 @@ def test_combine(quickstart, monkeypatch, tmp_path, capsys):
         assert result.scaled.mean() == pytest.approx(0.1, rel=0.3)
 
 
+def test_ctr(monkeypatch, capsys):
+    example = load("ctr")
+    for name, few in {"TRAIN": 60_000, "TEST": 60_000, "STEPS": 20, "SAMPLED_STEPS": 20}.items():
+        monkeypatch.setattr(example, name, few)
+    ways, kept = example.WAYS, ("all negatives", "5 a click, offset", "5 a click, nothing")
+    monkeypatch.setattr(example, "WAYS", {name: ways[name] for name in kept})
+    results = example.main(0)
+    printed = capsys.readouterr().out
+    for name, result in results.items():
+        assert name in printed
+        assert result["AUC within users"] > 0.55
+    # Served without the offset, 5 negatives a click promise a click in 6.
+    assert results["5 a click, nothing"]["calibration ratio"] > 4
+    for name in kept[:2]:
+        assert results[name]["calibration ratio"] == pytest.approx(1.0, abs=0.25)
+        assert results[name]["NE"] < 1.0
+        assert results[name]["last position"] < 0
+
+
 def test_adam_of_these_tests_is_keras_adam():
     weights = []
     for cls in (FusedAdam.__base__, FusedAdam):

@@ -179,7 +179,7 @@ def without(*keys):
         (plays(), None, {}, r"`items\['film'\]`: expected an array"),
         (plays(), {"film": np.array([1, "a"], object)}, {}, r"`items\['film'\]`.*mixed objects"),
         (plays(), CATALOGUE, {"num_uniform": 0}, "`num_uniform`"),
-        (plays(), CATALOGUE, {"num_uniform": 2.5}, "`num_uniform`"),
+        (plays(), CATALOGUE, {"num_uniform": 2**40}, r"`num_uniform`: expected fewer than 2\*\*31"),
         (plays(), CATALOGUE, {"seed": -1}, "`seed`"),
         (plays(), CATALOGUE, {"initial_epoch": -1}, "`initial_epoch`"),
     ],

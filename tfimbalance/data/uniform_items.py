@@ -80,6 +80,8 @@ def mixed_negatives(
     """
     x = _features_of(positives)
     size = check_integer("num_uniform", num_uniform, minimum=1)
+    if size >= 2**31:
+        raise bad_value("num_uniform", expected="fewer than 2**31", received=num_uniform)
     seed = check_integer("seed", seed, minimum=0)
     in_graph = check_flag("in_graph", in_graph)
     catalogue = _catalogue(items, item, x)
