@@ -30,7 +30,8 @@ def test_every_argument_is_documented(thing):
 def test_config_round_trip(cls):
     made = cls(**REQUIRED.get(cls.__name__, {}), name="mine")
     config = made.get_config()
-    assert set(inspect.signature(cls).parameters) <= set(config)
+    # What has been counted is state, kept among the weights.
+    assert set(inspect.signature(cls).parameters) - {"kwargs", "counts"} <= set(config)
     stored = keras.saving.serialize_keras_object(made)
     assert stored["registered_name"] == f"tfimbalance>{cls.__name__}"
     again = keras.saving.deserialize_keras_object(stored)
