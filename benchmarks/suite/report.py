@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,15 @@ VIEWS = {
     "tuned F1": ("f1", "long", "own", True, 0.002),
     "ROC-AUC": ("auc", "long", "own", True, 0.002),
 }
+# Of the same strategy: ours, and what a peer makes of it.
+SAME_STRATEGY = (
+    ("undersampling_offset", "under_sampling"),
+    ("balanced_25", "balanced_batch_generator"),
+    ("balanced_25", "over_sampling"),
+    ("balanced_weights", "keras_class_weight"),
+    ("focal", "keras_focal"),
+    ("balanced", "over_sampling"),
+)
 TAIL_VIEWS = {
     "short balanced accuracy": ("ba", "short", "ba", True, 0.002),
     "balanced accuracy": ("ba", "long", "ba", True, 0.002),
@@ -50,13 +60,13 @@ def view(table: pd.DataFrame, name: str) -> pd.DataFrame:
     return chosen.pivot_table(index=["set", "seed"], columns="way", values=measure)
 
 
-def against(values: pd.DataFrame, way: str, name: str) -> dict[str, object]:
-    """Return the mean difference to plain, sets won, tied and lost, and Wilcoxon's p."""
+def against(values: pd.DataFrame, way: str, name: str, base: str = BASE) -> dict[str, Any]:
+    """Return the mean difference to another way, sets won, tied and lost, and Wilcoxon's p."""
     *_, high, least = {**VIEWS, **TAIL_VIEWS}[name]
-    if way == BASE:
+    if way == base:
         return {"gain": 0.0, "sets": "", "p": float("nan"), "worse": []}
-    both = values[[way, BASE]].dropna()
-    gap = (both[way] - both[BASE]) * (1 if high else -1)
+    both = values[[way, base]].dropna()
+    gap = (both[way] - both[base]) * (1 if high else -1)
     of_set = gap.groupby("set").agg(["mean", "sem"]).fillna(0.0)
     clear = of_set["mean"].abs() > np.maximum(of_set["sem"], least)
     won, lost = (int((clear & (sign * of_set["mean"] > 0)).sum()) for sign in (1, -1))
@@ -104,6 +114,40 @@ def tables(table: pd.DataFrame, views: dict[str, tuple]) -> None:
         console.print(shown)
 
 
+def markdown(table: pd.DataFrame, views: dict[str, tuple]) -> str:
+    """Return the tables of the page: a row a way, then ours against a peer of the same strategy."""
+    found = {name: view(table, name) for name in views}
+    ranked = {name: ranks(-found[name] if views[name][3] else found[name]) for name in views}
+    mean_rank = pd.DataFrame({name: rank for name, (rank, *_) in ranked.items()}).mean(axis=1)
+    ways = sorted(set().union(*found.values()), key=lambda way: mean_rank.get(way, np.inf))
+    of_views = [f"{critical:.1f} ({p:.0e})" for _, p, critical, _ in ranked.values()]
+    rows = [
+        [way, *(_cell(found[name], way, name, BASE, ranked[name][0]) for name in views)]
+        for way in ways
+    ]
+    text = _rows(["way", *views], [*rows, ["*critical difference (Friedman's p)*", *of_views]])
+    pairs = [
+        [f"{ours} - {peer}", *(_cell(found[name], ours, name, peer) for name in views)]
+        for ours, peer in SAME_STRATEGY
+        if {ours, peer} <= set(ways)
+    ]
+    return text + ("\n" + _rows(["ours - the peer's", *views], pairs) if pairs else "")
+
+
+def _rows(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "".join(f"| {' | '.join(line).replace('_', ' ')} |\n" for line in lines)
+
+
+def _cell(values: pd.DataFrame, way: str, name: str, base: str, rank: Any = ()) -> str:
+    if way not in values:
+        return "-"
+    found = against(values, way, name, base)
+    shown = f"{found['gain']:+.4f} {found['sets']}".replace("0.", ".", 1) if found["sets"] else "0"
+    shown += f" p {found['p']:.1g}" if found["p"] < 0.01 else ""
+    return shown + (f" ({rank[way]:.1f})" if way in rank else "")
+
+
 def picture(table: pd.DataFrame, views: dict[str, tuple], path: Path) -> None:
     """Draw mean ranks; ways that a line joins do not differ (Nemenyi)."""
     import matplotlib.pyplot as plt
@@ -134,11 +178,14 @@ if __name__ == "__main__":
     parser.add_argument("results", type=Path)
     parser.add_argument("--csv", type=Path, help="write means and standard errors here")
     parser.add_argument("--picture", type=Path, help="draw mean ranks here")
+    parser.add_argument("--markdown", type=Path, help="write the tables of the page here")
     given = parser.parse_args()
     found = read(given.results)
     found_views = TAIL_VIEWS if "ba" in found else VIEWS
     tables(found, found_views)
     if given.csv:
         summary(found).to_csv(given.csv)
+    if given.markdown:
+        given.markdown.write_text(markdown(found, found_views))
     if given.picture:
         picture(found, found_views, given.picture)
