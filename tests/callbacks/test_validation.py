@@ -347,3 +347,14 @@ def test_metrics_are_metrics():
     for metrics in (3, "auc", [len]):
         with pytest.raises(ValueError, match="`metrics`: expected a list of Keras metrics"):
             tfi.callbacks.CorrectedValidation((np.ones((2, 1)), np.array([0, 1])), metrics=metrics)
+
+
+def test_words_are_predicted_as_they_come():
+    words = np.array(["rare", "common", "common", "rare"])
+    given = keras.Input((), dtype="string", name="word")
+    lookup = keras.layers.StringLookup(vocabulary=["rare", "common"], output_mode="one_hot")
+    model = keras.Model({"word": given}, keras.layers.Dense(1, "sigmoid")(lookup(given)))
+    rows = tfi.callbacks.Validation(({"word": words}, np.array([1, 0, 0, 1])))
+    found = rows.read(model).given[:, 0]
+    expected = model.predict({"word": words.astype(object)}, verbose=0)[:, 0]
+    np.testing.assert_allclose(found, expected)

@@ -83,6 +83,7 @@ class Predictor(keras.Model):
         """Yield what the model says of the rows: batch by batch of a dataset, arrays at once."""
         if not is_dataset(data):
             x, y, weight = (*data, None)[:3]
+            x = keras.tree.map_structure(_as_keras_takes_it, x)
             y_pred = self.predict(x, batch_size=batch_size, verbose=0)
             yield self._one_output(y, y_pred, weight, output)
             return
@@ -113,6 +114,12 @@ class Predictor(keras.Model):
             None if weight is None else np.asarray(weight),
             np.asarray(mask[0]) if mask else None,
         )
+
+
+def _as_keras_takes_it(array: Any) -> Any:
+    """Return words of NumPy as objects: Keras knows no dtype of a fixed number of letters."""
+    is_words = isinstance(array, np.ndarray) and array.dtype.kind == "U"
+    return array.astype(object) if is_words else array
 
 
 def predict(
