@@ -174,9 +174,18 @@ def passing(source: Source, steps: int) -> tf.data.Dataset:
     return stream.take(steps)
 
 
+def recommended(source: Source, steps: int) -> tf.data.Dataset:
+    return plan_of(source, steps).dataset(source.train, source.y, BATCH_SIZE, steps_per_epoch=steps)
+
+
+def plan_of(source: Source, steps: int) -> tfi.Rebalance:
+    return tfi.Rebalance.recommended(source.y, steps=steps, batch_size=BATCH_SIZE)
+
+
 WAYS: dict[str, Callable[[Source, int], tf.data.Dataset]] = {
     "balanced_batches": drawn,
     "balanced_stream": passing,
+    "recommended": recommended,
     "plain": plain,
 }
 
@@ -215,16 +224,20 @@ def run(name: str, source: Source, steps: int, advance: Callable[[], None]) -> d
 
     keras.utils.set_random_seed(0)
     model = source.build()
-    model.compile(keras.optimizers.Adam(2e-3), keras.losses.BinaryCrossentropy(from_logits=True))
+    trained = model
+    if name == "recommended":
+        plan = plan_of(source, steps)
+        plan.prepare(model)
+        trained = plan.model(model)
+    trained.compile(keras.optimizers.Adam(2e-3), keras.losses.BinaryCrossentropy(from_logits=True))
     watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: advance())
     start = time.perf_counter()
-    model.fit(dataset, shuffle=False, verbose=0, callbacks=[watch])
+    trained.fit(dataset, shuffle=False, verbose=0, callbacks=[watch])
     training, after = time.perf_counter() - start, resident() - before
     logits = model.predict(source.held, batch_size=2**15, verbose=0)[:, 0].astype(np.float64)
     shift = np.zeros(())
-    if name != "plain":
-        sampling = tfi.data.class_sampling(dataset)
-        shift = sampling.shift()
+    if name.startswith("balanced"):
+        shift = tfi.data.class_sampling(dataset).shift()
     shifted = logits + shift
     losses = [log_loss(source.held_y, 1.0 / (1.0 + np.exp(-z))) for z in (logits, shifted)]
     return {
