@@ -27,6 +27,8 @@ from rich.table import Table
 
 import tfimbalance as tfi
 
+tf.get_logger().setLevel("ERROR")
+
 BATCHES = (1_024, 4_096)
 USERS = 100_000
 

@@ -115,12 +115,24 @@ def test_ids_that_jax_would_wrap_are_refused():
         {"num_items": 2, "counts": {"a": 1}},
         {"counts": [1, 2]},
         {"counts": {1: "a"}},
+        {"counts": {1.5: 2}},
+        {"num_items": 2, "counts": [[1], [2, 3]]},
     ],
     ids=str,
 )
 def test_bad_arguments_are_refused(arguments):
     with pytest.raises(ValueError, match=r"expected.*Received"):
         ItemFrequency(**arguments)
+
+
+def test_counts_come_by_item_or_by_id():
+    pandas = pytest.importorskip("pandas")
+    for counts in ([2, 0, 1], {0: 2, 2: 1}, pandas.Series([0, 2, 0]).value_counts()):
+        layer = ItemFrequency(3, counts=counts)
+        assert layer.num_draws == 3
+        # Never drawn: half a draw of 3 + 1.
+        np.testing.assert_allclose(layer.counts(), [2, 0.5 / 4 * 3, 1], rtol=1e-6)
+    assert ItemFrequency(3, counts={}).num_draws == 0
 
 
 def test_hashed_counts_need_ids():

@@ -21,12 +21,14 @@ def checked_size(argument: str, size: Any) -> int:
 def checked_counts(counts: Any, num_items: int | None) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Return ids and the draws of each, of ``{id: draws}`` or of one number an item."""
     if hasattr(counts, "items"):
-        ids, draws = np.asarray(list(counts.keys())), np.asarray(list(counts.values()))
+        by_id = dict(counts.items())  # A pandas series, too.
+        ids = np.asarray([*by_id]) if by_id else np.zeros(0, np.int64)
+        draws = _as_array([*by_id.values()])
     elif num_items is None:
         received = f"a {type(counts).__name__}"
         raise bad_value("counts", expected="{id: draws}, as ids are hashed", received=received)
     else:
-        ids, draws = np.arange(num_items), np.asarray(counts)
+        ids, draws = np.arange(num_items), _as_array(counts)
     if draws.shape != ids.shape or draws.dtype.kind not in "iuf":
         raise bad_value(
             "counts",
@@ -38,3 +40,10 @@ def checked_counts(counts: Any, num_items: int | None) -> tuple[NDArray[Any], ND
         expected = "whole numbers of draws, at least 0"
         raise bad_entry("counts", draws, wrong, expected=expected, where="for item", numbers=ids)
     return ids, draws.astype(np.int64)
+
+
+def _as_array(counts: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(counts)
+    except ValueError:
+        raise bad_value("counts", expected="one number an item", received="lists") from None

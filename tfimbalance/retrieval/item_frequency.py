@@ -61,7 +61,7 @@ class ItemFrequency(keras.layers.Layer):
             None counts draws: ``Q = (count + .5) / (t + 1)``.
         num_cells: of each hash table, by default 2**20. Ids rarer than about ``1 / num_cells`` are
             over-estimated, as all they share cells with: of a million ids by Zipf's law .11 nats
-            on average in the tail, and 1.4 with 2**18.
+            on average in the rarer half, 1.3 with 2**18.
         num_hashes: hash tables; the least frequent of an id's cells counts.
         counts: draws of each item in the training data, ``(num_items,)`` or ``{id: draws}``. They
             become part of the weights, not of the config: a clone starts without them.
