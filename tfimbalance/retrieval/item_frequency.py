@@ -42,11 +42,11 @@ class ItemFrequency(keras.layers.Layer):
     beforehand, ``counts`` starts it from there; ``rate=None`` counts on, and never forgets.
 
     It averages the gaps between draws of an item, and counts *draws*. With ``t`` the number of the
-    draw, ``A`` that of the item's last draw, ``m`` its occurrences in the batch and ``i`` those
-    since the start:
+    draw, ``A`` that of the item's last draw, and ``m`` occurrences in the batch, each of which is
+    the item's i-th ever:
 
         Q = 1 / B,    B <- (1 - k) B + k (t - A) / m,    A <- t
-        k = 1 - (1 - r)**m,    r = max(rate, 1 / i)
+        k = 1 - product of (1 - max(rate, 1 / i))
 
     After many occurrences the standard deviation of Q is ``sqrt(rate / (2 - rate))`` of its mean.
     Algorithm 2 of [1] counts batches instead, and starts from zeros: Q is 2 times too high for
@@ -69,8 +69,9 @@ class ItemFrequency(keras.layers.Layer):
         **kwargs: as `keras.layers.Layer`.
 
     Shapes:
-        ids: integers of any shape (on TensorFlow also strings, if they are hashed; compile with
-            ``jit_compile=False`` then). Drawn in the order in which they stand.
+        ids: integers of any shape, drawn in the order in which they stand. On TensorFlow also
+            strings, which are hashed; compile with ``jit_compile=False`` then. On JAX, ids from
+            2**31 on need ``jax_enable_x64``.
         Returns log Q of each in nats, float32 whatever the policy, and below 0. With
         ``training=True`` the ids are counted first; replicas of `tf.distribute` count all of them.
         In a graph, log Q of an id that is none of the ``num_items`` is NaN.
