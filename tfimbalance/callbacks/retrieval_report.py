@@ -185,7 +185,17 @@ class Embedder(keras.Model):
     def embed(self, x: Any, batch_size: int) -> Any:
         """Return the embeddings of all rows."""
         size = {} if is_dataset(x) else {"batch_size": batch_size}
-        found = self.predict(x, verbose=0, **size)
+        try:
+            found = self.predict(x, verbose=0, **size)
+        except Exception as error:  # Whatever a tower raises that is given what it does not take.
+            # Errors of a graph begin with where it was built, and end with what is wrong.
+            text = str(error)
+            text = text if len(text) < 500 else f"{text[:150]} ... {text[-350:]}"
+            raise bad_value(
+                self.argument,
+                expected="a tower that embeds the inputs that are given for it",
+                received=f"{type(error).__name__}: {text}",
+            ) from error
         if not hasattr(found, "shape") or len(found.shape) != 2:
             raise bad_value(
                 self.argument,
