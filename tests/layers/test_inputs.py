@@ -1,5 +1,6 @@
 """What every layer takes."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -48,3 +49,30 @@ def test_flags_and_integers_are_scores_as_well():
     wanted = layer(np.array([[0.0], [1.0]], "float32"))
     for kind in ("bool", "int32"):
         np.testing.assert_allclose(layer(np.array([[0], [1]], kind)), wanted)
+
+
+def test_models_around_a_model_do_not_round_its_inputs():
+    """Half precision would merge 2049 with 2048; the model itself reads it in full."""
+
+    class Odd(keras.Model):
+        def __init__(self):
+            super().__init__(autocast=False)
+
+        def call(self, x, training=None):
+            return keras.ops.cast(keras.ops.cast(x, "int32") % 2, "float32")
+
+    x, y = np.array([[2048.0], [2049.0]], "float32"), np.array([0, 1])
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = Odd()
+        rows = tfi.callbacks.Validation((x, y), from_logits=True).read(model)
+        offset = tfi.layers.OffsetModel(model)((x, np.zeros((2, 1), "float32")))
+        shift = tfi.calibration.PriorCorrection(0.5, 0.5, from_logits=True, activation="sigmoid")
+        behind = tfi.calibration.calibrated_model(model, shift, from_logits=True)
+        served = keras.ops.convert_to_numpy(behind(x))
+    finally:
+        keras.config.set_dtype_policy(before)
+    for found in (rows.given, keras.ops.convert_to_numpy(offset)):
+        np.testing.assert_array_equal(found, [[0.0], [1.0]])
+    assert served[1, 0] > served[0, 0]

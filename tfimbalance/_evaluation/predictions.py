@@ -63,7 +63,7 @@ class Predictor(keras.Model):
     """A model that returns the masks of its outputs beside them, which `predict` would lose."""
 
     def __init__(self, model: keras.Model) -> None:
-        super().__init__()
+        super().__init__(autocast=False)  # Inputs are the model's to round.
         self.model = model
         self.names = output_names(model)
         # Of a prediction without its rows, and whether it has a mask, once there is one.

@@ -91,7 +91,7 @@ class CorrectedModel(keras.Model):
     def __init__(
         self, model: keras.Model, behind: Sequence[keras.layers.Layer], **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"autocast": False, **kwargs})  # Inputs are the model's to round.
         self.model, self.behind = model, list(behind)
 
     @property

@@ -16,6 +16,9 @@ class Wrapper(keras.Model):
     model: keras.Model
     adds_offset = False
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"autocast": False, **kwargs})  # Inputs are the model's to round.
+
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
         """Compile as any Keras model; beside an offset, with a loss of logits."""
         takes = getattr(loss, "from_logits", None)
