@@ -6,7 +6,9 @@ like. Of the training rows only labels are in memory. Every way trains the same 
 number of steps, and is judged on rows at their natural rate that come later.
 
 Balancing learns in fewer steps. On the flights, AP after 300 is .017 against .010 of plain
-training; after 1,500 plain training leads (.019 against .015), as rare rows were seen too often.
+training, and the log loss of the recommended plan is .055, against .059. After 1,500 steps plain
+training leads (.019 against .015): rare rows were seen too often, 12 times and more. So the plan
+that is recommended for 1,500 steps is plain training from the initial bias.
 
     python examples/out_of_core.py                        # made up, 1 GB: half a minute
     python examples/out_of_core.py --gigabytes 40         # a file larger than the memory

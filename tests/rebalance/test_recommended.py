@@ -20,14 +20,23 @@ def rows(size, seed, rate=3.0):
 @pytest.mark.parametrize(
     ("labels", "steps", "shares"),
     [
-        ({0: 990_000, 1: 10_000}, 2_000, {1: 0.1}),
+        ({0: 990_000, 1: 10_000}, 1_000, {1: 0.1}),
+        ({0: 990_000, 1: 10_000}, 2_000, None),  # Each positive would come 5.1 times.
         ({0: 990_000, 1: 10_000}, 20_000, None),
         ({0: 990_000, 1: 10_000}, None, None),
         ({0: 850_000, 1: 150_000}, 2_000, None),  # More than the share already.
         (TAIL, 1, None),
         (LABELS, 1, None),
     ],
-    ids=["half a pass", "five passes", "no budget", "frequent", "tail", "labels"],
+    ids=[
+        "a quarter of a pass",
+        "by heart",
+        "five passes",
+        "no budget",
+        "frequent",
+        "tail",
+        "labels",
+    ],
 )
 def test_shares_are_for_less_than_two_passes_over_rare_events(labels, steps, shares):
     plan = tfi.Rebalance.recommended(labels, steps=steps)
@@ -67,6 +76,8 @@ def test_reasons_are_those_of_the_data():
     few = tfi.Rebalance.recommended(LABELS, steps=1).reasons[1]
     assert "few, but" in few
     assert "1 steps of 256 rows are 0.26 passes over 1,000 rows" in few
+    often = tfi.Rebalance.recommended({0: 990_000, 1: 10_000}, steps=2_000).reasons[1]
+    assert "show each of them 5.1 times, and they would be learnt by heart" in often
     with pytest.raises(TypeError, match="focal_gamma"):
         tfi.Rebalance.recommended(TAIL, focal_gamma=2.0)
 
@@ -104,6 +115,7 @@ def test_each_output_and_each_class_is_calibrated():
     y = {"buy": buy.astype(int), "kind": kind}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "VectorScaling: .* backwards")  # It was not trained.
         served = tfi.Rebalance(y["buy"]).calibrated(model, (features, y), output="buy")
         plan = tfi.Rebalance(kind)
         served = plan.calibrated(served, plan.validation((features, y), output="kind"))

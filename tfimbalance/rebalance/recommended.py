@@ -7,9 +7,10 @@ from typing import Any
 from tfimbalance._checks import check_integer
 from tfimbalance.statistics import ClassStatistics
 
-# Of first runs; `benchmarks/suite` repeats them. Where rows are seen less often, balanced batches
-# rank better at the end of training; where they are seen more often, not.
-_FEW_PASSES = 2
+# Balanced batches rank better where training ends before rows were seen twice (`benchmarks/suite`),
+# but not once each positive was seen again and again: after 12 times plain training led, after 2 it
+# was far behind (`examples/out_of_core.py`).
+_FEW_PASSES, _FEW_TIMES = 2, 5
 _SHARE = 0.1
 # Positives among validation rows from which a slope and a bias of their own help.
 ENOUGH_POSITIVES = 150
@@ -34,12 +35,16 @@ def recommended(
         )
         seen = f"{steps:,} steps of {batch_size} rows are {passes:.2g} passes over "
         seen += f"{statistics.num_samples:,} rows"
-        if passes < _FEW_PASSES and rare:
+        times = passes * _SHARE / max(float(statistics.priors[1]), 1e-12) if rare else 0.0
+        shown = f"batches of {_SHARE:.0%} positives show each of them {times:.2g} times"
+        if passes < _FEW_PASSES and rare and times <= _FEW_TIMES:
             arguments = {"class_shares": {1: _SHARE}, "offset": True}
             reasons.append(
-                f"{seen}: batches of {_SHARE:.0%} positives show each of them more often, and "
-                "their offset leaves the probabilities alone: plan.model(model), dataset(x, y)."
+                f"{seen}: {shown}, not {passes:.2g}, and their offset leaves the probabilities "
+                "alone: plan.model(model), dataset(x, y)."
             )
+        elif passes < _FEW_PASSES and rare:
+            reasons.append(f"{seen}: few, but {shown}, and they would be learnt by heart.")
         elif rare:
             reasons.append(f"{seen}: enough to learn from the positives as they come.")
         elif passes < _FEW_PASSES:
