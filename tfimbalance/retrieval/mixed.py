@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
@@ -13,7 +12,7 @@ from tfimbalance._tensors import Tensor, as_float, compute_dtype
 from tfimbalance.retrieval._candidates import read_log_q
 
 
-def mixed_log_q(log_q: Any, *, num_in_batch: Any, num_uniform: int, num_items: int) -> Tensor:
+def mixed_log_q(log_q: Any, *, num_in_batch: Any, num_uniform: Any, num_items: Any) -> Tensor:
     """Return log Q of items among in-batch and uniform negatives together [1].
 
     Use it where a batch brings uniformly drawn items beside its own (`data.mixed_negatives`), for
@@ -28,9 +27,10 @@ def mixed_log_q(log_q: Any, *, num_in_batch: Any, num_uniform: int, num_items: i
 
     Args:
         log_q: log Q of items as in-batch negatives, of any shape.
-        num_in_batch: ``n1``, a number or a scalar tensor; at least 0.
+        num_in_batch: ``n1``, at least 0. Like the two below a number, or a scalar tensor where it
+            is known only in the step.
         num_uniform: ``n2``, uniform negatives a row; at least 0.
-        num_items: items of the catalogue that they are drawn from.
+        num_items: items of the catalogue that they are drawn from, at least 2.
 
     Returns:
         Log Q*, in the shape of ``log_q``, in float32 at least.
@@ -51,22 +51,19 @@ def mixed_log_q(log_q: Any, *, num_in_batch: Any, num_uniform: int, num_items: i
         [1] Yang et al., Mixed Negative Sampling for Learning Two-tower Neural Networks in
         Recommendations, WWW 2020.
     """
-    uniform = check_integer("num_uniform", num_uniform, minimum=0)
-    items = check_integer("num_items", num_items, minimum=2)
     given = as_float(log_q, "log_q")
     dtype = compute_dtype(keras.backend.standardize_dtype(given.dtype))
     found = read_log_q("log_q", log_q, dtype, fit=lambda x: x)
-    if not ops.is_tensor(num_in_batch):
-        num_in_batch = check_integer("num_in_batch", num_in_batch, minimum=0)
-        if num_in_batch + uniform == 0:
-            raise bad_value(
-                "num_in_batch",
-                expected="at least one negative of either source",
-                received="0, beside num_uniform=0",
-            )
-    in_batch = ops.cast(num_in_batch, dtype)
-    of_batch = found + ops.log(in_batch)
-    if uniform == 0:
-        return of_batch - ops.log(in_batch)
-    of_uniform = ops.convert_to_tensor(math.log(uniform / items), dtype=dtype)
-    return ops.logaddexp(of_batch, of_uniform) - ops.log(in_batch + uniform)
+    sizes = {"num_in_batch": num_in_batch, "num_uniform": num_uniform, "num_items": num_items}
+    for name, size in sizes.items():
+        if not ops.is_tensor(size):
+            sizes[name] = check_integer(name, size, minimum=2 if name == "num_items" else 0)
+    if not any(ops.is_tensor(size) or size for size in (num_in_batch, num_uniform)):
+        raise bad_value(
+            "num_in_batch",
+            expected="at least one negative of either source",
+            received="0, beside num_uniform=0",
+        )
+    in_batch, uniform, items = (ops.log(ops.cast(size, dtype)) for size in sizes.values())
+    # Of no draws the logarithm is -inf, and the other source is all there is.
+    return ops.logaddexp(found + in_batch, uniform - items) - ops.logaddexp(in_batch, uniform)
