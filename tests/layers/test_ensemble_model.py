@@ -1,5 +1,7 @@
 """A few networks, trained by one fit as each would be alone, and served as their mean."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -41,6 +43,37 @@ def test_each_member_is_trained_as_it_would_be_alone():
     p = expit([array(model(x)) for model in alone]).mean(axis=0)[:, 0]
     assert plain == pytest.approx(-np.log(np.where(y, p, 1 - p)).mean(), rel=1e-5)
     assert both.history["loss"][0] > losses[:, 0].mean()
+
+
+@pytest.mark.only_on("tensorflow", why="tf.distribute is TensorFlow's")
+def test_replicas_regularise_members_as_one_device_does():
+    import tensorflow as tf
+
+    x, y = rows()
+    on_one = tf.distribute.ReductionToOneDevice()
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=on_one)
+    found = []
+    for scope in (contextlib.nullcontext(), strategy.scope()):
+        with scope:
+            model = tfi.layers.EnsembleModel([dense(1), dense(2)])
+            loss = keras.losses.BinaryCrossentropy(from_logits=True)
+            model.compile(keras.optimizers.SGD(0.5), loss)
+        logs = model.fit(x, y, batch_size=64, shuffle=False, verbose=0).history
+        found.append([*logs["loss"], *np.concatenate([w.ravel() for w in model.get_weights()])])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-5, atol=1e-6)
+
+
+def test_masked_steps_are_masked_in_the_mean():
+    def member(seed):
+        start = keras.initializers.RandomNormal(seed=seed)
+        embedding = keras.layers.Embedding(5, 3, start, mask_zero=True)
+        return keras.Sequential([keras.Input((4,)), embedding, keras.layers.Dense(1)])
+
+    x, y = np.array([[1, 2, 0, 0], [3, 4, 1, 0]]), np.ones((2, 4, 1))
+    model = tfi.layers.EnsembleModel([member(0), member(1)], from_logits=True)
+    model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
+    p = expit(model.model.predict(x, verbose=0))[x > 0]
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(-np.log(p).mean(), rel=1e-5)
 
 
 @pytest.mark.any_backend

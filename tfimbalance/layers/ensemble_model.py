@@ -104,8 +104,8 @@ class EnsembleModel(Wrapper):
             return super().compute_loss(y_pred=y_pred, **given)
         found = [super(EnsembleModel, self).compute_loss(y_pred=p, **given) for p in y_pred]
         more = len(found) - 1
-        # Each of them brings what regularises all members.
-        extra = sum(ops.sum(ops.cast(loss, found[0].dtype)) for loss in self.losses)
+        # Each of them brings what regularises all members: on replicas, each its part of that.
+        extra = sum(self._aggregate_additional_loss(loss) for loss in self.losses)
         total = sum(found) - more * extra
         return total + ops.stop_gradient(sum(found) / len(found) - total)
 

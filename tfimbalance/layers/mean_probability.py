@@ -61,6 +61,7 @@ class MeanProbability(keras.layers.Layer):
         if activation is not None:
             check_choice("activation", activation, ("sigmoid", "softmax"))
         self.activation = activation
+        self.supports_masking = True  # Members read the same rows: the first one's mask is all's.
 
     def build(self, input_shape: Any) -> None:
         """Check that the outputs fit one another."""
