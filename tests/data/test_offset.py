@@ -217,3 +217,17 @@ def test_offsets_of_many_classes_are_made_a_batch_at_a_time():
 def test_what_has_no_offset_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_what_trains_with_an_offset_is_loaded_compiled(tmp_path):
+    dataset = tfi.data.balanced_batches(
+        *(np.zeros((64, 3), "float32"), np.arange(64) % 4 == 0), batch_size=16, offset=True
+    )
+    trained = tfi.layers.OffsetModel(dense())
+    trained.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True))
+    trained.fit(dataset, verbose=0)
+    trained.save(tmp_path / "trained.keras")
+    again = keras.saving.load_model(tmp_path / "trained.keras")
+    assert again.optimizer.iterations == trained.optimizer.iterations == 4
+    again.fit(dataset, verbose=0)
+    assert again.optimizer.iterations == 8

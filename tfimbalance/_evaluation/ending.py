@@ -162,9 +162,6 @@ def _activation(operation: Any) -> str | None:
     if _makes_probabilities(operation):
         return str(operation.activation or "softmax")
     kind = type(operation).__name__
-    if kind == "MeanProbability":  # Of members that show what they return.
-        history = operation._inbound_nodes[0].input_tensors[0]._keras_history
-        return "linear" if operation.from_logits else _activation(history.operation)
     if kind in ("Sigmoid", "Softmax"):  # Of keras.ops and keras.layers alike.
         return kind.lower()
     if not kind.startswith(_ENDING):  # That of an LSTM, say, is not what it returns.

@@ -1,17 +1,8 @@
 """Layers and models that losses and datasets of this package need."""
 
 from tfimbalance.layers.cosine_classifier import CosineClassifier
-from tfimbalance.layers.ensemble_model import EnsembleModel
-from tfimbalance.layers.mean_probability import MeanProbability
 from tfimbalance.layers.minimum_cost import MinimumCost
 from tfimbalance.layers.offset_model import OffsetModel
 from tfimbalance.layers.threshold import Threshold
 
-__all__ = [
-    "CosineClassifier",
-    "EnsembleModel",
-    "MeanProbability",
-    "MinimumCost",
-    "OffsetModel",
-    "Threshold",
-]
+__all__ = ["CosineClassifier", "MinimumCost", "OffsetModel", "Threshold"]

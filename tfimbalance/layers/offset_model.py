@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import keras
@@ -10,11 +11,10 @@ from keras import ops
 from tfimbalance._checks import bad_value
 from tfimbalance._evaluation.ending import last_activation
 from tfimbalance._tensors import Tensor
-from tfimbalance.layers._wrapper import Wrapper
 
 
 @keras.saving.register_keras_serializable("tfimbalance")
-class OffsetModel(Wrapper):
+class OffsetModel(keras.Model):
     """A model of logits, trained with an offset beside its inputs.
 
     Use it on data that was thinned with known probabilities, as by
@@ -56,15 +56,14 @@ class OffsetModel(Wrapper):
         data, NeurIPS 2021, arXiv 2110.13048.
     """
 
-    adds_offset = True
-
     def __init__(self, model: keras.Model, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        # Inputs are the model's to round.
+        super().__init__(**{"autocast": False, **kwargs})
         if not isinstance(model, keras.Model):
             kind = type(model).__name__
             raise bad_value("model", expected="a Keras model of logits", received=kind)
         outputs = getattr(model, "outputs", None) or [None]
-        if isinstance(model, Wrapper) or len(outputs) > 1:
+        if isinstance(model, OffsetModel) or len(outputs) > 1:
             raise bad_value(
                 "model",
                 expected="a model of one output, without an offset yet",
@@ -79,6 +78,27 @@ class OffsetModel(Wrapper):
                 remedy="Leave that out, and compile with from_logits=True.",
             )
         self.model = model
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
+        """Compile as any Keras model, with a loss of logits."""
+        takes = getattr(loss, "from_logits", None)
+        if takes is None and isinstance(loss, str):
+            function = keras.losses.get(loss)
+            takes = False if "from_logits" in inspect.signature(function).parameters else None
+        if takes is False:
+            raise bad_value(
+                "loss",
+                expected="a loss of logits, which is what an offset is added to",
+                received=f"{loss!r}, which takes probabilities",
+                remedy="Make it with from_logits=True.",
+            )
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile a loaded model as it was saved, which Keras leaves to classes with `compile`."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
 
     def call(self, inputs: Any, training: bool | None = None) -> Tensor:
         """Return the logits of ``x`` plus the offset."""

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from tfimbalance._checks import FloatArray, bad_value, check_flag, check_number, refuse_classes
+from tfimbalance.layers import OffsetModel
 from tfimbalance.rebalance._warnings import warn_of_double_correction
 from tfimbalance.rebalance.compiled import arguments_of_model
 from tfimbalance.rebalance.recommended import recommended
@@ -105,7 +106,7 @@ class Combination:
         Raises:
             ValueError: for a model that is not compiled, or with a loss that no plan has.
         """
-        if getattr(model, "adds_offset", False) and kwargs.get("class_shares") is not None:
+        if isinstance(model, OffsetModel) and kwargs.get("class_shares") is not None:
             kwargs = {"offset": True, **kwargs}
         plan = cls(labels, **kwargs)
         return cls(labels, **{**arguments_of_model(model, output, class_weight, plan), **kwargs})

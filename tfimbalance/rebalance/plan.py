@@ -11,8 +11,7 @@ import keras
 from tfimbalance._checks import bad_value
 from tfimbalance.callbacks import CorrectedValidation, NaturalRate, Validation
 from tfimbalance.initializers import PriorBias
-from tfimbalance.layers import EnsembleModel, OffsetModel
-from tfimbalance.layers._wrapper import Wrapper
+from tfimbalance.layers import OffsetModel
 from tfimbalance.rebalance.audit import Audit
 from tfimbalance.rebalance.combination import Combination
 from tfimbalance.rebalance.plan_loss import (
@@ -128,13 +127,12 @@ class Rebalance(Combination):
         labels = self.statistics.multi_label
         return PriorBias(self.starting_priors.tolist(), per_label=labels)
 
-    def prepare(self, model: Any, *, output: str | None = None) -> str:
+    def prepare(self, model: keras.Model, *, output: str | None = None) -> str:
         """Set the bias of the last layer of a new model in place, as `initializer` would.
 
         Args:
             model: to be trained; a Sequential that is built, or a functional model. Layers that
-                stand side by side at its end, under ``Concatenate``, each get their part. Of a
-                list, or of an `EnsembleModel`, each member.
+                stand side by side at its end, under ``Concatenate``, each get their part.
             output: which of several named outputs.
 
         Returns:
@@ -144,22 +142,18 @@ class Rebalance(Combination):
             ValueError: for a model that is trained already, whose last layer has no bias, or which
                 has another number of outputs than the plan.
         """
-        models = model if isinstance(model, (list, tuple)) else [model]
-        return " ".join(set_bias(one, output, self.initializer()) for one in models)
+        return set_bias(model, output, self.initializer())
 
-    def model(self, model: Any) -> keras.Model:
-        """Return the model to compile and fit: an `OffsetModel` with ``offset``, else itself.
+    def model(self, model: keras.Model) -> keras.Model:
+        """Return the model to compile and fit: with ``offset`` an `OffsetModel`, else itself.
 
-        Of a list of models, an `EnsembleModel` of such. Validate an `OffsetModel` in ``fit`` with
-        offsets of 0, ``((x, np.zeros((len(x), 1))), y)`` (of a softmax, a zero for each class);
-        `callbacks` and `validation` take the rows as they are. Serve `corrected`.
+        Validate that in ``fit`` with offsets of 0, ``((x, np.zeros((len(x), 1))), y)`` (of a
+        softmax, a zero for each class); `callbacks` and `validation` take the rows as they are.
+        Serve `corrected`.
 
         Args:
-            model: of logits, one or one a class; or a list of such.
+            model: of logits, one or one a class.
         """
-        if isinstance(model, (list, tuple)):
-            activation = "sigmoid" if self.statistics.multi_label else None
-            return EnsembleModel([self.model(member) for member in model], activation=activation)
         return OffsetModel(model) if self.offset else model
 
     def validation(
@@ -252,7 +246,7 @@ class Rebalance(Combination):
             ValueError: for a model of another number of outputs than the plan, one whose end does
                 not show whether it gives logits, or one that is corrected already.
         """
-        if isinstance(model, Wrapper) or trained_steps(model):
+        if isinstance(model, OffsetModel) or trained_steps(model):
             check_offset(self, model)
         warn_of_other_loss(self, model, output, fit_may_weigh=True)
         return corrected_model(self, model, target_priors, output, from_logits)

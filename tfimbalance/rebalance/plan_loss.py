@@ -10,6 +10,7 @@ import numpy as np
 
 from tfimbalance._checks import bad_value
 from tfimbalance.callbacks._driven import compiled_losses, loss_name
+from tfimbalance.layers import OffsetModel
 from tfimbalance.rebalance.compiled import plan_arguments, same_priors
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def trained_steps(model: keras.Model) -> int:
 
 def check_offset(plan: Combination, model: keras.Model) -> None:
     """Raise where a model adds an offset of which the plan knows nothing, or the reverse."""
-    adds = getattr(model, "adds_offset", False)
+    adds = isinstance(model, OffsetModel)
     if plan.class_shares is None or adds == plan.offset:
         return
     raise bad_value(

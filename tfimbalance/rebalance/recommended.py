@@ -63,6 +63,5 @@ def recommended(
         f"With {ENOUGH_POSITIVES} validation rows of the rarest class or more, serve calibrated("
         "model, rows): a slope and a bias mend what training is too sure of.",
         "A known cost is the threshold's: ThresholdTuner(rows, objective='cost', costs=...).",
-        "The mean of two networks was better than any of this, at twice the cost.",
     ]
     return arguments, reasons

@@ -18,7 +18,7 @@ from tfimbalance.calibration import (
     calibrated_model,
 )
 from tfimbalance.callbacks import Validation
-from tfimbalance.layers._wrapper import unwrapped
+from tfimbalance.layers import OffsetModel
 from tfimbalance.offsets import natural_priors, positive_priors
 from tfimbalance.rebalance.recommended import ENOUGH_POSITIVES
 
@@ -73,7 +73,7 @@ def corrected_model(
     from_logits: bool | None,
 ) -> keras.Model:
     """Return the model to serve; see `Rebalance.corrected`."""
-    model = unwrapped(model)
+    model = model.model if isinstance(model, OffsetModel) else model
     logits = check_from_logits(model, from_logits, output)
     _check_outputs(plan, model, output)
     prefix = "" if output is None else f"{output}_"

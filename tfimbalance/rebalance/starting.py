@@ -10,8 +10,7 @@ import numpy as np
 from tfimbalance._checks import FloatArray, bad_value
 from tfimbalance._evaluation.ending import endings, heads, output_of
 from tfimbalance.initializers import PriorBias
-from tfimbalance.layers import EnsembleModel
-from tfimbalance.layers._wrapper import unwrapped
+from tfimbalance.layers import OffsetModel
 from tfimbalance.rebalance.plan_loss import trained_steps
 
 _MOST_SHOWN = 4
@@ -20,19 +19,12 @@ _BY_HAND = "Give it to the last layer yourself: bias_initializer=plan.initialize
 
 def set_bias(model: keras.Model, output: str | None, bias: PriorBias) -> str:
     """Set the bias at the end of a new model, and say so; see `Rebalance.prepare`."""
-    if isinstance(model, EnsembleModel):
-        return " ".join(_set_bias((model, one), output, bias) for one in model.members)
-    return _set_bias((model,), output, bias)
-
-
-def _set_bias(models: tuple[keras.Model, ...], output: str | None, bias: PriorBias) -> str:
-    """Set the bias of the last of models, of which the others are wrappers."""
-    model = unwrapped(models[-1])
+    wrapper, model = model, model.model if isinstance(model, OffsetModel) else model
     layers, width = _last_layers(model, output)
     old = [np.asarray(layer.bias, np.float64) for layer in layers]
     wanted = np.asarray(bias((width,), "float64"), np.float64)
     parts = _parts(layers, [len(values) for values in old], wanted)
-    _check_new((*models, model), layers, old, parts)
+    _check_new((wrapper, model), layers, old, parts)
     for layer, part in zip(layers, parts, strict=True):
         layer.bias.assign(part)
     names = list(dict.fromkeys(repr(layer.name) for layer in layers))
