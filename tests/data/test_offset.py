@@ -221,7 +221,7 @@ def test_what_has_no_offset_is_refused(make, message):
 
 def test_what_trains_with_an_offset_is_loaded_compiled(tmp_path):
     dataset = tfi.data.balanced_batches(
-        *(np.zeros((64, 3), "float32"), np.arange(64) % 4 == 0), batch_size=16, offset=True
+        *(np.zeros((64, 1), "float32"), np.arange(64) % 4 == 0), batch_size=16, offset=True
     )
     trained = tfi.layers.OffsetModel(dense())
     trained.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True))
