@@ -8,7 +8,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-WAYS = ["initial_bias", "balanced_25_offset", "keras_class_weight", "boosting"]
+WAYS = ["plain", "balanced_25_offset", "keras_class_weight", "boosting"]
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +33,16 @@ def test_ways_are_trained_measured_and_reported(suite, tmp_path):
     run.run(["liver"], [0], WAYS, "small", 120, out)
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     by_way = {(row["way"], row["budget"], row["criterion"]): row for row in rows}
-    assert {way for way, *_ in by_way} == {*WAYS, "initial_bias, mean of 2"}
+    assert {way for way, *_ in by_way} == {*WAYS, "plain, mean of 2"}
     served = by_way["balanced_25_offset", "short", "own"]
     assert served["ne"] == served["ne_raw"] < 1  # Better than the base rate, with no correction.
     assert by_way["keras_class_weight", "short", "own"]["ne_raw"] > 1.3  # Nothing undoes weights.
     assert all(row["ap"] > 0.15 for row in rows)  # By chance: .08.
     run.run(["liver"], [0], WAYS, "small", 120, out)
     assert len(out.read_text().splitlines()) == len(rows)  # It goes on where it was.
-    summary = report.summary(report.read(out))
-    assert summary.loc["small", "liver", "initial_bias", "short", "own"]["seeds"] == 1
+    summary = report.summary(report.read(out), report.VIEWS)
+    found = summary.loc["small", "liver", "plain"]
+    assert found["seeds"] == 1
+    assert found["short AP"] == round(by_way["plain", "short", "ap"]["ap"], 4)
+    tables = report.markdown(report.read(out), report.VIEWS)
+    assert all(way.replace("_", " ") in tables for way, *_ in by_way)

@@ -164,13 +164,15 @@ def picture(table: pd.DataFrame, views: dict[str, tuple], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def summary(table: pd.DataFrame) -> pd.DataFrame:
+def summary(table: pd.DataFrame, views: dict[str, tuple]) -> pd.DataFrame:
     """Return means over seeds and their standard errors, as they are committed."""
-    keys = ["network", "set", "way", "budget", "criterion"]
-    measures = [name for name in table if name not in (*keys, "seed", "seconds", "step")]
-    by = table.groupby(keys)
-    parts = by[measures].mean().join(by[measures].sem().add_suffix("_se")).round(4)
-    return parts.join(by.seed.nunique().rename("seeds")).join(by.seconds.mean().round(1))
+    parts = []
+    for name, (measure, budget, criterion, *_) in views.items():
+        chosen = table[(table.budget == budget) & (table.criterion == criterion)]
+        by = chosen.groupby(["network", "set", "way"])
+        parts += [by[measure].mean().rename(name), by[measure].sem().rename(f"{name}, s.e.")]
+    seeds = table.groupby(["network", "set", "way"]).seed.nunique().rename("seeds")
+    return pd.concat([*(part.round(4) for part in parts), seeds], axis=1)
 
 
 if __name__ == "__main__":
@@ -184,7 +186,7 @@ if __name__ == "__main__":
     found_views = TAIL_VIEWS if "ba" in found else VIEWS
     tables(found, found_views)
     if given.csv:
-        summary(found).to_csv(given.csv)
+        summary(found, found_views).to_csv(given.csv)
     if given.markdown:
         given.markdown.write_text(markdown(found, found_views))
     if given.picture:
