@@ -1,4 +1,4 @@
-"""What first runs over real data recommend, for given counts and a budget."""
+"""What the suite of real sets recommends, for given counts and a budget."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def recommended(
     """Return the arguments of the plan, and the reasons as sentences."""
     batch_size = check_integer("batch_size", batch_size, minimum=1)
     reasons = [
-        "Cross-entropy at the natural rate, and the initial bias: prepare(model). In first runs "
-        "over real data no re-balancing ranked better in the end, or had a better log loss."
+        "Cross-entropy at the natural rate, and the initial bias: prepare(model). Over 31 "
+        "real sets no re-balancing ranked better in the end, or had a better log loss."
     ]
     arguments: dict[str, Any] = {}
     if steps is not None:
