@@ -69,6 +69,7 @@ def test_the_dial_is_recall_in_the_tail_and_of_all():
         (lambda: plots.popularity_dial(3), r"`reports`: expected what evaluate.*a int"),
         (lambda: plots.popularity_dial([judged(), judged()]), r"`reports`.*tau of 0, 0"),
         (lambda: plots.popularity_dial([judged(), judged(1.0, 5)]), r"`reports`.*\[3, 5\]"),
+        (lambda: plots.popularity_dial([judged(), judged(1.0, k=5)]), r"`k`.*up to \[5, 20\]"),
     ],
 )
 def test_refuses(draw, message):

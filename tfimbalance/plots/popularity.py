@@ -88,7 +88,7 @@ def popularity_dial(
     Args:
         reports: of `tfimbalance.retrieval.evaluate` with ``counts`` and several ``tau``, the same
             model each. They are joined in order of ``tau``.
-        k: one of the reports'; None: the largest.
+        k: one of the reports'; None: the largest, which has to be the same in all of them.
         label: name of the model.
         ax: axes to draw on, which are returned; None makes one.
 
@@ -116,6 +116,10 @@ def popularity_dial(
     ordered = sorted(zip((report.tau for report in given), rows), key=lambda pair: pair[0])
     taus = [tau for tau, _ in ordered]
     first = given[0]
+    sizes = sorted({row["k"] for row, _ in rows})
+    if len(sizes) > 1:
+        expected = "one of the lengths that all reports have"
+        raise bad_value("k", expected=expected, received=f"None, of reports up to {sizes}")
     if len(set(taus)) < len(taus) or any(report.bands != first.bands for report in given):
         raise bad_value(
             "reports",
@@ -125,7 +129,7 @@ def popularity_dial(
             remedy="Another model is another call: popularity_dial(others, ax=ax).",
         )
     last = first.bands[-1]["band"]
-    size = rows[0][0]["k"]
+    size = sizes[0]
     ax = axes_for(
         ax,
         title="What the tail costs",
