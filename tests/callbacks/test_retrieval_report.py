@@ -167,6 +167,10 @@ def endless():
         ({"queries": []}, r"`queries`: expected arrays"),
         ({"queries": {"a": np.ones(3), "b": np.ones(4)}}, r"`queries`.*\(3,\), \(4,\)"),
         ({"items": endless()}, r"`items`.*an infinite dataset.*repeat"),
+        (
+            {"items": tf.data.Dataset.range(FILMS).shuffle(FILMS).batch(9)},
+            r"`items`.*one that shuff",
+        ),
         ({"items": tf.data.Dataset.range(9)}, r"`items`.*single rows.*batch"),
         ({"items": tf.data.Dataset.from_tensor_slices((POSITIVES, POSITIVES)).batch(2)}, "alone"),
         ({"items": tf.data.Dataset.range(0).batch(2)}, r"`items`.*an empty dataset"),

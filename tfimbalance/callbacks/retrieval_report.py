@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfimbalance._checks import bad_value, check_integer, check_same_length
 from tfimbalance._evaluation.predictions import head
@@ -32,7 +33,7 @@ class RetrievalReport(keras.callbacks.Callback):
 
     Args:
         queries: inputs of the query tower: arrays, a dictionary of them, or a dataset of batches of
-            inputs alone.
+            inputs alone, in the same order each time.
         items: inputs of the item tower, of all items in the order of their positions, likewise.
         positives: held-out items of each query, in any form that `evaluate` takes.
         query_tower, item_tower: layers, models or functions that return embeddings of inputs.
@@ -211,7 +212,7 @@ def _with_size(argument: str, x: Any) -> tuple[Any, int]:
         if isinstance(x, list) and not any(hasattr(part, "shape") for part in x):
             with contextlib.suppress(ValueError):  # Rows of unequal length.
                 x = np.asarray(x)
-        x = keras.tree.map_structure(_readable, x)
+        x = keras.tree.map_structure(_readable_leaf, x)
         shapes = [tuple(getattr(leaf, "shape", ())) for leaf in keras.tree.flatten(x)]
         sizes = {shape[:1] for shape in shapes}
         if len(sizes) != 1 or sizes <= {(), (0,)}:
@@ -233,12 +234,25 @@ def _with_size(argument: str, x: Any) -> tuple[Any, int]:
         remedy = "Leave out .repeat(), or bound it with .take(n)."
         raise bad_value(argument, expected=_INPUTS, received="an infinite dataset", remedy=remedy)
     rows = sum(len(keras.tree.flatten(batch)[0]) for batch in x)
+    if not _is_steady(x):
+        remedy = "Leave out .shuffle(): rows stand in the order of `positives`."
+        raise bad_value(argument, expected=_INPUTS, received="one that shuffles", remedy=remedy)
     if not rows:
         raise bad_value(argument, expected=_INPUTS, received="an empty dataset")
     return x, rows
 
 
-def _readable(leaf: Any) -> Any:
+def _is_steady(dataset: tf.data.Dataset) -> bool:
+    """Tell whether a dataset begins with the same rows again."""
+    passes = (tf.nest.flatten(next(iter(dataset), ()), expand_composites=True) for _ in range(2))
+    for a, b in zip(*([np.asarray(leaf) for leaf in batch] for batch in passes)):
+        same = np.array_equal(a, b) if a.dtype.kind == "O" else a.tobytes() == b.tobytes()
+        if not same:
+            return False
+    return True
+
+
+def _readable_leaf(leaf: Any) -> Any:
     # Keras takes words as objects alone.
     is_words = isinstance(leaf, np.ndarray) and leaf.dtype.kind in "US"
     return leaf.astype(object) if is_words else leaf
