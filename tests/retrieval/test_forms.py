@@ -141,6 +141,11 @@ def test_negatives_of_two_sources_have_the_frequency_of_the_mixture():
         return optimum(expected_loss(ids, probability, array(log_q)[ids]))
 
     assert mixed(1) == pytest.approx(7e-5, abs=1e-5)
+    # Without uniform negatives it is Q to the last digit, or an item of Q near 1 would have log 0.
+    alone = tfi.retrieval.mixed_log_q(
+        np.float32([-1e-9]), num_in_batch=255, num_uniform=0, num_items=ITEMS
+    )
+    np.testing.assert_array_equal(alone, np.float32([-1e-9]))
     assert mixed(2) == pytest.approx(1.8e-3, abs=1e-4)
     unigram = expected_loss(ids, probability, np.log(in_batch)[ids])
     assert optimum(unigram) == pytest.approx(0.023, abs=1e-3)

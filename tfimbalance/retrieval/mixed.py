@@ -64,6 +64,8 @@ def mixed_log_q(log_q: Any, *, num_in_batch: Any, num_uniform: Any, num_items: A
             expected="at least one negative of either source",
             received="0, beside num_uniform=0",
         )
+    if not ops.is_tensor(num_uniform) and num_uniform == 0:
+        return found
     in_batch, uniform, items = (ops.log(ops.cast(size, dtype)) for size in sizes.values())
     # Of no draws the logarithm is -inf, and the other source is all there is.
     return ops.logaddexp(found + in_batch, uniform - items) - ops.logaddexp(in_batch, uniform)
