@@ -5,6 +5,7 @@ import tracemalloc
 
 import keras
 import numpy as np
+import pandas
 import pytest
 import scipy.sparse
 from backend import array, tensor
@@ -274,8 +275,10 @@ OK = {"queries": np.ones((2, 3)), "items": np.ones((4, 3)), "positives": [[0], [
         ({"k": ()}, r"`k`: expected lengths of lists"),
         ({"k": (1, 2.5)}, r"`k`: expected an integer"),
         ({"k": "10"}, r"`k`: expected an integer"),
-        ({"counts": [1, 2]}, r"`counts`: expected the training positives.*4 items.*\(2,\)"),
-        ({"counts": [1, 2, -1, 0]}, r"`counts`.*-1.0 for item 2"),
+        ({"positives": [np.array([True, False]), [1]]}, r"`positives`.*rows of flags.*flatnonzero"),
+        ({"counts": [1, 2]}, r"`counts`: expected a number for each of 4 items.*\(2,\)"),
+        ({"counts": [1, 2, -1, 0]}, r"`counts`.*-1 for item 2"),
+        ({"counts": pandas.Series([1, 2, 3], [0, 0, 1])}, r"`counts`: expected each item once.*0"),
         ({"counts": [0, 0, 0, 0]}, r"`counts`.*zeros alone"),
         ({"counts": {7: 1}}, r"`counts`.*7"),
         ({"counts": list("abcd")}, r"`counts`"),
@@ -284,7 +287,7 @@ OK = {"queries": np.ones((2, 3)), "items": np.ones((4, 3)), "positives": [[0], [
         ({"bands": 0, "counts": [1] * 4}, r"`bands`: expected an integer"),
         ({"bands": 5, "counts": [1] * 4}, r"`bands`: expected at most 4 bands"),
         ({"tau": 1e300, "counts": [1] * 4}, r"`tau`: expected a strength that float32 holds"),
-        ({"counts": {0: "a"}}, r"`counts`: expected the training positives"),
+        ({"counts": {0: "a"}}, r"`counts`: expected a number for each of 1 items"),
         ({"k": [[1], [2]]}, r"`k`: expected an integer"),
         ({"tau": np.nan, "counts": [1] * 4}, r"`tau`"),
         ({"temperature": 0.0}, r"`temperature`.*above 0"),

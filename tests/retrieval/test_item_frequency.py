@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from backend import TRACES, array, compiled, tensor
 
+import tfimbalance as tfi
 from tfimbalance.retrieval import ItemFrequency
 
 any_backend = pytest.mark.any_backend
@@ -117,6 +118,7 @@ def test_ids_that_jax_would_wrap_are_refused():
         {"counts": {1: "a"}},
         {"counts": {1.5: 2}},
         {"num_items": 2, "counts": [[1], [2, 3]]},
+        {"num_items": 2, "counts": np.ones((2, 1))},
     ],
     ids=str,
 )
@@ -132,7 +134,10 @@ def test_counts_come_by_item_or_by_id():
         assert layer.num_draws == 3
         # Never drawn: half a draw of 3 + 1.
         np.testing.assert_allclose(layer.counts(), [2, 0.5 / 4 * 3, 1], rtol=1e-6)
+    with pytest.raises(ValueError, match=r"`counts`: expected each item once.*groupby"):
+        ItemFrequency(3, counts=pandas.Series([1, 2, 3], index=[0, 0, 1]))
     assert ItemFrequency(3, counts={}).num_draws == 0
+    assert ItemFrequency(2, counts=tfi.ClassStatistics([3, 4])).num_draws == 7
 
 
 def test_hashed_counts_need_ids():

@@ -1,4 +1,4 @@
-"""What backends do in ways of their own: tables that change in place, ids of replicas, words."""
+"""What backends do in ways of their own: replicas, tables that change in place, words."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import importlib
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from tfimbalance._checks import bad_value
-from tfimbalance._tensors import Tensor, as_numbers
+from tfimbalance._tensors import Tensor
+from tfimbalance.retrieval._ids import integer_dtype
 
 try:
     _in_stateless_scope = importlib.import_module(
@@ -22,60 +22,6 @@ except (ImportError, AttributeError):
         return False
 
 
-def integer_dtype() -> str:
-    """Return the widest dtype of ids: int64, but int32 on JAX without ``jax_enable_x64``."""
-    return str(keras.backend.standardize_dtype(ops.convert_to_tensor(np.zeros(1, "int64")).dtype))
-
-
-def as_ids(ids: Any) -> Tensor:
-    """Return a tensor of integers, or of words on TensorFlow; raise where ids would change."""
-    if isinstance(ids, keras.KerasTensor):
-        return _checked_kind(ids)
-    if not ops.is_tensor(ids) and type(ids).__name__ not in ("SparseTensor", "RaggedTensor"):
-        try:
-            ids = np.asarray(ids)
-        except ValueError:  # Rows of unequal length.
-            raise _no_ids("rows of unequal length") from None
-        if ids.dtype.kind in "iu" and ids.size:
-            _check_width(ids)
-        if ids.dtype.kind in "OSU" and keras.backend.backend() != "tensorflow":
-            raise _no_ids("words, which TensorFlow alone has")
-        if ids.dtype.kind not in "iuOSU":
-            raise _no_ids(f"values of dtype {ids.dtype}")
-        ids = ops.convert_to_tensor(ids)
-    return _checked_kind(ids)
-
-
-def _checked_kind(ids: Tensor) -> Tensor:
-    kind = keras.backend.standardize_dtype(ids.dtype)
-    if kind == "string":
-        return ids
-    ids = ids if isinstance(ids, keras.KerasTensor) else as_numbers("ids", ids)
-    if "int" not in kind:
-        raise _no_ids(f"values of dtype {kind}")
-    return ids
-
-
-def _check_width(ids: np.ndarray) -> None:
-    bits = np.iinfo(integer_dtype())
-    if bits.bits < 64 and (ids.max() > bits.max or ids.min() < bits.min):
-        raise bad_value(
-            "ids",
-            expected="ids below 2**31 on JAX without 64-bit integers",
-            received=max(abs(int(ids.max())), abs(int(ids.min()))),
-            remedy='Start with jax.config.update("jax_enable_x64", True).',
-        )
-
-
-def _no_ids(received: str) -> ValueError:
-    return bad_value(
-        "ids",
-        expected="a dense array of integers",
-        received=received,
-        remedy="Give them as int64: a float32 holds whole numbers to 16,777,216 only.",
-    )
-
-
 def number_words(ids: Tensor) -> Tensor:
     """Return 63 bits of a hash of each word; integers as they are, in the widest dtype."""
     if keras.backend.standardize_dtype(ids.dtype) != "string":
@@ -85,16 +31,70 @@ def number_words(ids: Tensor) -> Tensor:
     return tf.strings.to_hash_bucket_fast(ids, 2**63 - 1)
 
 
-def of_all_replicas(ids: Tensor) -> Tensor:
-    """Return the ids of this replica behind those of the replicas before it, and before others."""
+def refuse_sizes(argument: str, x: Tensor, shape: tuple[Any, ...]) -> Tensor:
+    """Return a tensor whose first sizes, known only when a graph of TensorFlow runs, are these.
+
+    A reshape is no check: where sizes are not known before, TensorFlow takes some of them out.
+    """
     if keras.backend.backend() != "tensorflow":
-        return ids
+        return x
     import tensorflow as tf
 
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return ids
-    return context.all_gather(ids, axis=0)
+    wanted = tf.stack([tf.cast(size, tf.int32) for size in shape])
+    text = f"`{argument}`: sizes are not those of what it goes with."
+    check = tf.debugging.assert_equal(tf.shape(x)[: len(shape)], wanted, text)
+    with tf.control_dependencies([check]):
+        return tf.identity(x)
+
+
+class Replicas:
+    """The replicas that take a step together: one, unless TensorFlow distributes it.
+
+    Without ``gather`` each keeps its own rows.
+    """
+
+    def __init__(self, gather: bool) -> None:
+        self.number = 1
+        self._gathers = False
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            self._context: Any = tf.distribute.get_replica_context()
+            self.number = tf.distribute.get_strategy().num_replicas_in_sync
+            self._gathers = gather and self.number > 1 and self._context is not None
+
+    def gathered(self, rows: Tensor) -> Tensor:
+        """Return the rows of all replicas, in their order. Gradients flow back to each."""
+        if not self._gathers:
+            return rows
+        kind = keras.backend.standardize_dtype(rows.dtype)
+        if kind == "string":
+            raise bad_value(
+                "ids",
+                expected="integers beside across_replicas=True, as TensorFlow gathers no words",
+                received="words",
+                remedy="Number the items in the dataset: keras.layers.StringLookup.",
+            )
+        # Nor does it gather flags.
+        whole = ops.cast(rows, "int32") if kind == "bool" else rows
+        return ops.cast(self._context.all_gather(whole, axis=0), kind)
+
+    def before(self, rows: Tensor) -> Tensor | int:
+        """Return how many rows stand before those of this replica."""
+        if not self._gathers:
+            return 0
+        sizes = self._context.all_gather(ops.reshape(ops.shape(rows)[0], (1,)), axis=0)
+        index = ops.cast(self._context.replica_id_in_sync_group, "int32")
+        return ops.sum(ops.where(ops.arange(self.number) < index, sizes, 0))
+
+    def total(self, number: Tensor) -> Tensor:
+        """Return what to divide by, so that the sum of all replicas' gradients is that of a mean.
+
+        Without gathering it is the mean of the replicas' means, as Keras has it.
+        """
+        if not self._gathers:
+            return number * self.number
+        return ops.sum(self._context.all_gather(ops.reshape(number, (1,)), axis=0))
 
 
 def read(table: keras.Variable, rows: Tensor) -> Tensor:

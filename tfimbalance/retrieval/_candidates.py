@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
 from tfimbalance._checks import bad_entry, bad_value
 from tfimbalance._tensors import Tensor, as_float, as_numbers, concrete, operation_of
+from tfimbalance.retrieval._backend import refuse_sizes
+from tfimbalance.retrieval._ids import read_ids
 
 _LOGARITHMS = "finite logarithms of probabilities, below 0"
 
@@ -77,65 +77,15 @@ def _refuse(argument: str, log_q: Any) -> None:
     raise bad_entry(argument, log_q, wrong, expected=_LOGARITHMS, remedy=remedy)
 
 
-def read_ids(argument: str, ids: Any) -> Tensor:
-    """Return ids as integers (or words, on TensorFlow), as they are: no dtype is narrowed."""
+def known_ids(argument: str, ids: Any) -> Tensor:
+    """Return the ids that a form requires."""
     if ids is None:
         raise bad_value(
             argument,
             expected='ids under form="importance": which negatives are the positive itself',
             received="None",
         )
-    tensor: Tensor = None
-    array: Any = None
-    if not (ops.is_tensor(ids) or hasattr(ids, "assign")):
-        ids = array = np.asarray(ids)
-    with contextlib.suppress(TypeError, ValueError):
-        tensor = ops.convert_to_tensor(ids)
-    if type(tensor).__name__ in ("NoneType", "SparseTensor", "RaggedTensor"):
-        found = f"dtype {array.dtype}" if array is not None else f"a {type(ids).__name__}"
-        raise _bad_ids(argument, f"values of {found}")
-    kind = keras.backend.standardize_dtype(tensor.dtype)
-    if kind != "string" and ("int" not in kind or kind == "uint64"):
-        raise _bad_ids(argument, f"values of dtype {kind}")
-    if array is not None and kind != "string":
-        limits = np.iinfo(kind)
-        wrong = (array < limits.min) | (array > limits.max)
-        if wrong.any():
-            raise bad_entry(
-                argument,
-                array,
-                wrong,
-                expected=f"ids that {kind} holds, the integers of this backend",
-                remedy="Number the items from 0, or enable 64-bit integers (jax_enable_x64).",
-            )
-    return tensor if kind == "string" else ops.cast(tensor, _wide(kind))
-
-
-def _wide(kind: str) -> str:
-    return "int64" if kind in ("uint32", "int64") else "int32"
-
-
-def _bad_ids(argument: str, received: str) -> ValueError:
-    return bad_value(
-        argument,
-        expected="integer ids (int32 or int64; words in TensorFlow alone)",
-        received=received,
-        remedy="Floats merge neighbouring ids above 2**24: keep ids integers from the dataset on.",
-    )
-
-
-def differs(ids: Tensor, others: Tensor) -> Tensor:
-    """Return which ids are not equal, broadcast; exactly, whichever integers they are."""
-    kinds = {keras.backend.standardize_dtype(x.dtype) for x in (ids, others)}
-    if kinds == {"int32", "int64"}:
-        ids, others = ops.cast(ids, "int64"), ops.cast(others, "int64")
-    elif len(kinds) > 1:
-        raise bad_value(
-            "negatives_ids",
-            expected="ids of one kind, integers or words",
-            received=" and ".join(sorted(kinds)),
-        )
-    return ids != others
+    return read_ids(argument, ids)
 
 
 def fitted(argument: str, x: Tensor, shape: tuple[Any, ...]) -> Tensor:
@@ -152,7 +102,8 @@ def fitted(argument: str, x: Tensor, shape: tuple[Any, ...]) -> Tensor:
     )
     if not agree:
         raise bad_value(argument, expected=f"shape {wanted}", received=f"shape {tuple(x.shape)}")
-    # A reshape fails where sizes that are known only when it runs differ.
+    if None in found + wanted:
+        x = refuse_sizes(argument, x, shape)
     return ops.reshape(x, shape)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from keras import ops
 
 from tfimbalance._tensors import Tensor
-from tfimbalance.retrieval._backend import integer_dtype
+from tfimbalance.retrieval._ids import integer_dtype
 
 
 def counted(cells: Tensor, num_draws: Tensor) -> tuple[Tensor, Tensor, Tensor]:

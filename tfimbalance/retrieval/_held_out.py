@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from tfimbalance._checks import FloatArray, bad_value, check_same_length
-from tfimbalance.statistics import ClassStatistics
+from tfimbalance.retrieval._arguments import as_numpy, read_counts
 
 Ids = NDArray[np.int64]
 
@@ -19,15 +17,6 @@ _FORMS = (
     "two arrays, a boolean array or a sparse matrix"
 )
 _POSITIONS = "Positions are rows of `items`: number your ids in that order, and pad with nothing."
-
-
-def as_numpy(argument: str, x: Any, expected: str) -> NDArray[Any]:
-    """Return an array or a tensor of any backend as NumPy's, or raise."""
-    if type(x).__name__ not in ("SparseTensor", "RaggedTensor"):
-        with contextlib.suppress(TypeError, ValueError):
-            is_tensor = keras.ops.is_tensor(x)
-            return np.asarray(keras.ops.convert_to_numpy(x) if is_tensor else x)
-    raise bad_value(argument, expected=expected, received=f"a {type(x).__name__}")
 
 
 def read_pairs(argument: str, given: Any, *, num_queries: int, num_items: int) -> Ids:
@@ -94,6 +83,10 @@ def _of_queries(argument: str, given: Any, shape: tuple[int, int]) -> tuple[Ids,
         np.atleast_1d(np.asarray(list(row) if isinstance(row, (set, frozenset)) else row))
         for row in given
     ]
+    if any(row.dtype.kind == "b" for row in rows):
+        received = "rows of flags"
+        remedy = "Positions: np.flatnonzero(row); or all rows as one boolean array."
+        raise bad_value(argument, expected=_FORMS, received=received, remedy=remedy)
     sizes = np.array([row.size for row in rows], np.int64)
     filled = [row.ravel() for row in rows if row.size]
     try:
@@ -128,25 +121,14 @@ def _check_range(
         )
 
 
-def read_counts(counts: Any, num_items: int) -> FloatArray:
+def positives_of_items(counts: Any, num_items: int) -> FloatArray:
     """Return the training positives of each item."""
-    expected = f"the training positives of each of the {num_items:,} items"
-    items = np.arange(num_items)
-    if isinstance(counts, ClassStatistics):
-        counts = counts.counts
-    elif hasattr(counts, "items"):  # A mapping or a pandas series is by item, not by position.
-        given = dict(counts.items())
-        items, counts = _whole("counts", np.asarray(list(given))), list(given.values())
-        _check_range("counts", items, num_items, "items")
-    array = as_numpy("counts", counts, expected)
-    if array.shape != items.shape or array.dtype.kind not in "iuf":
-        received = f"shape {array.shape} of dtype {array.dtype}"
-        remedy = "Count them: np.bincount(item_of_each_positive, minlength=num_items)."
-        raise bad_value("counts", expected=expected, received=received, remedy=remedy)
+    items, numbers = read_counts(counts, num_items, whole=False)
+    items = _whole("counts", items)
+    _check_range("counts", items, num_items, "items")
     by_item = np.zeros(num_items)
-    by_item[items] = array
-    wrong = np.flatnonzero(~((by_item >= 0) & (by_item < 2**53)))
-    if wrong.size or not by_item.any():
-        received = f"{by_item[wrong[0]]} for item {wrong[0]}" if wrong.size else "zeros alone"
-        raise bad_value("counts", expected=f"{expected}, at least 0", received=received)
+    by_item[items] = numbers
+    if not by_item.any():
+        expected = "training positives of at least one item"
+        raise bad_value("counts", expected=expected, received="zeros alone")
     return by_item

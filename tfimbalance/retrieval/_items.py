@@ -1,4 +1,4 @@
-"""Embeddings of candidates -> corrected scores of all rows, in one product."""
+"""Embeddings of candidates -> corrected scores of all rows."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from keras import ops
 
 from tfimbalance._checks import bad_value
 from tfimbalance._tensors import Tensor, as_float, mask_of
-from tfimbalance.retrieval._candidates import as_mask, differs, fitted, read_ids, read_log_q
+from tfimbalance.retrieval._candidates import as_mask, fitted, known_ids, read_log_q
 from tfimbalance.retrieval._forms import NEVER
+from tfimbalance.retrieval._ids import differs
 
 
 class Items(NamedTuple):
@@ -37,12 +38,7 @@ class Items(NamedTuple):
         tau: float,
         prefix: str = "",
     ) -> Items:
-        """Read what a form needs to know; a prefix makes the names of the arguments.
-
-        The mask is of shared items, or of the rows that have items of their own.
-        """
-        if mask is not None and len(embeddings.shape) == 3:
-            mask = ops.broadcast_to(mask[:, None], ops.shape(embeddings)[:2])
+        """Read what a form needs to know; a prefix makes the names of the arguments."""
 
         def fit(x: Tensor, argument: str) -> Tensor:
             return fitted(prefix + argument, x, ops.shape(embeddings)[:-1])
@@ -52,18 +48,23 @@ class Items(NamedTuple):
             shape = functools.partial(fit, argument="log_q")
             found = read_log_q(f"{prefix}log_q", log_q, embeddings.dtype, shape, mask)
         if form == "importance":
-            known = fit(read_ids(f"{prefix}ids", ids), "ids")
+            known = fit(known_ids(f"{prefix}ids", ids), "ids")
         return cls(embeddings, found, known, mask)
 
     def joined(self, others: Items) -> Items:
-        """Return these items and others of the same rank, which have no mask."""
+        """Return these shared items and others."""
         joined: list[Tensor | None] = [
             None if a is None or b is None else ops.concatenate([a, b])
             for a, b in zip(self[:3], others[:3], strict=True)
         ]
-        if self.mask is not None:
-            more = ops.ones(ops.shape(others.embeddings)[:1], "bool")
-            joined.append(ops.concatenate([self.mask, more]))
+        if self.mask is not None or others.mask is not None:
+            masks = [
+                ops.ones(ops.shape(items.embeddings)[:1], "bool")
+                if items.mask is None
+                else items.mask
+                for items in (self, others)
+            ]
+            joined.append(ops.concatenate(masks))
         return Items(*joined)
 
     def gathered(self, gather: Callable[[Tensor], Tensor]) -> Items:
@@ -73,27 +74,24 @@ class Items(NamedTuple):
     def scores(self, query: Tensor, tau: float, *, spare: bool = False) -> Tensor:
         """Return ``query @ item - tau * log Q``, ``(batch, n)``.
 
-        Shared items take log Q along in the product, as one more dimension beside a 1: a pass over
-        the matrix costs as much as the loss. A spare candidate, which nobody is, stands at the end
-        where there may be no other: a replica may have no rows, and TensorFlow's cross-entropy
-        refuses rows without candidates.
+        Log Q stays outside of the product, which accelerators may round to 10 bits or fewer. A
+        spare candidate, which nobody is, stands at the end where there may be no other: a replica
+        may have no rows, and TensorFlow's cross-entropy refuses rows without candidates.
         """
+        items = self.embeddings
         offset = None if self.log_q is None or not tau else -tau * self.log_q
         if self.mask is not None:
-            none = ops.zeros_like(self.embeddings[..., 0])
+            none = ops.zeros_like(items[..., 0])
             offset = ops.where(self.mask, none if offset is None else offset, NEVER)
-        if len(self.embeddings.shape) == 3:
-            scores = ops.matmul(self.embeddings, query[:, :, None])[..., 0]
-            return scores if offset is None else scores + offset
-        items = self.embeddings
-        if spare and items.shape[0] in (None, 0):
-            offset = ops.zeros_like(items[:, 0]) if offset is None else offset
-            offset = ops.pad(offset, ((0, 1),), constant_values=NEVER)
-            items = ops.pad(items, ((0, 1), (0, 0)))
-        if offset is not None:
-            query = ops.concatenate([query, ops.ones_like(query[:, :1])], axis=1)
-            items = ops.concatenate([items, offset[:, None]], axis=1)
-        return ops.matmul(query, ops.transpose(items))
+        if len(items.shape) == 3:
+            scores = ops.matmul(items, query[:, :, None])[..., 0]
+        else:
+            if spare and items.shape[0] in (None, 0):
+                offset = ops.zeros_like(items[:, 0]) if offset is None else offset
+                offset = ops.pad(offset, ((0, 1),), constant_values=NEVER)
+                items = ops.pad(items, ((0, 1), (0, 0)))
+            scores = ops.matmul(query, ops.transpose(items))
+        return scores if offset is None else scores + offset
 
     def others(self, ids: Tensor) -> Tensor:
         """Return which items are not each row's own, ``(batch, n)``, nor padding."""
@@ -135,11 +133,24 @@ def real_rows(
     return query, positive, valid
 
 
-def read_negatives(negatives: Any, query: Tensor, valid: Tensor | None) -> Tensor:
-    """Return the embeddings of negatives: shared, or of each row, 0 where that is padding."""
+def read_negatives(
+    negatives: Any, query: Tensor, valid: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """Return the embeddings of negatives, 0 where they are padding, and which are real.
+
+    They are shared, or of each row; those of rows that are padding are so, too.
+    """
+    mask = mask_of(negatives)
     negatives = _embeddings("negatives", negatives, query.dtype, (2, 3), query.shape[1])
-    if len(negatives.shape) == 2:
-        return negatives
-    shape = (ops.shape(query)[0], *ops.shape(negatives)[1:])
-    negatives = fitted("negatives", negatives, shape)
-    return negatives if valid is None else ops.where(valid[:, None, None], negatives, 0.0)
+    of_rows = len(negatives.shape) == 3
+    if of_rows:
+        shape = (ops.shape(query)[0], *ops.shape(negatives)[1:])
+        negatives = fitted("negatives", negatives, shape)
+    if mask is not None:
+        mask = fitted("negatives", as_mask("negatives", mask), ops.shape(negatives)[:-1])
+    if of_rows and valid is not None:
+        real = ops.broadcast_to(valid[:, None], ops.shape(negatives)[:2])
+        mask = real if mask is None else ops.logical_and(mask, real)
+    if mask is not None:
+        negatives = ops.where(mask[..., None], negatives, 0.0)
+    return negatives, mask

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfimbalance._checks import FloatArray, bad_value, check_integer, check_number
-from tfimbalance.retrieval._held_out import Ids, read_counts, read_pairs
+from tfimbalance.retrieval._held_out import Ids, positives_of_items, read_pairs
 from tfimbalance.retrieval._report import EvaluationReport, band_names
 from tfimbalance.retrieval._scores import Scores
 from tfimbalance.retrieval._top import best_items
@@ -52,7 +52,7 @@ class Judge:
         self._band = np.zeros(num_items, np.int64)
         self._offset = np.zeros(0)
         self._baseline: list[dict[str, Any]] = []
-        self.counts = None if counts is None else read_counts(counts, num_items)
+        self.counts = None if counts is None else positives_of_items(counts, num_items)
         if self.counts is not None:
             self._band = _bands(self.counts, bands)
             self._offset = self._dial(temperature)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfimbalance._checks import bad_entry, bad_value
-from tfimbalance.retrieval._held_out import as_numpy
+from tfimbalance.retrieval._arguments import as_numpy
 
 
 class Scores:

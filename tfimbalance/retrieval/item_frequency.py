@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 
 from tfimbalance._checks import FloatArray, bad_value, check_integer, check_number
 from tfimbalance._tensors import Tensor, is_class, refuse_values
-from tfimbalance.retrieval._arguments import checked_counts, checked_size
+from tfimbalance.retrieval._arguments import checked_size, read_counts
 from tfimbalance.retrieval._backend import (
+    Replicas,
     add,
-    as_ids,
-    integer_dtype,
     number_words,
-    of_all_replicas,
     read,
     write,
 )
@@ -29,6 +27,7 @@ from tfimbalance.retrieval._frequency import (
     log_of_gaps,
     mean_gap,
 )
+from tfimbalance.retrieval._ids import integer_dtype, read_ids
 
 _AT_ONCE = 2**20
 
@@ -63,8 +62,9 @@ class ItemFrequency(keras.layers.Layer):
             over-estimated, as all they share cells with: of a million ids by Zipf's law .11 nats
             on average in the rarer half, 1.3 with 2**18.
         num_hashes: hash tables; the least frequent of an id's cells counts.
-        counts: draws of each item in the training data, ``(num_items,)`` or ``{id: draws}``. They
-            become part of the weights, not of the config: a clone starts without them.
+        counts: draws of each item in the training data: ``(num_items,)``, ``{id: draws}`` or
+            `ClassStatistics`. They become part of the weights, not of the config: a clone starts
+            without them.
         seed: of the hashes.
         **kwargs: as `keras.layers.Layer`.
 
@@ -155,12 +155,12 @@ class ItemFrequency(keras.layers.Layer):
 
     def __call__(self, ids: Any, *args: Any, **kwargs: Any) -> Any:
         """Take lists and arrays, too, before Keras makes other numbers of them."""
-        return super().__call__(as_ids(ids), *args, **kwargs)
+        return super().__call__(read_ids("ids", ids), *args, **kwargs)
 
     def call(self, ids: Tensor, training: bool = False) -> Tensor:
         """Return log Q of the ids, which are counted first if ``training``."""
         flat = self._flat(ids)
-        every = of_all_replicas(flat) if training else flat
+        every = Replicas(gather=True).gathered(flat) if training else flat
         places = self._places(every)
         if training:
             self._count(places)
@@ -169,11 +169,11 @@ class ItemFrequency(keras.layers.Layer):
 
     def update(self, ids: Any) -> None:
         """Count ids as drawn, in the order in which they stand."""
-        self._count(self._places(of_all_replicas(self._flat(as_ids(ids)))))
+        self._count(self._places(Replicas(gather=True).gathered(self._flat(read_ids("ids", ids)))))
 
     def log_q(self, ids: Any) -> Tensor:
         """Return log Q of ids, and count nothing."""
-        return self.call(as_ids(ids))
+        return self.call(read_ids("ids", ids))
 
     @property
     def num_draws(self) -> int:
@@ -194,7 +194,7 @@ class ItemFrequency(keras.layers.Layer):
                     remedy="Give them, or num_items to the constructor.",
                 )
             ids = np.arange(self.num_items)
-        flat = self._flat(as_ids(ids))
+        flat = self._flat(read_ids("ids", ids))
         parts = [self._counts(flat[i : i + _AT_ONCE]) for i in range(0, len(flat), _AT_ONCE)]
         return np.concatenate([np.zeros(0), *parts]).reshape(np.shape(ids))
 
@@ -269,11 +269,11 @@ class ItemFrequency(keras.layers.Layer):
 
     def _counts_of_places(self, counts: Any) -> NDArray[np.int64]:
         """Return how often each place was drawn, in tables of one after another."""
-        ids, draws = checked_counts(counts, self.num_items)
-        places = ops.convert_to_numpy(self._places(self._flat(as_ids(ids))))
+        ids, draws = read_counts(counts, self.num_items, whole=True)
+        places = ops.convert_to_numpy(self._places(self._flat(read_ids("counts", ids))))
         found = np.zeros(self._size * self._tables + 1, np.int64)
         for table in places:
-            np.add.at(found, table, draws)
+            np.add.at(found, table, draws.astype(np.int64))
         return found
 
     def _start(self, counts: NDArray[np.int64]) -> None:

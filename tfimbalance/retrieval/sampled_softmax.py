@@ -11,18 +11,18 @@ from keras import ops
 from tfimbalance._checks import bad_value, check_flag, check_number
 from tfimbalance._config import config_of
 from tfimbalance._tensors import Tensor, as_float, compute_dtype, row_weights
+from tfimbalance.retrieval._backend import Replicas
 from tfimbalance.retrieval._candidates import (
     as_mask,
     at,
-    differs,
+    known_ids,
     of_candidates,
     read_columns,
-    read_ids,
     read_log_q,
 )
 from tfimbalance.retrieval._forms import NEVER, checked_form, importance, nce
+from tfimbalance.retrieval._ids import differs
 from tfimbalance.retrieval._items import Items, read_negatives, real_rows
-from tfimbalance.retrieval._replicas import Replicas
 
 
 def sampled_softmax_loss(
@@ -91,7 +91,7 @@ def sampled_softmax_loss(
     if form == "nce":
         values = nce(corrected, columns)
     else:
-        ids = of_candidates("ids", read_ids("ids", ids), z)
+        ids = of_candidates("ids", known_ids("ids", ids), z)
         kept = differs(at(ids, columns)[:, None], ids)
         kept = kept if mask is None else ops.logical_and(kept, mask)
         values = importance(corrected, kept, at(z, columns), at(log_q, columns))
@@ -147,8 +147,8 @@ class SampledSoftmaxLoss(keras.losses.Loss):
             takes no notice of them. JAX keeps 32 bits of integers, unless told otherwise.
         negatives, negatives_log_q, negatives_ids: more negatives, shared by all rows or of each
             row. Then ``log_q`` and ``negatives_log_q`` are both of the mixture: `mixed_log_q`.
-        mask: which rows are real, beside Keras' masks of the embeddings. Padding costs nothing, is
-            no one's negative, and leaves the mean.
+        mask: which rows are real, beside Keras' masks of the embeddings (of ``negatives``, too).
+            Padding costs nothing, is no one's negative, and leaves the mean.
 
     Shapes:
         query, positive: ``(batch, dim)``. Rows of sequences: reshape them to ``(-1, dim)``.
@@ -195,6 +195,13 @@ class SampledSoftmaxLoss(keras.losses.Loss):
         self.form, self.tau = checked_form(form, tau)
         self.temperature = check_number("temperature", temperature, minimum=0.0, exclusive=True)
         self.across_replicas = check_flag("across_replicas", across_replicas)
+        if self.across_replicas and keras.backend.backend() == "torch":
+            raise bad_value(
+                "across_replicas",
+                expected="False on PyTorch, whose processes know nothing of each other here",
+                received="True",
+                remedy="Gather the embeddings before, or train with the batch of one process.",
+            )
 
     @property
     def dtype(self) -> str:
@@ -223,8 +230,7 @@ class SampledSoftmaxLoss(keras.losses.Loss):
             replicas = Replicas(self.across_replicas)
             blocks = [own.gathered(replicas.gathered)]
             if negatives is not None:
-                negatives = read_negatives(negatives, query, valid)
-                real = valid if len(negatives.shape) == 3 else None
+                negatives, real = read_negatives(negatives, query, valid)
                 others = read(negatives, negatives_log_q, negatives_ids, real, prefix="negatives_")
                 if len(negatives.shape) == 2:
                     blocks = [blocks[0].joined(others.gathered(replicas.gathered))]
