@@ -57,9 +57,9 @@ class HitCounter(keras.layers.Layer):
         """Return the pairs that were found and those expected, if chance does not explain more.
 
         Chance ends at five standard deviations; but the frequencies are estimates, and of many
-        batches a few per cent are as many: it must be half as much again.
+        batches a few per cent are as many: it must be a twentieth more.
         """
         sums = ops.convert_to_numpy(ops.convert_to_tensor(self._sums))
         _, found, expected, variance = np.asarray(sums, "float64")
-        beyond = found - expected > 5.0 * np.sqrt(variance) and found > 1.5 * expected
+        beyond = found - expected > 5.0 * np.sqrt(variance) and found > 1.05 * expected
         return (float(found), float(expected)) if beyond else None

@@ -63,8 +63,8 @@ class TwoTower(keras.Model):
             integers, before the first step. ``compile`` takes no loss and no metrics.
 
     Warns:
-        UserWarning: once, where many more rows of a batch have the same item than chance explains
-            (five standard deviations, and half as much again): batches are not shuffled.
+        UserWarning: once, where more rows of a batch have the same item than chance explains
+            (five standard deviations, and a twentieth more): batches are not shuffled.
 
     Example:
         >>> import keras
