@@ -11,9 +11,9 @@ from keras import ops
 
 from tfimbalance._checks import bad_value
 from tfimbalance._tensors import Tensor, mask_of
-from tfimbalance.retrieval._backend import as_ids
+from tfimbalance.retrieval._backend import Replicas
 from tfimbalance.retrieval._hits import HitCounter
-from tfimbalance.retrieval._replicas import Replicas
+from tfimbalance.retrieval._ids import read_ids
 from tfimbalance.retrieval._towers import check_towers, features_of, read_by
 from tfimbalance.retrieval.item_frequency import ItemFrequency
 from tfimbalance.retrieval.mixed import mixed_log_q
@@ -179,7 +179,7 @@ class TwoTower(keras.Model):
     ) -> Tensor:
         """Return the loss of a batch; while training, count its items first."""
         self._refuse_labels(y)
-        ids, more = as_ids(features_of(self.item_id, x, "x")), {}
+        ids, more = read_ids("ids", features_of(self.item_id, x, "x")), {}
         if "negatives" in y_pred:  # Read before anything is counted, as reading may raise.
             sizes = self._sizes(x, y_pred)
             more = {"negatives": y_pred["negatives"], "negatives_ids": self._drawn(x)}
@@ -198,7 +198,7 @@ class TwoTower(keras.Model):
         return loss
 
     def _drawn(self, x: Any) -> Tensor:
-        return as_ids(features_of(self.item_id, x["negatives"], "x['negatives']"))
+        return read_ids("ids", features_of(self.item_id, x["negatives"], "x['negatives']"))
 
     def _sizes(self, x: Any, y_pred: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return of how many negatives of either source a row's are, and of how many items."""
@@ -237,7 +237,8 @@ class TwoTower(keras.Model):
         if isinstance(x, dict) or hasattr(x, "shape"):  # No dataset, that only a step can read.
             for tower in (self.query_tower, self.item_tower):
                 features_of(read_by(tower), x, "x")
-            as_ids(features_of(self.item_id, x, "x"))  # JAX may have 32 bits, and wrap others.
+            # JAX may have 32 bits, and wrap others.
+            read_ids("ids", features_of(self.item_id, x, "x"))
 
     def _refuse_labels(self, y: Any) -> None:
         if y is not None:
