@@ -1,7 +1,7 @@
 """Our docstrings, made ready for Sphinx: what a terminal shows well, a page should show well.
 
-They are Google's, with sections `Shapes` and `Logs`; formulas are indented, references numbered,
-and a name in backticks is that of a public object, wherever it lives.
+They are Google's, with sections of our own, such as `Shapes`; formulas are indented, references
+numbered, and a name in backticks is that of a public object, wherever it lives.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.nodes import make_refnode
 
-_SECTION = re.compile(r"^([A-Z][a-z]+):$")
-_OWN = {"Shapes", "Logs", "References"}
+_SECTION = re.compile(r"^([A-Z][a-z]+|Call arguments):$")
+_OWN = {"Call arguments", "Shapes", "Logs", "References"}
 _NUMBERED = re.compile(r"^(\[\d+\]) ")
 _NAMED = re.compile(r"^([A-Za-z_`][\w`, *]*): (?=\S)")
 
