@@ -358,3 +358,16 @@ def test_words_are_predicted_as_they_come():
     found = rows.read(model).given[:, 0]
     expected = model.predict({"word": words.astype(object)}, verbose=0)[:, 0]
     np.testing.assert_allclose(found, expected)
+
+
+def test_a_model_trained_with_offsets_is_judged_as_the_one_inside():
+    x, y = np.linspace(-2, 2, 40, dtype="float32")[:, None], np.repeat([0, 1], 20)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    trained = tfi.layers.OffsetModel(model)
+    trained.compile(keras.optimizers.SGD(0.1), keras.losses.BinaryCrossentropy(from_logits=True))
+    watched = tfi.callbacks.CorrectedValidation(tfi.callbacks.Validation((x, y)))
+    offset = np.full((40, 1), 2.0, "float32")
+    logs = trained.fit((x, offset), y, batch_size=40, callbacks=[watched], verbose=0).history
+    p = keras.ops.sigmoid(model(x))
+    expected = float(tfi.metrics.NormalizedEntropy()(y, p))
+    assert logs["val_corrected_normalized_entropy"] == [pytest.approx(expected, rel=1e-5)]

@@ -16,6 +16,7 @@ from tfimbalance._labels import is_dataset
 from tfimbalance.calibration import calibrated_model
 from tfimbalance.callbacks.natural_rate import NaturalRate, resampled
 from tfimbalance.data import class_sampling
+from tfimbalance.layers import OffsetModel
 
 Correct = Callable[[keras.Model], keras.Model]
 
@@ -145,9 +146,10 @@ class Validation:
         return Evaluated.together(batches)
 
     def served(self, model: keras.Model) -> keras.Model:
-        """Return the corrected model, or the model itself made to end in probabilities."""
+        """Return the corrected model, or the one to serve made to end in probabilities."""
         if self.correct is not None:
             return self.correct(model)
+        model = model.model if isinstance(model, OffsetModel) else model
         activation = "sigmoid" if self.multi_label else None
         if activation is None and not getattr(model, "inputs", None):
             # How many outputs a subclassed model has shows when it predicts.
