@@ -81,8 +81,9 @@ def test_unknown_ids_are_refused_or_nan():
         ([True], "integers.*bool"),
         ([[1], [2, 3]], "integers.*unequal length"),
         (["a"], "words"),
+        (None, "Received: (objects such as None|words)"),
     ],
-    ids=["floats", "flags", "ragged", "words"],
+    ids=["floats", "flags", "ragged", "words", "none"],
 )
 def test_only_integers_are_taken(ids, message):
     with pytest.raises(ValueError, match=f"`ids`: expected.*{message}"):

@@ -67,7 +67,7 @@ def _readable(argument: str, ids: Any) -> Tensor:
     try:
         return ops.convert_to_tensor(array)
     except (TypeError, ValueError):
-        raise _no_ids(argument, "objects of several kinds") from None
+        raise _no_ids(argument, f"objects such as {array.flat[0]!r}") from None
 
 
 def _check_kind(argument: str, kind: str) -> None:
