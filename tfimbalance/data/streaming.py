@@ -57,7 +57,9 @@ def balanced_stream(
     One that brings fewer hands out each new row once, then the rows in a buffer in turns: no row
     comes twice while the buffer holds one that has not come. Never sort a source by class: until
     every class has come nothing is handed out, and rows beyond the buffer are lost. A warning says
-    so if those are more than 5% of the rows; `class_sampling` says how many they are.
+    so if those are more than 5% of the rows; `class_sampling` says how many they are. Nor should
+    rare rows come in bursts, as in the order of time: those of one burst are reused until the next
+    and learnt by heart. Shuffle files and rows, or take a smaller ``rate``.
 
     The model learns probabilities for the sampled shares. After reading, `class_sampling` says what
     was read and handed out, and `ClassSampling` what to add to the logits. No offset undoes that
