@@ -219,3 +219,10 @@ def test_arguments_that_numpy_would_refuse_in_its_own_words():
     for number in (2**31, 10**400):
         with pytest.raises(ValueError, match=r"`ignore_class`: expected an integer below 2\*\*31"):
             tfi.class_statistics([0, 1], ignore_class=number)
+
+
+def test_a_class_that_stands_twice_in_an_index_is_refused():
+    twice = pd.concat([pd.Series({0: 90, 1: 10}), pd.Series({0: 900, 1: 30})])
+    with pytest.raises(ValueError, match=r"each class once.*groupby\(level=0\)"):
+        tfi.ClassStatistics(twice)
+    assert tfi.ClassStatistics(twice.groupby(level=0).sum()).counts.tolist() == [990, 40]

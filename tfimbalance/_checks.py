@@ -107,7 +107,16 @@ def per_class(argument: str, values: object) -> FloatArray:
     default.
     """
     if hasattr(values, "items"):  # A mapping or a pandas series: by class, not by position.
-        values = _in_order(argument, dict(values.items()))
+        pairs = list(values.items())
+        twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+        if twice:
+            raise bad_value(
+                argument,
+                expected="each class once",
+                received=f"{twice[0]!r} more than once in the index",
+                remedy="Add up what belongs together: series.groupby(level=0).sum().",
+            )
+        values = _in_order(argument, dict(pairs))
     vector = _as_float_vector(argument, values)
     bad = np.flatnonzero(~np.isfinite(vector) | (vector < 0))
     if bad.size:
