@@ -32,6 +32,13 @@ def config_of(instance: Any) -> dict[str, Any]:
     return found
 
 
+def compile_as_saved(model: keras.Model, config: dict[str, Any]) -> None:
+    """Do what `compile_from_config` leaves to models with a ``compile`` of their own."""
+    model.compile(**keras.saving.deserialize_keras_object(config))
+    if model.built:
+        model.optimizer.build(model.trainable_variables)
+
+
 def _in_config(value: Any) -> Any:
     if isinstance(value, keras.Variable):
         # The shortest decimals that it stands for: .3, not .30000001.

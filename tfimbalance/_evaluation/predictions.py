@@ -83,7 +83,7 @@ class Predictor(keras.Model):
         """Yield what the model says of the rows: batch by batch of a dataset, arrays at once."""
         if not is_dataset(data):
             x, y, weight = (*data, None)[:3]
-            x = keras.tree.map_structure(_as_keras_takes_it, x)
+            x = keras.tree.map_structure(words_as_objects, x)
             y_pred = self.predict(x, batch_size=batch_size, verbose=0)
             yield self._one_output(y, y_pred, weight, output)
             return
@@ -116,9 +116,9 @@ class Predictor(keras.Model):
         )
 
 
-def _as_keras_takes_it(array: Any) -> Any:
+def words_as_objects(array: Any) -> Any:
     """Return words of NumPy as objects: Keras knows no dtype of a fixed number of letters."""
-    is_words = isinstance(array, np.ndarray) and array.dtype.kind == "U"
+    is_words = isinstance(array, np.ndarray) and array.dtype.kind in "US"
     return array.astype(object) if is_words else array
 
 

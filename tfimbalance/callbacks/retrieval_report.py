@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfimbalance._checks import bad_value, check_integer, check_same_length
-from tfimbalance._evaluation.predictions import head
+from tfimbalance._evaluation.predictions import head, words_as_objects
 from tfimbalance._labels import is_dataset
 from tfimbalance.callbacks.validation import log_values
 from tfimbalance.retrieval._judge import Judge
@@ -212,7 +212,7 @@ def _with_size(argument: str, x: Any) -> tuple[Any, int]:
         if isinstance(x, list) and not any(hasattr(part, "shape") for part in x):
             with contextlib.suppress(ValueError):  # Rows of unequal length.
                 x = np.asarray(x)
-        x = keras.tree.map_structure(_readable_leaf, x)
+        x = keras.tree.map_structure(words_as_objects, x)
         shapes = [tuple(getattr(leaf, "shape", ())) for leaf in keras.tree.flatten(x)]
         sizes = {shape[:1] for shape in shapes}
         if len(sizes) != 1 or sizes <= {(), (0,)}:
@@ -250,9 +250,3 @@ def _is_steady(dataset: tf.data.Dataset) -> bool:
         if not same:
             return False
     return True
-
-
-def _readable_leaf(leaf: Any) -> Any:
-    # Keras takes words as objects alone.
-    is_words = isinstance(leaf, np.ndarray) and leaf.dtype.kind in "US"
-    return leaf.astype(object) if is_words else leaf

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from tfimbalance._checks import bad_value
+from tfimbalance._config import compile_as_saved
 from tfimbalance._evaluation.ending import last_activation
 from tfimbalance._tensors import Tensor
 
@@ -96,9 +97,7 @@ class OffsetModel(keras.Model):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile a loaded model as it was saved, which Keras leaves to classes with `compile`."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.built:
-            self.optimizer.build(self.trainable_variables)
+        compile_as_saved(self, config)
 
     def call(self, inputs: Any, training: bool | None = None) -> Tensor:
         """Return the logits of ``x`` plus the offset."""

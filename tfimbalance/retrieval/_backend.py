@@ -92,9 +92,11 @@ class Replicas:
 
         Without gathering it is the mean of the replicas' means, as Keras has it.
         """
-        if not self._gathers:
-            return number * self.number
-        return ops.sum(self._context.all_gather(ops.reshape(number, (1,)), axis=0))
+        return self.summed(number) if self._gathers else number * self.number
+
+    def summed(self, number: Tensor) -> Tensor:
+        """Return the sum of a number of each replica; without gathering, this one's."""
+        return ops.sum(self.gathered(ops.reshape(number, (1,))))
 
 
 def read(table: keras.Variable, rows: Tensor) -> Tensor:

@@ -28,13 +28,13 @@ class Judge:
         *,
         num_queries: int,
         num_items: int,
-        k: Any = (10, 100),
-        seen: Any = None,
-        counts: Any = None,
-        bands: int = 3,
-        tau: float = 0.0,
-        temperature: float = 1.0,
-        batch_size: int = 1024,
+        k: Any,
+        seen: Any,
+        counts: Any,
+        bands: int,
+        tau: float,
+        temperature: float,
+        batch_size: int,
     ) -> None:
         self.num_queries, self.num_items = num_queries, num_items
         self.k = _lengths(k, num_items)

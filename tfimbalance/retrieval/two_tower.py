@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from tfimbalance._checks import bad_value
+from tfimbalance._config import compile_as_saved
 from tfimbalance._tensors import Tensor, mask_of
 from tfimbalance.retrieval._backend import Replicas
 from tfimbalance.retrieval._hits import HitCounter
@@ -147,8 +148,7 @@ class TwoTower(keras.Model):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile a loaded model as it was saved, which Keras leaves to classes with `compile`."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
+        compile_as_saved(self, config)
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train on rows that are positives: ``fit(dataset)`` or ``fit(dictionary)``."""
@@ -179,16 +179,16 @@ class TwoTower(keras.Model):
     ) -> Tensor:
         """Return the loss of a batch; while training, count its items first."""
         self._refuse_labels(y)
-        ids, more = read_ids("ids", features_of(self.item_id, x, "x")), {}
+        ids, more = self._ids(x, "x"), {}
         if "negatives" in y_pred:  # Read before anything is counted, as reading may raise.
             sizes = self._sizes(x, y_pred)
-            more = {"negatives": y_pred["negatives"], "negatives_ids": self._drawn(x)}
+            drawn = self._ids(x["negatives"], "x['negatives']")
+            more = {"negatives": y_pred["negatives"], "negatives_ids": drawn}
         if training:
             self._hits(ids, self.frequency.log_q(ids))
         log_q = self.frequency(ids, training=training)
         if more:
-            drawn = self.frequency.log_q(more["negatives_ids"])
-            more["negatives_log_q"] = mixed_log_q(drawn, **sizes)
+            more["negatives_log_q"] = mixed_log_q(self.frequency.log_q(drawn), **sizes)
             log_q = mixed_log_q(log_q, **sizes)
         loss = self.loss(
             y_pred["query"], y_pred["item"], sample_weight, log_q=log_q, ids=ids, **more
@@ -197,23 +197,19 @@ class TwoTower(keras.Model):
             loss = loss + ops.cast(super().compute_loss(x=x, training=training), loss.dtype)
         return loss
 
-    def _drawn(self, x: Any) -> Tensor:
-        return read_ids("ids", features_of(self.item_id, x["negatives"], "x['negatives']"))
+    def _ids(self, x: Any, argument: str) -> Tensor:
+        return read_ids("ids", features_of(self.item_id, x, argument))
 
     def _sizes(self, x: Any, y_pred: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return of how many negatives of either source a row's are, and of how many items."""
         replicas = Replicas(self.loss.across_replicas)
-
-        def total(number: Tensor) -> Tensor:
-            return ops.sum(replicas.gathered(ops.reshape(number, (1,))))
-
         probability = ops.cast(features_of("draw_probability", x, "x"), "float32")
         mask, rows = mask_of(y_pred["item"]), ops.shape(y_pred["item"])[0]
         if mask is not None:
             rows = ops.sum(ops.cast(mask, "int32"))
         return {
-            "num_in_batch": ops.maximum(total(rows) - 1, 0),
-            "num_uniform": total(ops.shape(y_pred["negatives"])[0]),
+            "num_in_batch": ops.maximum(replicas.summed(rows) - 1, 0),
+            "num_uniform": replicas.summed(ops.shape(y_pred["negatives"])[0]),
             "num_items": 1.0 / ops.mean(probability),
         }
 
@@ -238,7 +234,7 @@ class TwoTower(keras.Model):
             for tower in (self.query_tower, self.item_tower):
                 features_of(read_by(tower), x, "x")
             # JAX may have 32 bits, and wrap others.
-            read_ids("ids", features_of(self.item_id, x, "x"))
+            self._ids(x, "x")
 
     def _refuse_labels(self, y: Any) -> None:
         if y is not None:
