@@ -27,31 +27,9 @@ def recommended(
     ]
     arguments: dict[str, Any] = {}
     if steps is not None:
-        passes = check_integer("steps", steps, minimum=1) * batch_size / statistics.num_samples
-        rare = (
-            statistics.num_classes == 2
-            and not statistics.multi_label
-            and statistics.priors[1] < _SHARE
-        )
-        seen = f"{steps:,} steps of {batch_size} rows are {passes:.2g} passes over "
-        seen += f"{statistics.num_samples:,} rows"
-        times = passes * _SHARE / max(float(statistics.priors[1]), 1e-12) if rare else 0.0
-        shown = f"batches of {_SHARE:.0%} positives show each of them {times:.2g} times"
-        if passes < _FEW_PASSES and rare and times <= _FEW_TIMES:
-            arguments = {"class_shares": {1: _SHARE}, "offset": True}
-            reasons.append(
-                f"{seen}: {shown}, not {passes:.2g}, and their offset leaves the probabilities "
-                "alone: plan.model(model), dataset(x, y)."
-            )
-        elif passes < _FEW_PASSES and rare:
-            reasons.append(f"{seen}: few, but {shown}, and they would be learnt by heart.")
-        elif rare:
-            reasons.append(f"{seen}: enough to learn from the positives as they come.")
-        elif passes < _FEW_PASSES:
-            reasons.append(
-                f"{seen}: few, but batches of other shares were measured for a class 1 below "
-                f"{_SHARE:.0%} of two alone."
-            )
+        steps = check_integer("steps", steps, minimum=1)
+        arguments, of_budget = _for_budget(statistics, steps, batch_size)
+        reasons += of_budget
     if statistics.num_classes > 2 and not statistics.multi_label:
         reasons.append(
             "Where each class counts the same, decide by calibration.adjust_logits(logits, "
@@ -65,3 +43,32 @@ def recommended(
         "A known cost is the threshold's: ThresholdTuner(rows, objective='cost', costs=...).",
     ]
     return arguments, reasons
+
+
+def _for_budget(
+    statistics: ClassStatistics, steps: int, batch_size: int
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the arguments that so many steps speak for, and why."""
+    rows = statistics.num_samples
+    passes = steps * batch_size / rows
+    seen = f"{steps:,} steps of {batch_size} rows are {passes:.2g} passes over {rows:,} rows"
+    of_two = statistics.num_classes == 2 and not statistics.multi_label
+    rare = of_two and statistics.priors[1] < _SHARE
+    if passes >= _FEW_PASSES:
+        enough = f"{seen}: enough to learn from the positives as they come."
+        return {}, [enough] if rare else []
+    if not rare:
+        reason = (
+            "few, but batches of other shares were measured for a class 1 below "
+            f"{_SHARE:.0%} of two alone."
+        )
+        return {}, [f"{seen}: {reason}"]
+    times = passes * _SHARE / statistics.priors[1]
+    shown = f"batches of {_SHARE:.0%} positives show each of them {times:.2g} times"
+    if times > _FEW_TIMES:
+        return {}, [f"{seen}: few, but {shown}, and they would be learnt by heart."]
+    reason = (
+        f"{seen}: {shown}, not {passes:.2g}, and their offset leaves the probabilities "
+        "alone: plan.model(model), dataset(x, y)."
+    )
+    return {"class_shares": {1: _SHARE}, "offset": True}, [reason]
