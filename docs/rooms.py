@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -31,6 +32,7 @@ def rooms() -> list[ModuleType]:
     return [tfimbalance, *(module for module in modules if hasattr(module, "__all__"))]
 
 
+@cache  # Each name in backticks is looked up in them.
 def entries() -> dict[str, list[str]]:
     """Return the full names on each page. What two rooms name stands under the shorter name."""
     pages: dict[str, list[str]] = {}

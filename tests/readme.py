@@ -5,6 +5,12 @@ from pathlib import Path
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
+
+def blocks(text):
+    """The code of Markdown."""
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
 CHECK = """
 import sys
 assert sys.argv[1] in tfimbalance.__file__, tfimbalance.__file__
@@ -12,5 +18,5 @@ assert abs(served.predict(x, verbose=0).mean() / y.mean() - 1) < 0.1
 """
 
 if __name__ == "__main__":
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (example,) = blocks(README)
     print(f"import tfimbalance\n{example}{CHECK}")

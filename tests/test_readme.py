@@ -6,16 +6,16 @@ from pathlib import Path
 
 import keras
 import pytest
+from readme import README, blocks
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
 # Without the API's pages, which are made of their introductions.
 FILES = [file for file in sorted((ROOT / "docs").rglob("*.md")) if file.parent.name != "api"]
 PAGES = [file.read_text() for file in FILES]
 # Once each: README and a page may show the same.
-BLOCKS = [*dict.fromkeys(re.findall(r"```python\n(.*?)```", "".join([README, *PAGES]), re.DOTALL))]
+BLOCKS = [*dict.fromkeys(blocks("".join([README, *PAGES])))]
 
 
 def in_large_batches(method):

@@ -42,19 +42,26 @@ def _bias(plan: tfi.Rebalance) -> Any:
     return lambda shape, dtype=None: ops.broadcast_to(start(shape[1:], dtype), shape)
 
 
+def _trunk(x: Any, widths: list[int], dropout: float) -> Any:
+    for hidden in widths:
+        x = keras.layers.Dense(hidden, "relu")(x)
+        x = keras.layers.Dropout(dropout)(x) if dropout else x
+    return x
+
+
 def _of_members(task: Task, plan: tfi.Rebalance, members: int, of_trunk: bool) -> Any:
     """Return a network of members (all layers), or of heads (the last layer) on one trunk."""
 
     def network(width: int, widths: list[int], dropout: float, units: int) -> keras.Model:
         features = keras.Input((width,))
         x = ops.expand_dims(features, 1)
-        for number, hidden in enumerate(widths):
-            if of_trunk:
+        if of_trunk:
+            for number, hidden in enumerate(widths):
                 x = Members(hidden, members, mixed=number == 0)(x)
                 x = keras.layers.Activation("relu")(x)
-            else:
-                x = keras.layers.Dense(hidden, "relu")(x)
-            x = keras.layers.Dropout(dropout)(x) if dropout else x
+                x = keras.layers.Dropout(dropout)(x) if dropout else x
+        else:
+            x = _trunk(x, widths, dropout)
         last = Members(units, members, mixed=not of_trunk, bias=_bias(plan))
         return keras.Model(features, last(x))
 
@@ -122,9 +129,7 @@ def piecewise_linear(task: Task) -> Way:
         features = keras.Input((width,))
         bins = ops.clip((features[:, :many, None] - low) / span, 0.0, 1.0)
         x = ops.concatenate([ops.reshape(bins, (-1, 8 * many)), features[:, many:]], 1)
-        for hidden in widths:
-            x = keras.layers.Dense(hidden, "relu")(x)
-            x = keras.layers.Dropout(dropout)(x) if dropout else x
+        x = _trunk(x, widths, dropout)
         return keras.Model(features, keras.layers.Dense(units)(x))
 
     return Way(task.natural(), plan=plan, with_bias=True, network=network) if many else None
