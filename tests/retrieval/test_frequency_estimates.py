@@ -81,6 +81,29 @@ def test_plain_counts(hashes):
     np.testing.assert_allclose(array(log_q), expected[batches[-1]], atol=1e-6)
 
 
+@pytest.mark.any_backend(jax_every=2)
+@pytest.mark.parametrize(
+    "options",
+    [{"num_items": 20, "rate": 0.05}, {"num_cells": 997, "rate": 0.05}, {"rate": None}],
+    ids=["exact", "hashed", "counts"],
+)
+def test_padding_is_not_drawn(options):
+    batches = draws(ZIPF, (6, 4, 12)).astype("int32")
+    real = np.random.default_rng(0).random(batches.shape) < 0.6
+    real[2] = False  # A batch of padding alone.
+    padded, cut = ItemFrequency(**options), ItemFrequency(**options)
+    step = compiled(lambda ids, mask: padded(ids, training=True, mask=mask))
+    for batch, mask in zip(batches, real, strict=True):
+        log_q = array(step(tensor(np.where(mask, batch, -1)), tensor(mask)))
+        wanted = array(cut(batch[mask], training=True))
+        np.testing.assert_allclose(log_q[mask], wanted, atol=1e-6)
+    assert padded.num_draws == cut.num_draws == real.sum()
+    ids = np.arange(20)
+    np.testing.assert_allclose(array(padded.log_q(ids)), array(cut.log_q(ids)), atol=1e-6)
+    padded.update(batches[0], mask=real[0])
+    assert padded.num_draws == real.sum() + real[0].sum()
+
+
 @pytest.mark.parametrize("policy", ["mixed_float16", "float64"])
 def test_xla_and_policies_change_nothing(policy):
     batches = draws(ZIPF, (8, 37))
@@ -231,11 +254,12 @@ def test_replicas_are_one():
     alone, one = model_of()
     with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
         model, layer = model_of()
+    mask = draws(ZIPF, 200) > 0
     for each in (alone, model):  # The last batch is of one row: a replica has none.
         each.fit(ids[:193], np.zeros(193), batch_size=64, shuffle=False, verbose=0)
-    layer.update(ids)
-    one.update(ids)
-    assert layer.num_draws == one.num_draws == 393
+    layer.update(ids, mask)
+    one.update(ids, mask)
+    assert layer.num_draws == one.num_draws == 193 + mask.sum()
     for variable, wanted in zip(layer.variables, one.variables, strict=True):
         for copy in variable.value.values:
             np.testing.assert_array_equal(copy.numpy(), array(wanted))

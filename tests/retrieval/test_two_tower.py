@@ -112,6 +112,38 @@ def test_rows_of_padding_cost_nothing_and_are_no_negatives():
         more = drawn if more else {}
         found, wanted = model.test_on_batch(padded | more), plain.test_on_batch(real | more)
         assert float(array(found)) == pytest.approx(float(array(wanted)), rel=1e-5)
+        # Nor are they draws.
+        found, wanted = model.train_on_batch(padded | more), plain.train_on_batch(real | more)
+        assert float(array(found)) == pytest.approx(float(array(wanted)), rel=1e-5)
+    np.testing.assert_array_equal(model.frequency.counts(), plain.frequency.counts())
+
+
+def test_a_row_that_either_tower_masks_is_no_negative():
+    model = TwoTower(
+        tower("user", USER, mask_zero=True),
+        tower("film", FILM),
+        item_id="film",
+        frequency=ItemFrequency(FILMS, rate=None, counts=COUNTS),
+    )
+    model.compile("sgd")
+    x = {"user": np.array([1, 2, 3, 1, 0], "int32"), "film": X["film"]}
+    real = {name: ids[:4] for name, ids in x.items()}
+    more = {name: MIXED[name] for name in ("negatives", "draw_probability")}
+    found, wanted = model.test_on_batch(x | more), model_of().test_on_batch(real | more)
+    assert found == pytest.approx(wanted, rel=1e-5)
+
+
+def test_padding_is_no_hit():
+    model, plain = model_of(mask_zero=True), model_of()
+    film = np.tile([1, 2, 3, 4, 5], 20).astype("int32")
+    real = {"user": np.full(100, 1, "int32"), "film": film}
+    padded = {name: np.r_[ids, np.zeros(50, "int32")] for name, ids in real.items()}
+    for _ in range(12):
+        model.train_on_batch(padded)
+        plain.train_on_batch(real)
+    sums = [array(each._hits.variables[0]) for each in (model, plain)]
+    np.testing.assert_allclose(*sums, rtol=1e-4)
+    assert sums[0][1] == 2 * 5 * (20 * 19 / 2)  # Of two batches: frequencies of ten are guesses.
 
 
 # --- Features -------------------------------------------------------------------------------------

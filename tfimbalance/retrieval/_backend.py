@@ -22,10 +22,20 @@ except (ImportError, AttributeError):
         return False
 
 
-def number_words(ids: Tensor) -> Tensor:
-    """Return 63 bits of a hash of each word; integers as they are, in the widest dtype."""
+def number_words(ids: Tensor, num_items: int | None = None) -> Tensor:
+    """Return 63 bits of a hash of each word; integers as they are, in the widest dtype.
+
+    Words are no ids of a given number of items.
+    """
     if keras.backend.standardize_dtype(ids.dtype) != "string":
         return ops.cast(ids, integer_dtype())
+    if num_items is not None:
+        raise bad_value(
+            "ids",
+            expected=f"integers from 0 to {num_items - 1}",
+            received="words",
+            remedy="Leave out num_items to hash them.",
+        )
     import tensorflow as tf
 
     return tf.strings.to_hash_bucket_fast(ids, 2**63 - 1)

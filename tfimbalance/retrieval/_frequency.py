@@ -9,12 +9,12 @@ from tfimbalance._tensors import Tensor
 from tfimbalance.retrieval._ids import integer_dtype
 
 
-def counted(cells: Tensor, num_draws: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the cells sorted, and beside each how often it occurs and the draw of the last.
+def counted(cells: Tensor, draws: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the cells sorted, and beside each how often it occurs and its last draw.
 
-    Cells of ``(num_hashes, num_draws)``, flat, so that draws are numbered 1 to ``num_draws`` in
-    each row. By sort and segments, as XLA knows no array of unknown size. Repeated cells have the
-    same numbers beside them, and whoever writes them all writes the same.
+    Cells of ``(num_hashes, num_draws)``, flat, and the number of each draw, ``(num_draws,)``. By
+    sort and segments, as XLA knows no array of unknown size. Repeated cells have the same numbers
+    beside them, and whoever writes them all writes the same.
     """
     order = ops.argsort(cells)
     cell = ops.take(cells, order)
@@ -22,7 +22,7 @@ def counted(cells: Tensor, num_draws: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     run = ops.concatenate([ops.zeros_like(cell[:1]), run])
     size = ops.shape(cells)[0]
     times = ops.segment_sum(ops.ones_like(run), run, size)
-    draw = ops.cast(order, "int32") % num_draws + 1
+    draw = ops.take(draws, ops.cast(order, "int32") % ops.shape(draws)[0])
     last = ops.segment_max(draw, run, size)
     return cell, ops.take(times, run), ops.take(last, run)
 

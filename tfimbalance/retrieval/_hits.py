@@ -11,6 +11,7 @@ from keras import ops
 from tfimbalance._tensors import Tensor
 from tfimbalance.retrieval._backend import number_words
 from tfimbalance.retrieval._frequency import counted
+from tfimbalance.retrieval._ids import integer_dtype
 
 
 class HitCounter(keras.layers.Layer):
@@ -36,13 +37,17 @@ class HitCounter(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, ids: Tensor, log_q: Tensor) -> None:
-        """Add a batch; its log Q is that of all batches before."""
+    def call(self, ids: Tensor, log_q: Tensor, real: Tensor | None = None) -> None:
+        """Add a batch but for its padding; its log Q is that of all batches before."""
         ids, q = number_words(ops.reshape(ids, (-1,))), ops.exp(ops.reshape(log_q, (-1,)))
-        size = ops.shape(ids)[0]
-        rows = ops.cast(size, "float32")
-        _, times, _ = counted(ids, size)
-        hits = ops.sum(ops.cast(times - 1, "float32")) / 2.0
+        rows, padding = ops.cast(ops.shape(ids)[0], "float32"), 0.0
+        if real is not None:
+            ids = ops.where(real, ids, np.iinfo(integer_dtype()).min)
+            q = ops.where(real, q, 0.0)
+            padding = ops.sum(ops.cast(ops.logical_not(real), "float32"))
+        _, times, _ = counted(ids, ops.zeros_like(ids))
+        hits = (ops.sum(ops.cast(times - 1, "float32")) - padding * (padding - 1.0)) / 2.0
+        rows = rows - padding
         # Not divided by the rows, of which there may be none.
         s2, s3 = (ops.divide_no_nan(ops.sum(part), rows) for part in (q, q * q))
         pairs = rows * (rows - 1.0) / 2.0

@@ -1,12 +1,15 @@
-"""Towers: which of the features they read, by name."""
+"""Towers: which of the features they read, by name, and which rows they embed."""
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import keras
+from keras import ops
 
 from tfimbalance._checks import bad_value
+from tfimbalance._tensors import Tensor, mask_of
 
 ADDED = ("negatives", "draw_probability")
 
@@ -34,6 +37,12 @@ def features_of(names: Any, x: Any, argument: str) -> Any:
             'keras.Input(..., name="user").',
         )
     return keras.tree.map_structure(lambda name: x[name], names)
+
+
+def unmasked(*embeddings: Tensor) -> Tensor | None:
+    """Return which rows no tower masks, or None where none masks any."""
+    masks = [mask for mask in map(mask_of, embeddings) if mask is not None]
+    return functools.reduce(ops.logical_and, masks) if masks else None
 
 
 def check_towers(towers: dict[str, Any]) -> None:

@@ -12,13 +12,8 @@ from numpy.typing import NDArray
 from tfimbalance._checks import FloatArray, bad_value, check_integer, check_number
 from tfimbalance._tensors import Tensor, is_class, refuse_values
 from tfimbalance.retrieval._arguments import checked_size, read_counts
-from tfimbalance.retrieval._backend import (
-    Replicas,
-    add,
-    number_words,
-    read,
-    write,
-)
+from tfimbalance.retrieval._backend import Replicas, add, number_words, read, write
+from tfimbalance.retrieval._candidates import as_mask, fitted
 from tfimbalance.retrieval._frequency import (
     counted,
     gaps_alike,
@@ -72,6 +67,8 @@ class ItemFrequency(keras.layers.Layer):
         ids: integers of any shape, drawn in the order in which they stand. On TensorFlow also
             strings, which are hashed; compile with ``jit_compile=False`` then. On JAX, ids from
             2**31 on need ``jax_enable_x64``.
+        mask: booleans of that shape, False where an id is padding: it is not counted, and its log Q
+            means nothing. The mask that Keras carries with the ids is one, too.
         Returns log Q of each in nats, float32 whatever the policy, and below 0. With
         ``training=True`` the ids are counted first; replicas of `tf.distribute` count all of them.
         In a graph, log Q of an id that is none of the ``num_items`` is NaN.
@@ -109,6 +106,7 @@ class ItemFrequency(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.supports_masking = True
         self.num_items = None if num_items is None else checked_size("num_items", num_items)
         if rate is not None:
             rate = check_number("rate", rate, minimum=0.0, maximum=1.0, exclusive=True)
@@ -157,19 +155,20 @@ class ItemFrequency(keras.layers.Layer):
         """Take lists and arrays, too, before Keras makes other numbers of them."""
         return super().__call__(read_ids("ids", ids), *args, **kwargs)
 
-    def call(self, ids: Tensor, training: bool = False) -> Tensor:
+    def call(self, ids: Tensor, training: bool = False, mask: Any = None) -> Tensor:
         """Return log Q of the ids, which are counted first if ``training``."""
-        flat = self._flat(ids)
-        every = Replicas(gather=True).gathered(flat) if training else flat
+        flat, real = self._flat(ids, mask)
+        replicas = Replicas(gather=True)
+        every = replicas.gathered(flat) if training else flat
         places = self._places(every)
         if training:
-            self._count(places)
+            self._count(places, None if real is None else replicas.gathered(real))
         log_q = self._log_q(places if every is flat else self._places(flat))
         return ops.reshape(log_q, ops.shape(ids))
 
-    def update(self, ids: Any) -> None:
-        """Count ids as drawn, in the order in which they stand."""
-        self._count(self._places(Replicas(gather=True).gathered(self._flat(read_ids("ids", ids)))))
+    def update(self, ids: Any, mask: Any = None) -> None:
+        """Count ids as drawn, in the order in which they stand, without those of padding."""
+        self(ids, training=True, mask=mask)
 
     def log_q(self, ids: Any) -> Tensor:
         """Return log Q of ids, and count nothing."""
@@ -194,7 +193,7 @@ class ItemFrequency(keras.layers.Layer):
                     remedy="Give them, or num_items to the constructor.",
                 )
             ids = np.arange(self.num_items)
-        flat = self._flat(read_ids("ids", ids))
+        flat, _ = self._flat(read_ids("ids", ids))
         parts = [self._counts(flat[i : i + _AT_ONCE]) for i in range(0, len(flat), _AT_ONCE)]
         return np.concatenate([np.zeros(0), *parts]).reshape(np.shape(ids))
 
@@ -206,15 +205,13 @@ class ItemFrequency(keras.layers.Layer):
         log_q = np.asarray(ops.convert_to_numpy(self._log_q(places)), np.float64)
         return np.exp(log_q) * self.num_draws
 
-    def _flat(self, ids: Tensor) -> Tensor:
-        if self.num_items and keras.backend.standardize_dtype(ids.dtype) == "string":
-            raise bad_value(
-                "ids",
-                expected=f"integers from 0 to {self.num_items - 1}",
-                received="words",
-                remedy="Leave out num_items to hash them.",
-            )
-        return number_words(ops.reshape(ids, (-1,)))
+    def _flat(self, ids: Tensor, mask: Any = None) -> tuple[Tensor, Tensor | None]:
+        """Return numbers of the ids, 0 where they are padding, and which are not."""
+        flat = number_words(ops.reshape(ids, (-1,)), self.num_items)
+        if mask is None:
+            return flat, None
+        real = ops.reshape(fitted("mask", as_mask("mask", mask), ops.shape(ids)), (-1,))
+        return ops.where(real, flat, ops.zeros_like(flat)), real
 
     def _places(self, ids: Tensor) -> Tensor:
         """Return where each id stands in each table, ``(tables, num_ids)``."""
@@ -232,11 +229,16 @@ class ItemFrequency(keras.layers.Layer):
         place = ops.where(known, ids, ops.full_like(ids, self.num_items))
         return ops.cast(place, "int32")[None]
 
-    def _count(self, places: Tensor) -> None:
+    def _count(self, places: Tensor, real: Tensor | None) -> None:
         if 0 in places.shape:
             return
-        num_ids = ops.shape(places)[1]
-        place, times, draw = counted(ops.reshape(places, (-1,)), num_ids)
+        num_draws = ops.shape(places)[1]
+        draws = ops.arange(1, num_draws + 1, dtype="int32")
+        if real is not None:  # The rest is written where nobody reads.
+            draws = ops.cumsum(ops.cast(real, "int32"))
+            num_draws = draws[-1]
+            places = ops.where(real, places, self._size * self._tables)
+        place, times, draw = counted(ops.reshape(places, (-1,)), draws)
         seen = ops.cast(read(self._seen, place), self._draws.dtype)
         total = seen + ops.cast(times, seen.dtype)
         if self.rate is None:
@@ -250,7 +252,7 @@ class ItemFrequency(keras.layers.Layer):
             # The sum tells XLA to read before it writes: else it reads a copy of the table.
             write(self._last, place, before + since)
             write(self._seen, place, ops.minimum(total, gaps_alike(self.rate)))
-        add(self._draws, num_ids)
+        add(self._draws, num_draws)
 
     def _log_q(self, places: Tensor) -> Tensor:
         num_draws = ops.cast(self._draws, "float32")
@@ -270,7 +272,7 @@ class ItemFrequency(keras.layers.Layer):
     def _counts_of_places(self, counts: Any) -> NDArray[np.int64]:
         """Return how often each place was drawn, in tables of one after another."""
         ids, draws = read_counts(counts, self.num_items, whole=True)
-        places = ops.convert_to_numpy(self._places(self._flat(read_ids("counts", ids))))
+        places = ops.convert_to_numpy(self._places(self._flat(read_ids("counts", ids))[0]))
         found = np.zeros(self._size * self._tables + 1, np.int64)
         for table in places:
             np.add.at(found, table, draws.astype(np.int64))
@@ -286,7 +288,7 @@ class ItemFrequency(keras.layers.Layer):
         self._last.assign(np.where(counts > 0, total, 0))
         self._gap.assign(np.where(counts > 0, total / np.maximum(counts, 1), 0.0))
 
-    def compute_output_spec(self, ids: Any, training: bool = False) -> keras.KerasTensor:
+    def compute_output_spec(self, ids: Any, **kwargs: Any) -> keras.KerasTensor:
         """Return the shape of the ids, in float32 whatever the policy."""
         return keras.KerasTensor(ids.shape, "float32")
 

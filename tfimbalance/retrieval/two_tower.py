@@ -11,11 +11,11 @@ from keras import ops
 
 from tfimbalance._checks import bad_value
 from tfimbalance._config import compile_as_saved
-from tfimbalance._tensors import Tensor, mask_of
+from tfimbalance._tensors import Tensor
 from tfimbalance.retrieval._backend import Replicas
 from tfimbalance.retrieval._hits import HitCounter
 from tfimbalance.retrieval._ids import read_ids
-from tfimbalance.retrieval._towers import check_towers, features_of, read_by
+from tfimbalance.retrieval._towers import check_towers, features_of, read_by, unmasked
 from tfimbalance.retrieval.item_frequency import ItemFrequency
 from tfimbalance.retrieval.mixed import mixed_log_q
 from tfimbalance.retrieval.sampled_softmax import SampledSoftmaxLoss
@@ -184,9 +184,10 @@ class TwoTower(keras.Model):
             sizes = self._sizes(x, y_pred)
             drawn = self._ids(x["negatives"], "x['negatives']")
             more = {"negatives": y_pred["negatives"], "negatives_ids": drawn}
+        real = unmasked(y_pred["query"], y_pred["item"])
         if training:
-            self._hits(ids, self.frequency.log_q(ids))
-        log_q = self.frequency(ids, training=training)
+            self._hits(ids, self.frequency.log_q(ids), real)
+        log_q = self.frequency(ids, training=training, mask=real)
         if more:
             more["negatives_log_q"] = mixed_log_q(self.frequency.log_q(drawn), **sizes)
             log_q = mixed_log_q(log_q, **sizes)
@@ -204,9 +205,9 @@ class TwoTower(keras.Model):
         """Return of how many negatives of either source a row's are, and of how many items."""
         replicas = Replicas(self.loss.across_replicas)
         probability = ops.cast(features_of("draw_probability", x, "x"), "float32")
-        mask, rows = mask_of(y_pred["item"]), ops.shape(y_pred["item"])[0]
-        if mask is not None:
-            rows = ops.sum(ops.cast(mask, "int32"))
+        real, rows = unmasked(y_pred["query"], y_pred["item"]), ops.shape(y_pred["item"])[0]
+        if real is not None:
+            rows = ops.sum(ops.cast(real, "int32"))
         return {
             "num_in_batch": ops.maximum(replicas.summed(rows) - 1, 0),
             "num_uniform": replicas.summed(ops.shape(y_pred["negatives"])[0]),
