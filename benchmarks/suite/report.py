@@ -1,6 +1,7 @@
-"""Tables and the critical-difference picture of what `run.py` wrote.
+"""Tables and the critical-difference picture of what `run.py` wrote, or of the committed results.
 
     python benchmarks/suite/report.py suite.jsonl --csv results.csv --picture ranks.png
+    python benchmarks/suite/report.py benchmarks/suite/results.csv --network small
 
 Means are over sets of means over seeds. A set is won or lost against plain training by more than
 .002 (.01 of log loss over base entropy) *and* one standard error of the paired differences.
@@ -48,16 +49,21 @@ TAIL_VIEWS = {
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Return the lines of a run, without those of ways that a set does not have."""
+    """Return a row for each network, set, seed and way of a run, a column a view."""
+    if path.suffix == ".csv":
+        return pd.read_csv(path)
     table = pd.DataFrame([json.loads(line) for line in path.read_text().splitlines()])
-    return table.dropna(subset=["budget"])
+    views = TAIL_VIEWS if "ba" in table else VIEWS
+    parts = []
+    for name, (measure, budget, criterion, *_) in views.items():
+        chosen = table[(table.budget == budget) & (table.criterion == criterion)]
+        parts.append(chosen.set_index(["network", "set", "way", "seed"])[measure].rename(name))
+    return pd.concat(parts, axis=1).sort_index().round(4).reset_index()
 
 
 def view(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return a measure of each set and seed, a column a way."""
-    measure, budget, criterion, *_ = {**VIEWS, **TAIL_VIEWS}[name]
-    chosen = table[(table.budget == budget) & (table.criterion == criterion)]
-    return chosen.pivot_table(index=["set", "seed"], columns="way", values=measure)
+    return table.pivot_table(index=["set", "seed"], columns="way", values=name)
 
 
 def against(values: pd.DataFrame, way: str, name: str, base: str = BASE) -> dict[str, Any]:
@@ -164,29 +170,21 @@ def picture(table: pd.DataFrame, views: dict[str, tuple], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def summary(table: pd.DataFrame, views: dict[str, tuple]) -> pd.DataFrame:
-    """Return means over seeds and their standard errors, as they are committed."""
-    parts = []
-    for name, (measure, budget, criterion, *_) in views.items():
-        chosen = table[(table.budget == budget) & (table.criterion == criterion)]
-        by = chosen.groupby(["network", "set", "way"])
-        parts += [by[measure].mean().rename(name), by[measure].sem().rename(f"{name}, s.e.")]
-    seeds = table.groupby(["network", "set", "way"]).seed.nunique().rename("seeds")
-    return pd.concat([*(part.round(4) for part in parts), seeds], axis=1)
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path)
-    parser.add_argument("--csv", type=Path, help="write means and standard errors here")
+    parser.add_argument("--csv", type=Path, help="write the results of each seed here")
+    parser.add_argument("--network", help="only results of this one, of several in a file")
     parser.add_argument("--picture", type=Path, help="draw mean ranks here")
     parser.add_argument("--markdown", type=Path, help="write the tables of the page here")
     given = parser.parse_args()
     found = read(given.results)
-    found_views = TAIL_VIEWS if "ba" in found else VIEWS
-    tables(found, found_views)
     if given.csv:
-        summary(found, found_views).to_csv(given.csv)
+        found.to_csv(given.csv, index=False)
+    if given.network:
+        found = found[found["network"] == given.network]
+    found_views = VIEWS if "short AP" in found else TAIL_VIEWS
+    tables(found, found_views)
     if given.markdown:
         given.markdown.write_text(markdown(found, found_views))
     if given.picture:

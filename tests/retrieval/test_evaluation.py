@@ -102,6 +102,26 @@ def test_is_scikit_learns():
     assert not any("popularity" in key or "head" in key or key == "unseen" for key in report)
 
 
+def test_is_keras_rs_s():
+    import keras_rs
+
+    q, i, positives, _, _ = drawn(1, "float32")
+    relevant = np.zeros((QUERIES, ITEMS), "float32")
+    for query, items in enumerate(positives):
+        relevant[query, items] = 1
+    some = relevant.any(axis=1)
+    report = evaluate(q, i, positives, k=(5, 20)).as_dict()
+    for k in (5, 20):
+        found = keras_rs.metrics.NDCG(k=k)(relevant[some], (q @ i.T)[some])
+        assert report[f"ndcg@{k}"] == pytest.approx(float(array(found)), rel=1e-6)
+        # Theirs is the mean of queries, ours that of positives.
+        hits = sum(
+            float(array(keras_rs.metrics.RecallAtK(k=k)(row[None], scores[None]))) * row.sum()
+            for row, scores in zip(relevant[some], (q @ i.T)[some], strict=True)
+        )
+        assert report[f"recall@{k}"] == pytest.approx(hits / relevant.sum(), rel=1e-6)
+
+
 def test_all_forms_of_positives_are_the_same():
     q, i, positives, seen, counts = drawn(2)
     query = np.repeat(np.arange(QUERIES), [len(items) for items in positives])
