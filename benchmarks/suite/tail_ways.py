@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import keras
 import numpy as np
 from imblearn.over_sampling import RandomOverSampler
+from training import dense
 from ways import Task, Way
 
 import tfimbalance as tfi
@@ -25,6 +29,41 @@ def balanced(task: Task) -> Way:
 
 def balanced_offset(task: Task) -> Way:
     return _plan(task, class_shares="balanced", offset=True)
+
+
+def annealed(task: Task) -> Way:
+    """Return balanced batches for a third of the steps, natural ones from there; with offsets."""
+    first, then = (_plan(task, class_shares=s, offset=True) for s in ("balanced", "natural"))
+    return replace(then, data=first.data.take(task.steps // 3).concatenate(then.data))
+
+
+def decoupled(task: Task) -> Way:
+    """Return natural batches, then balanced ones for the head alone (cRT: Kang et al., 2020)."""
+    first, then = (_plan(task, class_shares=s) for s in ("natural", "balanced"))
+    steps = task.steps * 2 // 3
+    data, network = first.data.take(steps).concatenate(then.data), partial(_frozen, after=steps)
+    return replace(then, data=data, network=network)
+
+
+def _frozen(width: int, widths: list[int], dropout: float, units: int, after: int) -> keras.Model:
+    layers = dense(width, widths, dropout, units).layers
+    return keras.Sequential([keras.Input((width,)), *layers[:-1], Freeze(after), layers[-1]])
+
+
+class Freeze(keras.layers.Layer):
+    """Passes no gradient on, after so many steps."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.after = after
+        self.steps = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """Return the inputs."""
+        if training:
+            self.steps.assign_add(1.0)
+        free = keras.ops.cast(self.steps <= self.after, x.dtype)
+        return free * x + (1 - free) * keras.ops.stop_gradient(x)
 
 
 def square_root(task: Task) -> Way:
@@ -85,6 +124,8 @@ ALL = (
     initial_bias,
     balanced,
     balanced_offset,
+    annealed,
+    decoupled,
     square_root,
     logit_adjusted,
     balanced_weights,
