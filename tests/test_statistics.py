@@ -226,3 +226,17 @@ def test_a_class_that_stands_twice_in_an_index_is_refused():
     with pytest.raises(ValueError, match=r"each class once.*groupby\(level=0\)"):
         tfi.ClassStatistics(twice)
     assert tfi.ClassStatistics(twice.groupby(level=0).sum()).counts.tolist() == [990, 40]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([-1, 1, 1], r"Map labels such as -1/\+1"),
+        ([-1, 0, 1], "pass ignore_class=-1"),
+        ([[0, 255, 1], [0, 0, 2]], "beside the id of void pixels or padding, ignore_class"),
+        ([[0.5, 0.5], [1.0, 0.0]], "Soft labels"),
+    ],
+)
+def test_remedies_are_those_of_the_labels(labels, message):
+    with pytest.raises(ValueError, match=message):
+        tfi.class_statistics(labels)

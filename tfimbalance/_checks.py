@@ -208,11 +208,12 @@ def refuse_classes(
         raise bad_value(argument, expected=expected, received=received, remedy=remedy)
 
 
-def some_classes(items: ArrayLike | list[Any], limit: int = 5) -> str:
+def some_classes(items: ArrayLike | list[Any], limit: int = 5, *, word: str = "class") -> str:
     """Name a few offenders and count the rest: ``class 3, 7, ... (120 in all)``."""
     values = [int(item) for item in np.asarray(items)]
     shown = ", ".join(str(value) for value in values[:limit])
-    word = "class" if len(values) == 1 else "classes"
+    if len(values) > 1:
+        word += "es" if word.endswith("s") else "s"
     return f"{word} {shown}" + (f", ... ({len(values)} in all)" if len(values) > limit else "")
 
 

@@ -18,7 +18,10 @@ _NO_GAPS: dict[str, Any] = {
     "expected": "a class id in every row",
     "remedy": "Drop or fill those rows first.",
 }
-_FLAT = "Ids of masks or sequences are counted flat: labels.ravel()."
+_FLAT = (
+    "Ids of masks or sequences are counted with all their axes beside the id of void pixels or "
+    "padding, ignore_class=...; where there is none, flat: labels.ravel()."
+)
 
 
 def is_dataset(data: Any) -> bool:
@@ -81,7 +84,13 @@ def class_ids(
         return ids.astype(np.int64), num_classes or 0
     lowest, highest = int(ids.min()), int(ids.max())
     if lowest < 0:
+        two = np.isin(ids, (-1, 1)).all()
         remedy = "Map labels such as -1/+1 to 0/1 first: (labels > 0).astype(int)."
+        if not two:
+            remedy = (
+                f"If {lowest} is a label that is not known, pass ignore_class={lowest} where that "
+                f"is an argument, and keep such rows out of what is sampled: y != {lowest}."
+            )
         expected = "class ids of at least 0"
         raise bad_entry(argument, ids, ids < 0, expected=expected, remedy=remedy)
     least = max(highest + 1, 2 if array.dtype.kind == "b" else 1)
@@ -194,12 +203,9 @@ def _ids_from_one_hot(
             received=num_classes,
             remedy=_FLAT,
         )
-    hit = zero_one(
-        array,
-        kind="one-hot",
-        argument=argument,
-        remedy=f"Soft labels have no class: take labels.argmax(axis=-1). {_FLAT}",
-    )
+    whole = np.issubdtype(array.dtype, np.integer)
+    soft = "Soft labels have no class: take labels.argmax(axis=-1). "
+    hit = zero_one(array, kind="one-hot", argument=argument, remedy=soft * (not whole) + _FLAT)
     per_row = hit.sum(axis=-1)
     if (per_row != 1).any():
         row = first_row(per_row != 1)
@@ -207,8 +213,8 @@ def _ids_from_one_hot(
             argument,
             expected="one-hot rows with a single 1",
             received=f"{int(per_row[row])} ones in row {row}",
-            remedy="If a row may carry several labels: tfi.class_statistics(y, multi_label=True). "
-            + _FLAT,
+            remedy="If a row may carry several labels: tfi.class_statistics(y, multi_label=True), "
+            'and activation="sigmoid" or multi_label=True where that is an argument. ' + _FLAT,
         )
     return hit.argmax(axis=-1).reshape(array.shape[:-1]), width
 

@@ -78,7 +78,9 @@ def class_weights(
             empty,
             expected="rows of every class" + (", with and without each label" * stats.multi_label),
             found=f"{stats.num_classes} classes, but no rows",
-            remedy='Number the classes without gaps, or pass empty_classes="zero". If these are '
+            remedy='Leave out labels that no row has, or pass empty_classes="zero".'
+            if stats.multi_label
+            else 'Number the classes without gaps, or pass empty_classes="zero". If these are '
             "counts: tfi.ClassStatistics(counts).",
         )
     seen = ~empty

@@ -1,3 +1,5 @@
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -182,8 +184,22 @@ def test_the_threshold_is_of_the_model_that_is_wrapped():
     assert tuner.threshold != before
     assert wrapped.predict(x, batch_size=len(x), verbose=0).mean() == pytest.approx(0.02, abs=1e-3)
     assert tuner.tune(model) == tuner.threshold
-    with pytest.raises(ValueError, match="already"):
-        tuner.tune(plan.corrected(model))
+
+
+def test_a_threshold_belongs_to_the_probabilities_that_are_served():
+    x, y = two_gaussians(20_000)
+    plan = tfi.Rebalance(y, class_weight={0: 1.0, 1: 19.0})
+    tuner, model, _ = tuned((x, y), kind={"correct": plan.corrected})
+    corrected, calibrated = plan.corrected(model), plan.calibrated(model, (x, y))
+    for served in (corrected, calibrated):
+        wrapped = tuner.wrap(served)
+        said = served.predict(x, batch_size=len(x), verbose=0)[:, 0] >= np.float32(tuner.threshold)
+        decided = wrapped.predict(x, batch_size=len(x), verbose=0)[:, 0]
+        np.testing.assert_array_equal(decided, said)
+        assert tuner.tune(served) == tuner.threshold
+    assert tuner.tune(corrected) == tuner.tune(model)
+    known = tuner.wrap(calibrated, threshold=1 / 11)
+    assert known.layers[-1].threshold == pytest.approx(1 / 11)
 
 
 def test_mistakes_show_before_the_first_step():
@@ -447,3 +463,26 @@ def test_an_inference_model_takes_the_threshold_that_is_known():
     np.testing.assert_array_equal(said, tuner.wrap(model).predict(x, verbose=0))
     with pytest.raises(ValueError, match=r"`model`: .*does not: .*threshold=tuner.threshold"):
         tuner.wrap(inference)
+
+
+def test_a_label_without_positives_takes_what_its_probabilities_expect():
+    x, y = two_gaussians(20_000)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    kernel, bias = bayes_model().get_weights()
+    model.set_weights([np.repeat(kernel, 2, axis=1), np.repeat(bias, 2)])
+    rows = (x, np.stack([y, np.zeros_like(y)], axis=1))
+    validation = tfi.callbacks.Validation(rows, multi_label=True, from_logits=True)
+    tuner = tfi.callbacks.ThresholdTuner(validation)
+    with pytest.warns(UserWarning, match="20000 rows, all 0 for label 1"):
+        thresholds = tuner.tune(model)
+    assert thresholds == pytest.approx([0.3684, 0.3684], abs=0.05)
+    assert np.isnan(tuner.value).tolist() == [False, True]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # Once is enough.
+        tuner.tune(model)
+    none = tfi.callbacks.Validation((x, 0 * rows[1]), multi_label=True, from_logits=True)
+    with (
+        pytest.warns(UserWarning, match="for label [01]"),
+        pytest.raises(ValueError, match="alike in all of them"),
+    ):
+        tfi.callbacks.ThresholdTuner(none).tune(model)

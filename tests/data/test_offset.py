@@ -231,3 +231,34 @@ def test_what_trains_with_an_offset_is_loaded_compiled(tmp_path):
     assert again.optimizer.iterations == trained.optimizer.iterations == 4
     again.fit(dataset, verbose=0)
     assert again.optimizer.iterations == 8
+
+
+def test_a_job_that_is_killed_goes_on_with_an_offset(tmp_path):
+    """A new model is built without a call, as a backup needs it."""
+    x, y = np.zeros((200, 2), "float32"), np.repeat([0, 1], [180, 20])
+    plan = tfi.Rebalance(y, class_shares={1: 0.25}, offset=True)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    plan.prepare(model)
+    trained = plan.model(model)
+    trained.compile("sgd", plan.loss(from_logits=True))
+    dataset = plan.dataset(x, y, 50)
+    backup = keras.callbacks.BackupAndRestore(tmp_path)
+    history = trained.fit(
+        dataset,
+        epochs=2,
+        shuffle=False,
+        verbose=0,
+        callbacks=[tfi.callbacks.DatasetEpochs(dataset), backup],
+    )
+    assert len(history.history["loss"]) == 2
+
+
+def test_masks_have_no_share():
+    masks = np.random.default_rng(0).integers(0, 3, (20, 4, 4))
+    plan = tfi.Rebalance(masks, ignore_class=255, class_shares={2: 0.4})
+    images = np.zeros((20, 4, 4, 1), "float32")
+    with pytest.raises(ValueError, match=r"`y`: expected one label a row.*labels=\.\.\."):
+        plan.dataset(images, masks)
+    of_rows = ((masks == 2).sum(axis=(1, 2)) > 5).astype(int)
+    batches = tfi.data.balanced_batches(images, masks, batch_size=4, labels=of_rows)
+    assert next(iter(batches))[1].shape == (4, 4, 4)

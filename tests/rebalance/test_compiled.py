@@ -170,3 +170,15 @@ def test_losses_are_known_by_what_they_are_not_by_their_names():
 
     with pytest.raises(ValueError, match="binary_crossentropy"):
         tfi.Rebalance.from_compiled(model_with(binary_crossentropy), STATS)
+
+
+def test_weights_of_fit_beside_those_of_a_loss_are_the_plan_s():
+    loss = keras.losses.BinaryFocalCrossentropy(apply_class_balancing=True, alpha=0.25)
+    weights = {0: 1.0, 1: 19.0}
+    plan = tfi.Rebalance.from_compiled(model_with(loss), STATS, class_weight=weights)
+    assert plan.class_weight[1] / plan.class_weight[0] == pytest.approx(19 / 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plan.corrected(model_with(loss), from_logits=True)
+    with pytest.warns(UserWarning, match="class_weight=those of fit"):
+        tfi.Rebalance(STATS, focal_gamma=2.0).corrected(model_with(loss), from_logits=True)

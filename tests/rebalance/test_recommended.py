@@ -96,7 +96,7 @@ def test_a_few_positives_are_too_few_for_a_slope():
     x, y = rows(2_000, 0, rate=5.0)
     plan = tfi.Rebalance.recommended(y)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
-    with pytest.warns(UserWarning, match=rf"calibrated: {y.sum()} validation rows.*150"):
+    with pytest.warns(UserWarning, match=rf"calibrated: {y.sum()} of 2,000.*150.*more rows"):
         served = plan.calibrated(model, (x, y))
     assert not any("slope" in layer.name for layer in served.layers)
 
@@ -125,3 +125,34 @@ def test_each_output_and_each_class_is_calibrated():
     p = served.predict(features, verbose=0)
     assert p["buy"].mean() == pytest.approx(1 / 3, abs=1e-3)
     np.testing.assert_allclose(p["kind"].mean(axis=0), np.full(3, 1 / 3), atol=1e-3)
+
+
+def test_passes_are_over_all_rows_whether_their_labels_are_known_or_not():
+    y = np.full(80_000, -1)
+    y[:1_600], y[:100] = 0, 1
+    said = tfi.Rebalance.recommended(y, steps=20, batch_size=512, ignore_class=-1)
+    assert said.reasons[1].startswith("20 steps of 512 rows are 0.13 passes over 80,000 rows: few")
+    enough = tfi.Rebalance.recommended(y, steps=6_250, batch_size=512, ignore_class=-1)
+    assert "are 40 passes over 80,000 rows: enough" in enough.reasons[1]
+    # A row of steps cannot be sampled by the class of one of them.
+    tokens = np.zeros((50_000, 20), int)
+    tokens[:200, 3] = 1
+    of_tokens = tfi.Rebalance.recommended(tokens, steps=20, batch_size=32, ignore_class=-1)
+    assert of_tokens.class_shares is None
+    assert "0.013 passes over 50,000 rows: few, but" in of_tokens.reasons[1]
+
+
+def test_labels_with_too_few_positives_stay_as_corrected():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4_000, 3)).astype("float32")
+    y = (rng.random((4_000, 3)) < 1 / (1 + np.exp(4.0 - x - [3.0, -3.0, 3.0]))).astype(int)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
+    model.set_weights([2 * np.eye(3), np.zeros(3)])
+    plan = tfi.Rebalance(tfi.class_statistics(y, multi_label=True))
+    with pytest.warns(UserWarning, match="label 1 has fewer than 150 .* left as corrected"):
+        served = plan.calibrated(model, (x, y))
+    layer = next(layer for layer in served.layers if "slope" in layer.name)
+    assert (layer.scale.numpy()[1], layer.bias.numpy()[1]) == (1.0, 0.0)
+    assert layer.scale.numpy()[[0, 2]] == pytest.approx(0.5, abs=0.1)
+    p = served.predict(x, batch_size=4_000, verbose=0)
+    np.testing.assert_allclose(p[:, [0, 2]].mean(axis=0), y[:, [0, 2]].mean(axis=0), rtol=1e-3)

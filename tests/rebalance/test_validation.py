@@ -143,3 +143,51 @@ def test_corrected_validation_of_resampled_rows_warns():
     plan = tfi.Rebalance(y, class_shares="balanced")
     with pytest.warns(UserWarning, match="validation_data: class 1"):
         fitted(plan, x, y, None, plan.callbacks(plan.dataset(x, y, 1000)))
+
+
+def test_pixels_of_a_mask_are_one_draw():
+    """Of 300 masks with one disk each, 80 chosen at random are no other population."""
+    rng = np.random.default_rng(0)
+    columns, radius = np.arange(32), rng.uniform(2, 14, (300, 1, 1))
+    disk = (columns[:, None] - 16) ** 2 + (columns - 16) ** 2
+    masks = (disk < radius**2).astype("int32")
+    plan = tfi.Rebalance(masks[:220].ravel())
+    natural = tfi.callbacks.NaturalRate(plan.statistics)
+    far = rng.permutation(masks.mean(axis=(1, 2)).argsort()[-120:])[:80]
+    with pytest.warns(UserWarning, match="standard errors"):
+        assert natural.check(masks[far].ravel()) > 5
+    assert natural.check(masks[far].ravel(), steps=32 * 32) < 5
+    model = keras.Sequential([keras.Input((32, 32, 1)), keras.layers.Conv2D(1, 1)])
+    model.compile("sgd", plan.loss(from_logits=True), run_eagerly=True)
+    x = masks[..., None].astype("float32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rows = plan.validation((x[far], masks[far][..., None]))
+        model.fit(
+            x[far],
+            masks[far][..., None],
+            validation_data=(x[far], masks[far][..., None]),
+            callbacks=[tfi.callbacks.NaturalRate(plan.statistics)],
+            verbose=0,
+        )
+        rows.read(plan.corrected(model))
+    with pytest.warns(UserWarning, match="class 1"):  # Other images altogether.
+        plan.validation((x, np.ones_like(masks)[..., None])).read(plan.corrected(model))
+
+
+@pytest.mark.parametrize("also_in_fit", [True, False])
+def test_a_correction_that_does_not_fit_what_was_trained_is_said(also_in_fit):
+    x, y = two_gaussians(4_000)
+    plan = tfi.Rebalance(y, class_weight="balanced")
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    plan.prepare(model)
+    model.compile(keras.optimizers.Adam(0.1), plan.loss(from_logits=True))
+    given = {"class_weight": plan.class_weight} if also_in_fit else {}
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        model.fit(x, y, callbacks=plan.callbacks((x, y)), epochs=3, verbose=0, **given)
+    said = [str(w.message) for w in found if "on average" in str(w.message)]
+    assert bool(said) == also_in_fit
+    if said:
+        assert "times the rate of the validation rows" in said[0]
+        assert "class_weight" in said[0]

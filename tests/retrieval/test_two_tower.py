@@ -428,3 +428,8 @@ def test_labels_of_datasets_are_refused():
     dataset = tf.data.Dataset.from_tensor_slices((X, np.ones(ROWS))).batch(2)
     with pytest.raises(ValueError, match="`y`: expected None"):
         model_of().fit(dataset, verbose=0)
+
+
+def test_towers_are_exported_each_by_itself(tmp_path):
+    with pytest.raises(NotImplementedError, match=r"model\.query_tower\.export"):
+        model_of().export(tmp_path / "both")

@@ -143,6 +143,14 @@ def choose(objective: Objective, cuts: Cuts) -> tuple[float, float]:
     return known if nearest == cut else cuts.threshold(nearest), float(values[nearest])
 
 
+def expected_best(objective: Objective, cuts: Cuts) -> float:
+    """Return the threshold that probabilities expect to be best, where labels say nothing."""
+    from scipy.special import logit
+
+    log_odds = logit(np.clip(cuts.levels, 1e-12, 1.0 - 1e-12))
+    return cuts.threshold(int(np.argmax(objective.values(cuts.expected(log_odds)))))
+
+
 def _expected_best(objective: Objective, cuts: Cuts, gains: Gains) -> float:
     calibrated = cuts.calibrated
     expected = cuts.expected(calibrated.log_odds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from tfimbalance._checks import bad_value
 from tfimbalance._evaluation.rows import Evaluated
+from tfimbalance.callbacks.natural_rate import MOST_ERRORS
 from tfimbalance.callbacks.validation import ValidationCallback
 from tfimbalance.metrics import CalibrationRatio, NormalizedEntropy
 
@@ -33,6 +35,11 @@ class CorrectedValidation(ValidationCallback):
     Raises:
         ValueError: for validation data without labels, of single rows, or without end.
 
+    Warns:
+        UserWarning: once training has ended, if the corrected probabilities of a class are on
+            average twice its rate or half of it, beyond what chance explains: what was trained is
+            then not what the correction undoes.
+
     Example:
         >>> import numpy as np
         >>> import tfimbalance as tfi
@@ -51,6 +58,7 @@ class CorrectedValidation(ValidationCallback):
         ):
             raise bad_value("metrics", expected="a list of Keras metrics", received=repr(metrics))
         self.metrics = None if metrics is None else list(metrics)
+        self._sums: Any = 0.0  # Expected and found positives of each output, and their variance.
 
     def check(self, rows: Evaluated) -> None:
         """Choose the metrics, if nobody has."""
@@ -61,6 +69,7 @@ class CorrectedValidation(ValidationCallback):
 
     def starts(self, epoch: int) -> bool:
         """Begin to measure."""
+        self._sums = 0.0
         for metric in self.metrics or ():
             metric.reset_state()
         return True
@@ -70,6 +79,8 @@ class CorrectedValidation(ValidationCallback):
         y_true = rows.targets if rows.one_hot else rows.labels
         for metric in self.metrics or ():
             metric.update_state(y_true.astype("int64"), rows.probability, rows.weight)
+        p, y, weight = rows.probability, rows.targets, rows.weight
+        self._sums += np.stack([weight @ p, weight @ y, weight**2 @ (p * (1.0 - p))])
 
     def finish(self, epoch: int, logs: dict[str, Any] | None) -> None:
         """Log."""
@@ -77,3 +88,28 @@ class CorrectedValidation(ValidationCallback):
             f"corrected_{m.name}": np.asarray(m.result()).tolist() for m in self.metrics or ()
         }
         self.validation.log(logs, "corrected", values)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Forget the model, and say if its correction does not fit it."""
+        super().on_train_end(logs)
+        known = self.validation.correct is not None and self.validation.is_natural
+        if not known or np.ndim(self._sums) == 0:
+            return
+        expected, found, variance = self._sums
+        # Where hardly anything is expected, what was found says how it varies.
+        variance = np.maximum(variance, found) * self.validation.steps + 1e-300
+        gap = np.abs(expected - found) / np.sqrt(variance)
+        times = np.where(found > 0, expected / np.maximum(found, 1e-300), 1.0)
+        off = np.abs(np.log2(np.maximum(times, 1e-300)))
+        wrong = (gap > MOST_ERRORS) & (off > 1.0)
+        if wrong.any():
+            k = int(np.argmax(np.where(wrong, off, 0.0)))
+            of_class = "" if len(off) == 1 else f" of output {k}"
+            warnings.warn(
+                f"CorrectedValidation: the corrected probabilities{of_class} are on average "
+                f"{times[k]:.2g} times the rate of the validation rows. The correction undoes what "
+                "the plan says, and the model was trained otherwise: on rows that are not "
+                "plan.dataset, with class_weight in fit beside that of the plan, with another "
+                "loss; or hardly at all, from a bias that plan.prepare(model) did not set.",
+                stacklevel=2,
+            )

@@ -20,22 +20,25 @@ _ADVICE = (
     "natural rate. If it is another population, take its priors: target_priors."
 )
 # Standard errors between a rate and its prior: chance exceeds it once in two million.
-_MOST = 5.0
+MOST_ERRORS = 5.0
 
 
 def rate_z(
-    stats: ClassStatistics, priors: FloatArray, num_samples: int | None = None
+    stats: ClassStatistics, priors: FloatArray, num_samples: int | None = None, steps: int = 1
 ) -> FloatArray:
-    """Return by how many standard errors each rate differs from a prior of ``num_samples`` rows."""
+    """Return by how many standard errors each rate differs from a prior of ``num_samples`` rows.
+
+    The pixels of a mask, or the steps of a sequence, may all be alike: ``steps`` are one draw.
+    """
     # In square roots of counts, whose spread is 1/2 however few they are: the binomial's own
     # standard error calls one row of a class that chance gave .01 a wonder, which a long tail has
     # always.
-    rows = stats.num_samples
+    rows = stats.num_samples / steps
     # Of a frequent class, the rows of the others: both have the same error.
     flipped = priors > 0.5
-    counts = np.where(flipped, rows - stats.counts, stats.counts)
+    counts = np.where(flipped, stats.num_samples - stats.counts, stats.counts) / steps
     expected = np.where(flipped, 1.0 - priors, priors) * rows
-    ratio = rows / num_samples if num_samples else 0.0
+    ratio = stats.num_samples / num_samples if num_samples else 0.0
     # The prior's own count is as uncertain: 3/8 makes its root as steady (Anscombe).
     found, wanted = np.sqrt(counts + 0.375), np.sqrt(expected + 0.375 * max(ratio, 1.0))
     return np.asarray(2.0 * np.abs(found - wanted) / np.sqrt(1.0 + ratio))
@@ -82,13 +85,22 @@ class NaturalRate(keras.callbacks.Callback):
         self.num_samples = priors.num_samples if is_stats else None
         self._has_looked = False
 
-    def check(self, labels: Any, *, where: str = "validation_data", advice: str = _ADVICE) -> float:
+    def check(
+        self,
+        labels: Any,
+        *,
+        where: str = "validation_data",
+        advice: str = _ADVICE,
+        steps: int = 1,
+    ) -> float:
         """Warn if rows are not at the natural rate; return the most standard errors of a class.
 
         Args:
             labels: labels, ``(x, y)``, or a dataset, as `class_statistics` takes them.
             where: what the warning calls the rows.
             advice: what the warning says to do.
+            steps: how many labels stand or fall together: the pixels of a mask, the steps of a
+                sequence.
         """
         found = labels if isinstance(labels, ClassStatistics) else resampled(labels)
         if found is None:
@@ -96,10 +108,10 @@ class NaturalRate(keras.callbacks.Callback):
             found = class_statistics(
                 labels, num_classes=len(self.priors), multi_label=self.multi_label
             )
-        z = rate_z(found, self.priors, self.num_samples)
+        z = rate_z(found, self.priors, self.num_samples, steps)
         # Of two classes with the same distance, the rarer.
         off = int(np.lexsort((self.priors, -z.round(6)))[0])
-        if z[off] > _MOST:
+        if z[off] > MOST_ERRORS:
             warnings.warn(
                 f"{where}: class {off} is {found.priors[off]:.3g} of the rows, and "
                 f"{self.priors[off]:.3g} of the data that the priors are of, {z[off]:.0f} standard "
@@ -117,11 +129,16 @@ class NaturalRate(keras.callbacks.Callback):
         if self._has_looked:
             return
         self._has_looked = True
-        labels = self._labels()
+        labels, steps = self._labels(), 1
+        if isinstance(labels, np.ndarray) and not self.multi_label and labels.ndim > 1:
+            if labels.shape[-1] == len(self.priors):  # One-hot.
+                steps = int(np.prod(labels.shape[1:-1]))
+            else:
+                steps, labels = int(np.prod(labels.shape[1:])), labels.ravel()
         # Labels of another kind, or of none, say nothing.
         with contextlib.suppress(ValueError, TypeError):
             if labels is not None:
-                self.check(labels, where="validation_data of fit")
+                self.check(labels, where="validation_data of fit", steps=max(steps, 1))
 
     def _labels(self) -> Any:
         """Return the labels, where Keras keeps them; where it has moved them, say nothing."""
@@ -133,7 +150,4 @@ class NaturalRate(keras.callbacks.Callback):
         # Labels of several outputs are not those of one plan.
         if not isinstance(arrays, tuple) or len(arrays) < 2 or not hasattr(arrays[1], "shape"):
             return None
-        labels = np.asarray(arrays[1])
-        if not self.multi_label and labels.ndim > 1 and labels.shape[-1] != len(self.priors):
-            labels = labels.ravel()  # Sequences of ids.
-        return labels
+        return np.asarray(arrays[1])

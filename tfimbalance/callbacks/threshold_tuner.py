@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from typing import Any
 
 import keras
@@ -12,11 +13,13 @@ from tfimbalance._checks import FloatArray, bad_value, check_choice, check_numbe
 from tfimbalance._evaluation.cuts import Cuts
 from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance.calibration import calibrated_model
+from tfimbalance.calibration._corrected import correction_of
 from tfimbalance.callbacks._objectives import (
     Objective,
     balanced_accuracy,
     choose,
     cost,
+    expected_best,
     f_beta,
     matthews_correlation,
     precision_at_recall,
@@ -73,7 +76,8 @@ class ThresholdTuner(ValidationCallback):
     Attributes:
         threshold: a probability, or one a label: of the last epoch, or of the last model that was
             tuned or wrapped; None before.
-        value: of the objective there.
+        value: of the objective there; NaN for a label of which the rows have no positive (or
+            negative): its threshold is the one that its probabilities alone expect to be best.
 
     Logs:
         ``val_threshold`` (of the first ten labels ``val_threshold_<k>``; of a second tuner
@@ -134,6 +138,7 @@ class ThresholdTuner(ValidationCallback):
         )
         self.threshold: Any = None
         self.value: Any = None
+        self._unseen: set[int] = set()
 
     def check(self, rows: Evaluated) -> None:
         """Refuse a softmax of several classes."""
@@ -149,7 +154,7 @@ class ThresholdTuner(ValidationCallback):
     def finish(self, epoch: int, logs: dict[str, Any] | None) -> None:
         """Find the threshold for the model as it is now."""
         self._tune(self.gathered())
-        values = {f"tuned_{self._objective.name}": float(np.mean(self.value))}
+        values = {f"tuned_{self._objective.name}": float(np.nanmean(self.value))}
         if np.ndim(self.threshold) == 0:
             values["threshold"] = self.threshold
         else:
@@ -158,8 +163,8 @@ class ThresholdTuner(ValidationCallback):
         self.validation.log(logs, self._objective.name, values)
 
     def tune(self, model: keras.Model) -> Any:
-        """Find the threshold of a trained model, corrected as in training; return it."""
-        return self._tune(self.validation.read(self.validation.served(model)))
+        """Find the threshold of a model, corrected as in training, or already; return it."""
+        return self._tune(self.validation.read(self._served(model)))
 
     def _tune(self, rows: Evaluated) -> Any:
         self.check(rows)
@@ -168,6 +173,13 @@ class ThresholdTuner(ValidationCallback):
             for k, (hit, p) in enumerate(zip(rows.targets.T, rows.probability.T, strict=True))
         ]
         thresholds, values = (np.array(column) for column in zip(*found, strict=True))
+        if np.isnan(values).all():
+            raise bad_value(
+                "validation_data",
+                expected="rows with and without some label",
+                received=f"{len(rows.weight)} rows alike in all of them",
+                remedy="Hold out more rows.",
+            )
         one = not self.validation.multi_label
         self.threshold = float(thresholds[0]) if one else thresholds
         self.value = float(values[0]) if one else values
@@ -181,11 +193,12 @@ class ThresholdTuner(ValidationCallback):
         loads (after ``import tfimbalance``) and exports as any Keras model.
 
         Args:
-            model: the trained model, or one of the same outputs and other inputs, such as an
-                inference model that takes raw features; that one needs a ``threshold``.
+            model: the trained model; one that is corrected already, such as that of
+                `Rebalance.calibrated`, stays as it is. Or one of the same outputs and other inputs,
+                such as an inference model that takes raw features; that one needs a ``threshold``.
             threshold: a known one, or one a label, such as ``tuner.threshold``. None: find it.
         """
-        served = self.validation.served(model)
+        served = self._served(model)
         if threshold is None:
             self._tune(self._read(served))
             threshold = self.threshold
@@ -193,6 +206,13 @@ class ThresholdTuner(ValidationCallback):
         name = None if output is None else f"{output}_threshold"
         layer = Threshold(np.asarray(threshold).tolist(), name=name)
         return calibrated_model(served, layer, output=output, from_logits=False)
+
+    def _served(self, model: keras.Model) -> keras.Model:
+        """Return the model to serve; a threshold belongs to the probabilities it was found on."""
+        corrected = self.validation.correct is not None
+        if corrected and correction_of(model, self.validation.output) is not None:
+            return model
+        return self.validation.served(model)
 
     def _read(self, model: keras.Model) -> Evaluated:
         """Predict the validation rows, and say what to do if the model does not take them."""
@@ -210,16 +230,27 @@ class ThresholdTuner(ValidationCallback):
             ) from error
 
     def _chosen(self, hit: Any, p: Any, weight: Any, label: int) -> tuple[float, float]:
-        if hit.all() or not hit.any():
+        cuts = Cuts.of(hit, p, weight)
+        if 0 < hit.sum() < len(hit):
+            threshold, value = choose(self._objective, cuts)
+            return threshold, self._objective.sign * value
+        received = f"{len(hit)} rows, all {int(hit.any())}"
+        if not self.validation.multi_label:
             raise bad_value(
                 "validation_data",
                 expected="rows of both classes that weigh something",
-                received=f"{len(hit)} rows, all {int(hit.any())}"
-                + (f" for label {label}" if self.validation.multi_label else ""),
+                received=received,
                 remedy="Hold out more rows, or stratify the split.",
             )
-        threshold, value = choose(self._objective, Cuts.of(hit, p, weight))
-        return threshold, self._objective.sign * value
+        if label not in self._unseen:
+            self._unseen.add(label)
+            warnings.warn(
+                f"ThresholdTuner: {received} for label {label}. Its threshold is the one that its "
+                "own probabilities expect to be best. Hold out more rows, or give one yourself: "
+                "wrap(model, threshold=[...]).",
+                stacklevel=2,
+            )
+        return expected_best(self._objective, cuts), np.nan
 
 
 def _objective(name: str, given: dict[str, Any]) -> Objective:

@@ -14,7 +14,7 @@ from tfimbalance._evaluation.predictions import Predictor, check_rows, head, of_
 from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance._labels import is_dataset
 from tfimbalance.calibration import calibrated_model
-from tfimbalance.callbacks.natural_rate import NaturalRate, resampled
+from tfimbalance.callbacks.natural_rate import MOST_ERRORS, NaturalRate, resampled
 from tfimbalance.data import class_sampling
 from tfimbalance.layers import OffsetModel
 
@@ -87,6 +87,7 @@ class Validation:
         self._model: keras.Model | None = None
         self._epoch: int | None = None
         self._has_looked = False
+        self.steps, self.is_natural = 1, True  # Known once rows were read.
 
     @classmethod
     def of(cls, validation_data: Any) -> Validation:
@@ -111,6 +112,7 @@ class Validation:
             self.end()
             self._predictor, self._model = Predictor(self.served(model)), model
             self._first = self._check_rows(self._predictor)
+            self.steps = _steps(self._predictor)
         reader.check(self._first)
         self._readers.append(reader)
 
@@ -131,7 +133,7 @@ class Validation:
             for reader in readers:
                 reader.take(rows)
             labels += [rows.labels] * (not self._has_looked and self._natural is not None)
-        self._look(labels)
+        self._look(labels, self._predictor)
         self._epoch = epoch
 
     def end(self) -> None:
@@ -141,8 +143,9 @@ class Validation:
 
     def read(self, served: keras.Model) -> Evaluated:
         """Return all rows, predicted by a model that returns probabilities."""
-        batches = list(self._rows(Predictor(served), self.data))
-        self._look([rows.labels for rows in batches])
+        predictor = Predictor(served)
+        batches = list(self._rows(predictor, self.data))
+        self._look([rows.labels for rows in batches], predictor)
         return Evaluated.together(batches)
 
     def served(self, model: keras.Model) -> keras.Model:
@@ -177,13 +180,13 @@ class Validation:
         if is_dataset(self.data) or predictor.has_masks:
             # Which steps of arrays count shows when they are predicted.
             if resampled(self.data) is not None:
-                self._look([])
+                self._look([], predictor)
             return first
         _, y, weight = (*self.data, None)[:3]
         y, weight = (of_output(part, self.output, predictor.names) for part in (y, weight))
         rows = len(keras.tree.flatten(self.data[0])[0])
         shape = (rows, *predictor.row_shape)
-        self._look([Evaluated.check(y, weight, shape=shape, **self._kind)])
+        self._look([Evaluated.check(y, weight, shape=shape, **self._kind)], predictor)
         return first
 
     @property
@@ -191,15 +194,23 @@ class Validation:
         activation = "sigmoid" if self.multi_label else None
         return {"ignore_class": self.ignore_class, "activation": activation}
 
-    def _look(self, labels: list[Any]) -> None:
+    def _look(self, labels: list[Any], predictor: Predictor) -> None:
         """Warn, once, if the rows are not at the natural rate."""
-        if not self._has_looked:
-            self._has_looked = True
-            drawn = resampled(self.data)
-            if self._natural is not None:
-                self._natural.check(self.data if drawn is not None else np.concatenate(labels))
-            elif drawn is not None:
-                NaturalRate(class_sampling(self.data).read).check(self.data)
+        if self._has_looked:
+            return
+        self._has_looked = True
+        drawn, errors = resampled(self.data), 0.0
+        if self._natural is not None:
+            found = self.data if drawn is not None else np.concatenate(labels)
+            errors = self._natural.check(found, steps=_steps(predictor))
+        elif drawn is not None:
+            errors = NaturalRate(class_sampling(self.data).read).check(self.data)
+        self.is_natural = errors <= MOST_ERRORS
+
+
+def _steps(predictor: Predictor) -> int:
+    """Return how many predictions a row has: the pixels of a mask, the steps of a sequence."""
+    return max(int(np.prod(predictor.row_shape[:-1])), 1)
 
 
 def log_values(

@@ -69,6 +69,10 @@ class OffsetModel(keras.Model):
                 "model",
                 expected="a model of one output, without an offset yet",
                 received=f"a {type(model).__name__} of {len(outputs)} outputs",
+                remedy="Batches cannot have the shares of several outputs: train each output with "
+                "a plan of its own that does not sample, Rebalance(labels_of_the_output)."
+                if len(outputs) > 1
+                else "",
             )
         name = last_activation(model)
         if name in ("sigmoid", "softmax"):
@@ -79,6 +83,7 @@ class OffsetModel(keras.Model):
                 remedy="Leave that out, and compile with from_logits=True.",
             )
         self.model = model
+        self.built = bool(model.built)  # There is nothing else to build.
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
         """Compile as any Keras model, with a loss of logits."""
@@ -106,7 +111,9 @@ class OffsetModel(keras.Model):
                 "inputs",
                 expected="(x, offset)",
                 received=type(inputs).__name__,
-                remedy="To predict without an offset, use the model inside: trained.model.",
+                remedy="Fit a dataset that has the offset (plan.dataset(x, y), or any with "
+                "offset=True), and validate on ((x, np.zeros((len(x), 1))), y). To predict without "
+                "an offset, use the model inside: trained.model.",
             )
         x, offset = inputs
         logits = self.model(x, training=training)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from tfimbalance._checks import FloatArray, bad_value, check_flag, check_number, refuse_classes
+from tfimbalance._labels import is_dataset
 from tfimbalance.layers import OffsetModel
 from tfimbalance.rebalance._warnings import warn_of_double_correction
 from tfimbalance.rebalance.compiled import arguments_of_model
@@ -65,9 +66,12 @@ class Combination:
             (self.priors <= 0) | (self.priors >= 1),
             expected="rows with and without every class",
             found="none",
-            remedy="Number the classes without gaps.",
+            remedy="Leave out labels that no row has, or all have."
+            if self.statistics.multi_label
+            else "Number the classes without gaps.",
         )
         self.sampled_priors, self.class_weight = self.priors, None
+        self._weight_of_fit: Any = None  # Of `from_compiled`: beside the weights of the loss.
         self.strategies: list[Strategy] = []
         self.reasons: list[str] = []
         if class_shares is not None:
@@ -96,6 +100,8 @@ class Combination:
     ) -> Self:
         """Read the plan off a model that is compiled and trained, to correct what it serves.
 
+        A new model is trained by a plan of your own: `Rebalance`.
+
         Args:
             model: compiled with cross-entropy, Keras' focal losses or the losses here.
             labels: as `Rebalance`.
@@ -109,7 +115,9 @@ class Combination:
         if isinstance(model, OffsetModel) and kwargs.get("class_shares") is not None:
             kwargs = {"offset": True, **kwargs}
         plan = cls(labels, **kwargs)
-        return cls(labels, **{**arguments_of_model(model, output, class_weight, plan), **kwargs})
+        plan = cls(labels, **{**arguments_of_model(model, output, class_weight, plan), **kwargs})
+        plan._weight_of_fit = class_weight
+        return plan
 
     @classmethod
     def recommended(
@@ -142,9 +150,12 @@ class Combination:
             '1,000 steps of 256 rows are 0.26 passes over 1,000,000 rows: batches of 10% ...'
         """
         kwargs: dict[str, Any] = {"activation": activation, "ignore_class": ignore_class}
-        statistics = cls(labels, **kwargs).statistics
-        arguments, reasons = recommended(statistics, steps, batch_size)
-        plan = cls(statistics, **arguments, **kwargs)
+        plan = cls(labels, **kwargs)
+        counted = isinstance(labels, (ClassStatistics, Mapping)) or is_dataset(labels)
+        rows = None if counted else len(labels)
+        arguments, reasons = recommended(plan.statistics, steps, batch_size, rows)
+        if arguments:
+            plan = cls(labels, **arguments, **kwargs)
         plan.reasons = reasons
         return plan
 

@@ -76,7 +76,7 @@ def plan_arguments(loss: Any, plan: Combination) -> dict[str, Any] | None:
     elif getattr(loss, "fn", loss) not in _PLAIN:
         return None
     for given in weights:
-        found = _weighed(found, given, plan)
+        found = weighed(found, given, plan)
     return found
 
 
@@ -113,7 +113,7 @@ def arguments_of_model(
             remedy="Pass the class_shares of the batches, or the labels that the loss was made of.",
         )
     found["ignore_class"] = getattr(loss, "ignore_class", None)
-    return _weighed(found, class_weight, plan)
+    return weighed(found, class_weight, plan)
 
 
 def same_priors(priors: Any, sampled: FloatArray) -> bool:
@@ -126,7 +126,7 @@ def same_priors(priors: Any, sampled: FloatArray) -> bool:
     return given.shape == sampled.shape and np.allclose(given, sampled, rtol=1e-3)
 
 
-def _weighed(found: dict[str, Any], weights: Any, plan: Combination) -> dict[str, Any]:
+def weighed(found: dict[str, Any], weights: Any, plan: Combination) -> dict[str, Any]:
     """Multiply the class weights by others: ``{class: weight}``, a variable or numbers."""
     if weights is None:
         return found

@@ -11,7 +11,7 @@ import numpy as np
 from tfimbalance._checks import bad_value
 from tfimbalance.callbacks._driven import compiled_losses, loss_name
 from tfimbalance.layers import OffsetModel
-from tfimbalance.rebalance.compiled import plan_arguments, same_priors
+from tfimbalance.rebalance.compiled import plan_arguments, same_priors, weighed
 
 if TYPE_CHECKING:
     from tfimbalance.rebalance.combination import Combination
@@ -71,7 +71,7 @@ def warn_of_other_loss(
         f"Rebalance: the model is compiled with {names}, not with the loss of the plan, so "
         "that `corrected` undoes what was not done, or leaves what was. Compile with "
         "loss=plan.loss(from_logits=...), or read the plan off the model: "
-        "tfi.Rebalance.from_compiled(model, labels).",
+        "tfi.Rebalance.from_compiled(model, labels, class_weight=those of fit, if any).",
         stacklevel=3,
     )
 
@@ -79,6 +79,7 @@ def warn_of_other_loss(
 def _fits(plan: Rebalance, found: dict[str, Any] | None, fit_may_weigh: bool) -> bool:
     if found is None:
         return False
+    found = weighed(found, plan._weight_of_fit, plan)
     same_focus = found.get("focal_gamma", 0.0) == plan.focal_gamma
     same_tau = np.isclose(found.get("tau", 0.0), plan.tau, rtol=1e-5)
     if plan.tau and "priors" in found:

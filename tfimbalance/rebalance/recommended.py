@@ -17,9 +17,13 @@ ENOUGH_POSITIVES = 150
 
 
 def recommended(
-    statistics: ClassStatistics, steps: int | None, batch_size: int
+    statistics: ClassStatistics, steps: int | None, batch_size: int, rows: int | None
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return the arguments of the plan, and the reasons as sentences."""
+    """Return the arguments of the plan, and the reasons as sentences.
+
+    ``rows`` are those of a pass, of which the statistics may count fewer (unknown labels) or more
+    (steps of sequences); None: as many as the statistics count.
+    """
     batch_size = check_integer("batch_size", batch_size, minimum=1)
     reasons = [
         "Cross-entropy at the natural rate, and the initial bias: prepare(model). Over 31 "
@@ -28,7 +32,8 @@ def recommended(
     arguments: dict[str, Any] = {}
     if steps is not None:
         steps = check_integer("steps", steps, minimum=1)
-        arguments, of_budget = _for_budget(statistics, steps, batch_size)
+        rows = statistics.num_samples if rows is None else rows
+        arguments, of_budget = _for_budget(statistics, steps, batch_size, rows)
         reasons += of_budget
     if statistics.num_classes > 2 and not statistics.multi_label:
         reasons.append(
@@ -46,29 +51,34 @@ def recommended(
 
 
 def _for_budget(
-    statistics: ClassStatistics, steps: int, batch_size: int
+    statistics: ClassStatistics, steps: int, batch_size: int, rows: int
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the arguments that so many steps speak for, and why."""
-    rows = statistics.num_samples
     passes = steps * batch_size / rows
-    seen = f"{steps:,} steps of {batch_size} rows are {passes:.2g} passes over {rows:,} rows"
-    of_two = statistics.num_classes == 2 and not statistics.multi_label
+    often = _times(passes)
+    seen = f"{steps:,} steps of {batch_size} rows are {often} passes over {rows:,} rows"
+    of_rows = statistics.num_samples <= rows  # Steps of sequences cannot be sampled.
+    of_two = statistics.num_classes == 2 and not statistics.multi_label and of_rows
     rare = of_two and statistics.priors[1] < _SHARE
     if passes >= _FEW_PASSES:
         enough = f"{seen}: enough to learn from the positives as they come."
         return {}, [enough] if rare else []
     if not rare:
         reason = (
-            "few, but batches of other shares were measured for a class 1 below "
+            "few, but batches of other shares were measured for rows of a class 1 below "
             f"{_SHARE:.0%} of two alone."
         )
         return {}, [f"{seen}: {reason}"]
-    times = passes * _SHARE / statistics.priors[1]
-    shown = f"batches of {_SHARE:.0%} positives show each of them {times:.2g} times"
+    times = steps * batch_size * _SHARE / statistics.counts[1]
+    shown = f"batches of {_SHARE:.0%} positives show each of them {_times(times)} times"
     if times > _FEW_TIMES:
         return {}, [f"{seen}: few, but {shown}, and they would be learnt by heart."]
     reason = (
-        f"{seen}: {shown}, not {passes:.2g}, and their offset leaves the probabilities "
+        f"{seen}: {shown}, not {often}, and their offset leaves the probabilities "
         "alone: plan.model(model), dataset(x, y)."
     )
     return {"class_shares": {1: _SHARE}, "offset": True}, [reason]
+
+
+def _times(number: float) -> str:
+    return f"{number:.2g}" if number < 10 else f"{number:,.0f}"

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
-from tfimbalance._checks import FloatArray, bad_value, check_count
-from tfimbalance._evaluation.ending import check_from_logits, endings, output_names, output_of
+from tfimbalance._checks import FloatArray, bad_value, check_count, some_classes
+from tfimbalance._evaluation.ending import check_from_logits, output_of
 from tfimbalance.calibration import (
-    FocalCalibration,
     PriorCorrection,
     VectorScaling,
     calibrated_model,
 )
+from tfimbalance.calibration._corrected import SLOPE, correction_of
 from tfimbalance.callbacks import Validation
 from tfimbalance.layers import OffsetModel
 from tfimbalance.offsets import natural_priors, positive_priors
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 # What the names of corrections begin with.
 _UNDO = "undo_"
-# And that of the slope and bias behind them ends.
-_SLOPE = "slope_and_bias"
 
 
 def correction_layers(
@@ -77,7 +75,14 @@ def corrected_model(
     logits = check_from_logits(model, from_logits, output)
     _check_outputs(plan, model, output)
     prefix = "" if output is None else f"{output}_"
-    _check_not_corrected(model, output_of(model, output) if output_names(model) else None)
+    found = correction_of(model, output)
+    if found is not None:
+        raise bad_value(
+            "model",
+            expected="the model as it was trained",
+            received=f"one that is corrected already, by its layer {found.name!r}",
+            remedy="Correct the trained model once; for another target_priors, again from it.",
+        )
     layers = correction_layers(plan, logits, target_priors, prefix)
     return calibrated_model(
         model, layers, output=output, from_logits=logits, activation=plan.activation
@@ -87,23 +92,44 @@ def corrected_model(
 def with_slope(plan: Rebalance, served: keras.Model, rows: Validation) -> keras.Model:
     """Return a corrected model with a slope and a bias behind it; see `Rebalance.calibrated`."""
     read = rows.read(served)
-    of_class = read.targets.sum(axis=0)
-    fewest = int(min(of_class.min(), (len(read.targets) - of_class).min()))
-    if fewest < ENOUGH_POSITIVES:
-        warnings.warn(
-            f"calibrated: {fewest} validation rows of the rarest class are fewer than "
-            f"{ENOUGH_POSITIVES}, and a slope and a bias fitted to them would be noise. The "
-            "corrected model is returned without.",
-            stacklevel=3,
-        )
-        return served
-    layer = VectorScaling(activation=plan.activation, name=_of(rows.output, _SLOPE))
-    layer.fit(read.labels, read.given, sample_weight=read.weight)
+    size, of_class = len(read.targets), read.targets.sum(axis=0)
+    fewest = np.minimum(of_class, size - of_class)
+    enough = fewest >= ENOUGH_POSITIVES
+    several = plan.statistics.multi_label
+    if not enough.all():
+        _warn_of_few(np.flatnonzero(~enough), int(fewest.min()), size, several)
+        if not several or not enough.any():
+            return served
+    name = SLOPE if rows.output is None else f"{rows.output}_{SLOPE}"
+    layer = VectorScaling(activation=plan.activation, name=name)
+    if enough.all():
+        layer.fit(read.labels, read.given, sample_weight=read.weight)
+    else:  # Of labels, each stands for itself.
+        some = VectorScaling(activation=plan.activation)
+        some.fit(read.labels[:, enough], read.given[:, enough], sample_weight=read.weight)
+        scale, bias = np.ones(len(enough)), np.zeros(len(enough))
+        scale[enough], bias[enough] = np.asarray(some.scale), np.asarray(some.bias)
+        layer = VectorScaling(scale, bias=bias, activation=plan.activation, name=name)
     return calibrated_model(served, layer, output=rows.output, from_logits=False)
 
 
-def _of(output: str | None, name: str) -> str:
-    return name if output is None else f"{output}_{name}"
+def _warn_of_few(few: NDArray[np.int64], fewest: int, rows: int, several: bool) -> None:
+    if several:
+        found = f"{some_classes(few, word='label')} have" if len(few) > 1 else f"label {few[0]} has"
+        found += f" fewer than {ENOUGH_POSITIVES} validation rows with it or without it"
+        rest = "Such labels are left as corrected"
+    else:
+        found = f"{fewest} of {rows:,} validation rows are of the rarest class, fewer than "
+        found += str(ENOUGH_POSITIVES)
+        rest = "The corrected model is returned without"
+    need = -(-ENOUGH_POSITIVES * rows // max(fewest, 1))
+    warnings.warn(
+        f"calibrated: {found}, and a slope and a bias fitted to them would be noise. {rest}. Hold "
+        f"out more rows (about {need:,} have enough), or fit a calibration to predictions of "
+        "cross-validation: tfi.calibration.VectorScaling; TemperatureScaling, one number for all "
+        "outputs, needs fewer.",
+        stacklevel=4,
+    )
 
 
 def _target(plan: Rebalance, target_priors: Any) -> FloatArray:
@@ -135,23 +161,3 @@ def _check_outputs(plan: Rebalance, model: keras.Model, output: str | None) -> N
             if wanted == 1 and width == 2
             else "",
         )
-
-
-def _check_not_corrected(model: keras.Model, tensor: Any) -> None:
-    """Refuse to undo twice what was done once: to one of several outputs, or to a model."""
-    found = _all_layers(model) if tensor is None else endings(tensor)
-    for layer in found:
-        is_slope = isinstance(layer, VectorScaling) and layer.name.endswith(_SLOPE)
-        if is_slope or isinstance(layer, (PriorCorrection, FocalCalibration)):
-            raise bad_value(
-                "model",
-                expected="the model as it was trained",
-                received=f"one that is corrected already, by its layer {layer.name!r}",
-                remedy="Correct the trained model once; for another target_priors, again from it.",
-            )
-
-
-def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    for layer in getattr(model, "layers", []):
-        yield layer
-        yield from _all_layers(layer) if isinstance(layer, keras.Model) else ()

@@ -111,5 +111,6 @@ def _check_new(
 
 
 def _some(values: FloatArray) -> str:
-    some = ", ".join(f"{value:.4g}" for value in values[:_MOST_SHOWN])
+    shown = np.where(np.abs(values) < 1e-12, 0.0, values)[:_MOST_SHOWN]
+    some = ", ".join(f"{value:.4g}" for value in shown)
     return some + (", ..." if len(values) > _MOST_SHOWN else "")

@@ -68,3 +68,16 @@ class HitCounter(keras.layers.Layer):
         _, found, expected, variance = np.asarray(sums, "float64")
         beyond = found - expected > 5.0 * np.sqrt(variance) and found > 1.05 * expected
         return (float(found), float(expected)) if beyond else None
+
+
+class HitsCallback(keras.callbacks.Callback):
+    """Looks at the hits after 100, 1,000, ... steps, and at the end of each epoch."""
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Look early: an epoch may take hours. On JAX the steps keep their state."""
+        if batch + 1 in (100, 1_000, 10_000):
+            self.model.warn_of_hits()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Look at all of the epoch."""
+        self.model.warn_of_hits()

@@ -13,7 +13,7 @@ from tfimbalance._checks import bad_value
 from tfimbalance._config import compile_as_saved
 from tfimbalance._tensors import Tensor
 from tfimbalance.retrieval._backend import Replicas
-from tfimbalance.retrieval._hits import HitCounter
+from tfimbalance.retrieval._hits import HitCounter, HitsCallback
 from tfimbalance.retrieval._ids import read_ids
 from tfimbalance.retrieval._towers import check_towers, features_of, read_by, unmasked
 from tfimbalance.retrieval.item_frequency import ItemFrequency
@@ -154,7 +154,7 @@ class TwoTower(keras.Model):
         """Train on rows that are positives: ``fit(dataset)`` or ``fit(dictionary)``."""
         bound = inspect.signature(super().fit).bind(x, y, *args, **kwargs)
         self._check_rows(bound.arguments)
-        given, looking = bound.arguments.get("callbacks"), _HitsCallback()
+        given, looking = bound.arguments.get("callbacks"), HitsCallback()
         if isinstance(given, keras.callbacks.CallbackList):
             looking.set_model(self)
             given.callbacks.append(looking)
@@ -168,6 +168,13 @@ class TwoTower(keras.Model):
         bound = inspect.signature(super().evaluate).bind(x, y, *args, **kwargs)
         self._check_rows(bound.arguments)
         return super().evaluate(*bound.args, **bound.kwargs)
+
+    def export(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse: what is served are the towers, each by itself."""
+        raise NotImplementedError(
+            "TwoTower: a row of both towers is what training sees. Export what is served: "
+            "model.query_tower.export(path) and model.item_tower.export(path)."
+        )
 
     def compute_loss(
         self,
@@ -281,16 +288,3 @@ class TwoTower(keras.Model):
         read = keras.saving.deserialize_keras_object
         parts = ("query_tower", "item_tower", "loss", "frequency")
         return cls(**{**config, **{name: read(config[name], custom_objects) for name in parts}})
-
-
-class _HitsCallback(keras.callbacks.Callback):
-    """Looks at the hits after 100, 1,000, ... steps, and at the end of each epoch."""
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Look early: an epoch may take hours. On JAX the steps keep their state."""
-        if batch + 1 in (100, 1_000, 10_000):
-            self.model.warn_of_hits()
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Look at all of the epoch."""
-        self.model.warn_of_hits()
