@@ -1,9 +1,10 @@
 """What counting items costs a two-tower step, and how far hashed frequencies are off.
 
 Towers of embeddings and two layers, in-batch negatives, Adam; a catalogue by Zipf's law. Times are
-ratios to the same step without `ItemFrequency`, in a graph and under XLA.
+ratios to the same step without `ItemFrequency`, in a graph and under XLA. The last rows are a whole
+step of `TwoTower`, which also looks whether batches are shuffled, over one with log Q given.
 
-    python benchmarks/item_frequency.py            # about three minutes on two cores
+    python benchmarks/item_frequency.py            # about four minutes on two cores
     python benchmarks/item_frequency.py --items 100000 --rounds 5
 """
 
@@ -31,11 +32,13 @@ tf.get_logger().setLevel("ERROR")
 
 BATCHES = (1_024, 4_096)
 USERS = 100_000
+WHOLE = "TwoTower, a place for each item"
 
 
-def tower(size: int) -> keras.Model:
+def tower(size: int, name: str = "ids") -> keras.Model:
     layers = [keras.layers.Embedding(size, 64), keras.layers.Dense(128, "relu")]
-    return keras.Sequential([keras.Input((), dtype="int64"), *layers, keras.layers.Dense(64)])
+    ids = keras.Input((), dtype="int64", name=name)
+    return keras.Sequential([ids, *layers, keras.layers.Dense(64)])
 
 
 def step(
@@ -59,6 +62,31 @@ def step(
         return loss
 
     return lambda: train().numpy()
+
+
+class GivenLogQ(tfi.retrieval.TwoTower):
+    """Two towers that count nothing."""
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        log_q = ops.full_like(y_pred["item"][:, 0], -7.0)
+        return self.loss(y_pred["query"], y_pred["item"], sample_weight, log_q=log_q)
+
+
+def whole_step(
+    model_class: type[tfi.retrieval.TwoTower],
+    items: int,
+    batch: int,
+    frequency: keras.layers.Layer,
+    jit_compile: bool,
+) -> Callable[[], object]:
+    keras.utils.set_random_seed(0)
+    towers = tower(USERS, "user"), tower(items, "item")
+    model = model_class(*towers, item_id="item", frequency=frequency)
+    model.compile("adam", jit_compile=jit_compile)
+    x = dict(zip(("user", "item"), drawn(items, batch), strict=True))
+    batches = iter(tf.data.Dataset.from_tensors((x,)).cache().repeat())
+    model.make_train_function()
+    return lambda: float(model.train_function(batches)["loss"])
 
 
 def zipf(items: int) -> np.ndarray:
@@ -90,6 +118,15 @@ def costs(items: int, rounds: int) -> Table:
             times = medians(steps, rounds)
             for name in kinds:
                 found.setdefault(name, []).append(f"{times[name] / times['without']:.3f}")
+            whole = {
+                name: whole_step(of, items, batch, layer, jit_compile)
+                for name, of, layer in (
+                    ("without", GivenLogQ, tfi.retrieval.ItemFrequency(2)),
+                    (WHOLE, tfi.retrieval.TwoTower, tfi.retrieval.ItemFrequency(items)),
+                )
+            }
+            times = medians(whole, rounds)
+            found.setdefault(WHOLE, []).append(f"{times[WHOLE] / times['without']:.3f}")
         for name, ratios in found.items():
             table.add_row(name, f"{batch:,}", *ratios)
     return table

@@ -63,6 +63,8 @@ def evaluate(
             without training positives in the last.
         tau: the dial between preference (0) and association (1), of a model whose loss corrected
             log Q; of one that was trained without, between association (0) and preference (-1).
+            Items that were never a positive gain most by it, and in-batch negatives alone never
+            trained their scores: train with `tfimbalance.data.mixed_negatives` to turn it far.
         temperature: that of the loss; it matters beside ``tau``.
         batch_size: queries that are scored at once, against 16,384 items at a time: 200 MB for
             1,024 queries.
