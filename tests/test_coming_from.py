@@ -80,6 +80,30 @@ def test_keras_categorical_focal_is_a_quarter_by_default():
         close(ours(y, LOGITS), theirs)
 
 
+def test_keras_focal_alpha_beside_weights_of_fit_is_a_product_of_both():
+    y, given = LABELS[:, :1], {0: 1.5, 1: 5.0}
+    alpha, gamma = 0.8, 1.5
+    weights = {0: (1 - alpha) * given[0], 1: alpha * given[1]}
+    ids = y[:, 0].astype(int)
+    plan = tfi.Rebalance(ids, class_weight=weights, focal_gamma=gamma)
+
+    def trained(loss, **kwargs):
+        head = keras.layers.Dense(1, activation="sigmoid", kernel_initializer="zeros")
+        model = keras.Sequential([keras.Input((3,)), head])
+        model.compile(keras.optimizers.SGD(1.0), loss, run_eagerly=True)
+        history = model.fit(LOGITS, y, batch_size=12, epochs=2, verbose=0, **kwargs).history
+        return model, [*history["loss"], *model.get_weights()]
+
+    loss = keras.losses.BinaryFocalCrossentropy(True, alpha=alpha, gamma=gamma)
+    old, theirs = trained(loss, class_weight=given)
+    for ours in (tfi.losses.BinaryFocalLoss(gamma, class_weight=weights), plan.loss()):
+        for mine, other in zip(trained(ours)[1], theirs, strict=True):
+            np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-7)
+    read = tfi.Rebalance.from_compiled(old, ids, class_weight=given)
+    assert read.focal_gamma == gamma
+    np.testing.assert_allclose(read.effective_priors, plan.effective_priors, rtol=1e-6)
+
+
 # focal-loss: not installed, its formulas
 
 
