@@ -40,11 +40,13 @@ def expected_log_q(batches, num_items, rate):
 def step_of(layer, xla=False):
     """A compiled step that counts and reads; JAX has no state of which it is not told."""
     if NAME != "jax":
-        return compiled(lambda ids: layer(ids, training=True), xla=xla)
-    step = compiled(lambda state, ids: layer.stateless_call([], state, ids, training=True))
+        return compiled(lambda ids, mask=None: layer(ids, training=True, mask=mask), xla=xla)
+    step = compiled(
+        lambda state, ids, mask: layer.stateless_call([], state, ids, training=True, mask=mask)
+    )
 
-    def run(ids):
-        log_q, state = step([v.value for v in layer.variables], ids)
+    def run(ids, mask=None):
+        log_q, state = step([v.value for v in layer.variables], ids, mask)
         for variable, value in zip(layer.variables, state, strict=True):
             variable.assign(value)
         return log_q
@@ -92,7 +94,7 @@ def test_padding_is_not_drawn(options):
     real = np.random.default_rng(0).random(batches.shape) < 0.6
     real[2] = False  # A batch of padding alone.
     padded, cut = ItemFrequency(**options), ItemFrequency(**options)
-    step = compiled(lambda ids, mask: padded(ids, training=True, mask=mask))
+    step = step_of(padded)
     for batch, mask in zip(batches, real, strict=True):
         log_q = array(step(tensor(np.where(mask, batch, -1)), tensor(mask)))
         wanted = array(cut(batch[mask], training=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import keras
@@ -262,9 +263,9 @@ class ItemFrequency(keras.layers.Layer):
             open_gap = ops.convert_to_tensor(self._draws) - read(self._last, places)
             of_gaps = log_of_gaps(read(self._gap, places), seen, open_gap, self.rate)
             log_q = ops.where(seen > 0, of_gaps, log_q)
-        # At most what was always drawn has by counts; a minimum of no ids needs a number, too.
+        # At most what was always drawn has by counts.
         most = ops.log1p(-0.5 / (num_draws + 1.0))
-        log_q = ops.minimum(ops.min(log_q, axis=0, initial=0.0), most)
+        log_q = functools.reduce(ops.minimum, ops.unstack(log_q, self._tables), most)
         if self.num_items is None:
             return log_q
         return ops.where(places[0] == self.num_items, np.nan, log_q)
