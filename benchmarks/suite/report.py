@@ -149,9 +149,11 @@ def _cell(values: pd.DataFrame, way: str, name: str, base: str, rank: Any = ()) 
     if way not in values:
         return "-"
     found = against(values, way, name, base)
-    shown = f"{found['gain']:+.4f} {found['sets']}".replace("0.", ".", 1) if found["sets"] else "0"
-    shown += f" p {found['p']:.1g}" if found["p"] < 0.01 else ""
-    return shown + (f" ({rank[way]:.1f})" if way in rank else "")
+    if not found["sets"]:
+        return f"0 ({rank[way]:.1f})"
+    shown = f"{found['gain']:+.4f}".replace("0.", ".", 1)
+    shown += f" ({rank[way]:.1f})" if way in rank else ""
+    return f"{shown}<br>{found['sets']}" + (f" p {found['p']:.1g}" if found["p"] < 0.01 else "")
 
 
 def picture(table: pd.DataFrame, views: dict[str, tuple], path: Path) -> None:
