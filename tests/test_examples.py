@@ -163,6 +163,7 @@ def test_out_of_core(monkeypatch, tmp_path, capsys):
     assert results["recommended"]["corrected"] == results["recommended"]["log loss"] < 0.1
 
 
+@pytest.mark.filterwarnings("ignore:CorrectedValidation")  # Eight steps are hardly a training.
 def test_combine(quickstart, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(quickstart, "NEGATIVES", 9)
     example = load("combine")
