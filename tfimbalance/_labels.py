@@ -232,6 +232,12 @@ def first_row(where: ArrayLike) -> int:
     return int(np.flatnonzero(flat.reshape(len(flat), -1).any(axis=1))[0])
 
 
+def has_steps(dataset: Any) -> bool:
+    """Tell whether the ids of a dataset of batches are those of sequences or masks."""
+    shape = check_dataset(dataset, argument="labels").shape
+    return shape.rank is not None and any(size != 1 for size in shape[1:])
+
+
 def is_one_row(target: Any, spec: Any, multi_label: bool) -> bool:
     """Tell one row's label from a batch of labels by static shape and dtype alone."""
     rank = target.shape.rank

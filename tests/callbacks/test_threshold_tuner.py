@@ -198,6 +198,11 @@ def test_a_threshold_belongs_to_the_probabilities_that_are_served():
         np.testing.assert_array_equal(decided, said)
         assert tuner.tune(served) == tuner.threshold
     assert tuner.tune(corrected) == tuner.tune(model)
+    with pytest.raises(ValueError, match="has a threshold already"):
+        tuner.wrap(tuner.wrap(calibrated))
+    # A corrected model that is a part of another corrects nothing of its outputs.
+    stacked = keras.Sequential([keras.Input((2,)), corrected, keras.layers.Dense(1)])
+    assert tuner.tune(stacked) == tuner.tune(plan.corrected(stacked))
     known = tuner.wrap(calibrated, threshold=1 / 11)
     assert known.layers[-1].threshold == pytest.approx(1 / 11)
 

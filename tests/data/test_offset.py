@@ -262,3 +262,12 @@ def test_masks_have_no_share():
     of_rows = ((masks == 2).sum(axis=(1, 2)) > 5).astype(int)
     batches = tfi.data.balanced_batches(images, masks, batch_size=4, labels=of_rows)
     assert next(iter(batches))[1].shape == (4, 4, 4)
+    plan = tfi.Rebalance(of_rows, class_shares="balanced")
+    batches = plan.dataset(images, (of_rows, masks), 8, labels=of_rows)
+    assert [part.shape for part in next(iter(batches))[1]] == [(8,), (8, 4, 4)]
+    assert len(plan.dataset(images, of_rows.tolist(), 8)) == 3
+
+
+def test_what_is_served_has_no_offset(tmp_path):
+    with pytest.raises(NotImplementedError, match=r"trained\.model\.export"):
+        tfi.layers.OffsetModel(dense()).export(tmp_path)

@@ -180,5 +180,9 @@ def test_weights_of_fit_beside_those_of_a_loss_are_the_plan_s():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         plan.corrected(model_with(loss), from_logits=True)
+    model = model_with(plan.loss(from_logits=True))  # A new one, weighed by its loss alone.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plan.corrected(model, from_logits=True)
     with pytest.warns(UserWarning, match="class_weight=those of fit"):
         tfi.Rebalance(STATS, focal_gamma=2.0).corrected(model_with(loss), from_logits=True)

@@ -3,6 +3,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.metrics import log_loss
 
 import tfimbalance as tfi
@@ -140,6 +141,13 @@ def test_passes_are_over_all_rows_whether_their_labels_are_known_or_not():
     of_tokens = tfi.Rebalance.recommended(tokens, steps=20, batch_size=32, ignore_class=-1)
     assert of_tokens.class_shares is None
     assert "0.013 passes over 50,000 rows: few, but" in of_tokens.reasons[1]
+    # Nor where most of them do not count.
+    masks = np.full((1_000, 10), 255)
+    masks[:, 0] = np.arange(1_000) % 50 == 0
+    few = {"steps": 3, "batch_size": 10, "ignore_class": 255}
+    for labels in (masks, tf.data.Dataset.from_tensor_slices(masks).batch(100)):
+        assert tfi.Rebalance.recommended(labels, **few).class_shares is None
+    assert tfi.Rebalance.recommended(masks[:, 0], **few).class_shares == {1: 0.1}
 
 
 def test_labels_with_too_few_positives_stay_as_corrected():

@@ -175,9 +175,49 @@ def test_pixels_of_a_mask_are_one_draw():
         plan.validation((x, np.ones_like(masks)[..., None])).read(plan.corrected(model))
 
 
+def test_padding_is_no_row_of_another_class():
+    rng = np.random.default_rng(0)
+    ids = rng.integers(1, 50, (400, 20)) * (np.arange(20) < rng.integers(3, 20, (400, 1)))
+    y = ((rng.random(ids.shape) < 0.3) & (ids > 0)).astype("int32")
+    plan = tfi.Rebalance(y[ids > 0])
+    layers = [keras.layers.Embedding(50, 4, mask_zero=True), keras.layers.Dense(1)]
+    model = keras.Sequential([keras.Input((20,)), *layers])
+    model.compile("sgd", plan.loss(from_logits=True), run_eagerly=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        given = {"validation_data": (ids, y[..., None]), "callbacks": plan.callbacks()}
+        model.fit(ids, y[..., None], batch_size=400, verbose=0, **given)
+    known = np.where(ids > 0, y, -1)
+    natural = tfi.callbacks.NaturalRate(plan.statistics, ignore_class=-1)
+    assert natural.check(known) < 1e-6
+    for steps in (0, -1, 1.5):
+        with pytest.raises(ValueError, match="`steps`"):
+            natural.check(known, steps=steps)
+
+
+@pytest.mark.parametrize(("rate", "epochs"), [(0.05, 6), (1e-4, 1)], ids=["overfitted", "started"])
+def test_a_correction_that_fits_is_not_questioned(rate, epochs):
+    x, y = two_gaussians(300)
+    x = np.concatenate([x, np.random.default_rng(1).normal(size=(300, 60))], axis=1)
+    plan = tfi.Rebalance(y, class_weight="balanced")
+    hidden = [keras.layers.Dense(64, "relu"), keras.layers.BatchNormalization()]
+    model = keras.Sequential([keras.Input((62,)), *hidden, keras.layers.Dense(1)])
+    plan.prepare(model)
+    model.compile(keras.optimizers.Adam(rate), plan.loss(from_logits=True))
+    valid = (np.random.default_rng(2).normal(size=(4_000, 62)), two_gaussians(4_000, seed=2)[1])
+    valid[0][:, :2] = two_gaussians(4_000, seed=2)[0]
+    # Weights of rows change what metrics say, not what a probability promises.
+    weights = np.where(valid[1] == 1, 10.0, 1.0)
+    callbacks = plan.callbacks(plan.validation((*valid, weights)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(x, y, epochs=epochs, callbacks=callbacks, verbose=0)
+
+
 @pytest.mark.parametrize("also_in_fit", [True, False])
 def test_a_correction_that_does_not_fit_what_was_trained_is_said(also_in_fit):
     x, y = two_gaussians(4_000)
+    x = x[::-1]  # Nothing to learn but the rate.
     plan = tfi.Rebalance(y, class_weight="balanced")
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     plan.prepare(model)

@@ -67,6 +67,19 @@ def output_of(model: keras.Model, output: str | None) -> Any:
     return model.outputs[names.index(str(output)) if names else 0]
 
 
+def check_no_threshold(model: keras.Model, output: str | None) -> None:
+    """Raise for an output of decisions, behind which no other threshold is found."""
+    if not getattr(model, "outputs", None):
+        return
+    if "Threshold" in [type(layer).__name__ for layer in endings(output_of(model, output))]:
+        raise bad_value(
+            "model",
+            expected="a model of logits or probabilities",
+            received="one that has a threshold already",
+            remedy="Give what was wrapped: its threshold is found once more.",
+        )
+
+
 def heads(tensor: Any) -> Iterator[Any]:
     """Yield the layers of an output that were trained last; several, if they stand side by side."""
     history = tensor._keras_history

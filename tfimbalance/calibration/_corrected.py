@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import keras
 
-from tfimbalance._evaluation.ending import endings, output_names, output_of
+from tfimbalance._evaluation.ending import endings, output_of
 from tfimbalance.calibration.focal import FocalCalibration
 from tfimbalance.calibration.prior_correction import PriorCorrection
 from tfimbalance.calibration.vector_scaling import VectorScaling
@@ -17,8 +17,8 @@ SLOPE = "slope_and_bias"
 
 def correction_of(model: keras.Model, output: str | None) -> keras.layers.Layer | None:
     """Return a layer by which a model, or one of its outputs, is corrected; None if none does."""
-    named = output_names(model)
-    for layer in endings(output_of(model, output)) if named else _all_layers(model):
+    symbolic = getattr(model, "outputs", None)
+    for layer in endings(output_of(model, output)) if symbolic else _all_layers(model):
         is_slope = isinstance(layer, VectorScaling) and layer.name.endswith(SLOPE)
         if is_slope or isinstance(layer, (PriorCorrection, FocalCalibration)):
             return layer

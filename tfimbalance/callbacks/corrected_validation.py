@@ -36,9 +36,9 @@ class CorrectedValidation(ValidationCallback):
         ValueError: for validation data without labels, of single rows, or without end.
 
     Warns:
-        UserWarning: once training has ended, if the corrected probabilities of a class are on
-            average twice its rate or half of it, beyond what chance explains: what was trained is
-            then not what the correction undoes.
+        UserWarning: once training has ended, if the corrected probabilities of one output, or of a
+            label, are on average four times its rate or a quarter of it, and were far off in all
+            epochs: what was trained is then not what the correction undoes.
 
     Example:
         >>> import numpy as np
@@ -59,6 +59,7 @@ class CorrectedValidation(ValidationCallback):
             raise bad_value("metrics", expected="a list of Keras metrics", received=repr(metrics))
         self.metrics = None if metrics is None else list(metrics)
         self._sums: Any = 0.0  # Expected and found positives of each output, and their variance.
+        self._least: Any = np.inf  # By which factor, in powers of 2, the best epoch was off.
 
     def check(self, rows: Evaluated) -> None:
         """Choose the metrics, if nobody has."""
@@ -79,8 +80,9 @@ class CorrectedValidation(ValidationCallback):
         y_true = rows.targets if rows.one_hot else rows.labels
         for metric in self.metrics or ():
             metric.update_state(y_true.astype("int64"), rows.probability, rows.weight)
-        p, y, weight = rows.probability, rows.targets, rows.weight
-        self._sums += np.stack([weight @ p, weight @ y, weight**2 @ (p * (1.0 - p))])
+        if self.validation.correct is not None and not rows.is_softmax:
+            p, y = rows.probability, rows.targets
+            self._sums += np.stack([p.sum(axis=0), y.sum(axis=0), (p * (1.0 - p)).sum(axis=0)])
 
     def finish(self, epoch: int, logs: dict[str, Any] | None) -> None:
         """Log."""
@@ -88,28 +90,37 @@ class CorrectedValidation(ValidationCallback):
             f"corrected_{m.name}": np.asarray(m.result()).tolist() for m in self.metrics or ()
         }
         self.validation.log(logs, "corrected", values)
+        if np.ndim(self._sums):
+            self._least = np.minimum(self._least, np.abs(self._off()))
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Correct the model, and forget the fit before."""
+        super().on_train_begin(logs)
+        self._sums, self._least = 0.0, np.inf
 
     def on_train_end(self, logs: Any = None) -> None:
         """Forget the model, and say if its correction does not fit it."""
         super().on_train_end(logs)
-        known = self.validation.correct is not None and self.validation.is_natural
-        if not known or np.ndim(self._sums) == 0:
+        if np.ndim(self._sums) == 0 or not self.validation.is_natural:
             return
-        expected, found, variance = self._sums
-        # Where hardly anything is expected, what was found says how it varies.
-        variance = np.maximum(variance, found) * self.validation.steps + 1e-300
-        gap = np.abs(expected - found) / np.sqrt(variance)
-        times = np.where(found > 0, expected / np.maximum(found, 1e-300), 1.0)
-        off = np.abs(np.log2(np.maximum(times, 1e-300)))
-        wrong = (gap > MOST_ERRORS) & (off > 1.0)
+        off = self._off()
+        wrong = (np.abs(off) > 2.0) & (self._least > 1.0)
         if wrong.any():
-            k = int(np.argmax(np.where(wrong, off, 0.0)))
-            of_class = "" if len(off) == 1 else f" of output {k}"
+            k = int(np.argmax(np.where(wrong, np.abs(off), 0.0)))
+            of_label = "" if len(off) == 1 else f" of label {k}"
             warnings.warn(
-                f"CorrectedValidation: the corrected probabilities{of_class} are on average "
-                f"{times[k]:.2g} times the rate of the validation rows. The correction undoes what "
-                "the plan says, and the model was trained otherwise: on rows that are not "
-                "plan.dataset, with class_weight in fit beside that of the plan, with another "
-                "loss; or hardly at all, from a bias that plan.prepare(model) did not set.",
+                f"CorrectedValidation: the corrected probabilities{of_label} are on average "
+                f"{2.0 ** off[k]:.2g} times the rate of the validation rows. Look whether the "
+                "model was trained as the plan says: on plan.dataset, with its loss, and without "
+                "another class_weight in fit. Few steps from a bias that plan.prepare(model) did "
+                "not set look like this, too.",
                 stacklevel=2,
             )
+
+    def _off(self) -> Any:
+        """Return by how many powers of 2 probabilities are off; 0 where that may be chance."""
+        expected, found, variance = self._sums
+        # Where hardly anything is expected, what was found says how it varies.
+        spread = np.sqrt(np.maximum(variance, found) * self.validation.steps)
+        is_clear = np.abs(expected - found) > MOST_ERRORS * spread
+        return np.where(is_clear, np.log2(np.maximum(expected, 1e-9) / np.maximum(found, 1.0)), 0.0)

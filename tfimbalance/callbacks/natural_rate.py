@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfimbalance._checks import FloatArray
+from tfimbalance._checks import FloatArray, check_integer, checked_ignore_class
 from tfimbalance._labels import is_dataset
 from tfimbalance.data import class_sampling
 from tfimbalance.offsets import natural_priors
@@ -66,6 +66,7 @@ class NaturalRate(keras.callbacks.Callback):
     Args:
         priors: `ClassStatistics` of the data at its natural rate (those of multi-label data too),
             counts or probabilities of the classes, or the prior of the positives of two.
+        ignore_class: label that does not count.
 
     Raises:
         ValueError: for a class of prior 0 (named).
@@ -77,8 +78,9 @@ class NaturalRate(keras.callbacks.Callback):
         [0.95, 0.05]
     """
 
-    def __init__(self, priors: Any) -> None:
+    def __init__(self, priors: Any, *, ignore_class: int | None = None) -> None:
         super().__init__()
+        self.ignore_class = checked_ignore_class(ignore_class)
         is_stats = isinstance(priors, ClassStatistics)
         self.multi_label = is_stats and priors.multi_label
         self.priors = priors.priors if self.multi_label else natural_priors(priors)
@@ -102,11 +104,15 @@ class NaturalRate(keras.callbacks.Callback):
             steps: how many labels stand or fall together: the pixels of a mask, the steps of a
                 sequence.
         """
+        steps = check_integer("steps", steps, minimum=1)
         found = labels if isinstance(labels, ClassStatistics) else resampled(labels)
         if found is None:
             labels = labels[1] if isinstance(labels, tuple) else labels
             found = class_statistics(
-                labels, num_classes=len(self.priors), multi_label=self.multi_label
+                labels,
+                num_classes=len(self.priors),
+                multi_label=self.multi_label,
+                ignore_class=self.ignore_class,
             )
         z = rate_z(found, self.priors, self.num_samples, steps)
         # Of two classes with the same distance, the rarer.
@@ -135,6 +141,8 @@ class NaturalRate(keras.callbacks.Callback):
                 steps = int(np.prod(labels.shape[1:-1]))
             else:
                 steps, labels = int(np.prod(labels.shape[1:])), labels.ravel()
+            if steps > 1 and _masks(self.model):  # Which steps are padding, a callback cannot see.
+                return
         # Labels of another kind, or of none, say nothing.
         with contextlib.suppress(ValueError, TypeError):
             if labels is not None:
@@ -151,3 +159,12 @@ class NaturalRate(keras.callbacks.Callback):
         if not isinstance(arrays, tuple) or len(arrays) < 2 or not hasattr(arrays[1], "shape"):
             return None
         return np.asarray(arrays[1])
+
+
+def _masks(model: keras.Model) -> bool:
+    """Tell whether a layer of a model makes a mask."""
+    layers = model._flatten_layers()
+    return any(
+        getattr(layer, "mask_zero", False) or isinstance(layer, keras.layers.Masking)
+        for layer in layers
+    )

@@ -11,6 +11,7 @@ import numpy as np
 
 from tfimbalance._checks import FloatArray, bad_value, check_choice, check_number, check_share
 from tfimbalance._evaluation.cuts import Cuts
+from tfimbalance._evaluation.ending import check_no_threshold
 from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance.calibration import calibrated_model
 from tfimbalance.calibration._corrected import correction_of
@@ -209,8 +210,9 @@ class ThresholdTuner(ValidationCallback):
 
     def _served(self, model: keras.Model) -> keras.Model:
         """Return the model to serve; a threshold belongs to the probabilities it was found on."""
-        corrected = self.validation.correct is not None
-        if corrected and correction_of(model, self.validation.output) is not None:
+        output, corrected = self.validation.output, self.validation.correct is not None
+        check_no_threshold(model, output)
+        if corrected and correction_of(model, output) is not None:
             return model
         return self.validation.served(model)
 

@@ -104,6 +104,13 @@ class OffsetModel(keras.Model):
         """Compile a loaded model as it was saved, which Keras leaves to classes with `compile`."""
         compile_as_saved(self, config)
 
+    def export(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse: what is served has no offset."""
+        raise NotImplementedError(
+            "OffsetModel: an offset is for training. Export what is served: "
+            "trained.model.export(path), or plan.corrected(trained).export(path)."
+        )
+
     def call(self, inputs: Any, training: bool | None = None) -> Tensor:
         """Return the logits of ``x`` plus the offset."""
         if not isinstance(inputs, (tuple, list)) or len(inputs) != 2:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from tfimbalance._checks import FloatArray, bad_value, check_flag, check_number, refuse_classes
-from tfimbalance._labels import is_dataset
+from tfimbalance._labels import has_steps, is_dataset
 from tfimbalance.layers import OffsetModel
 from tfimbalance.rebalance._warnings import warn_of_double_correction
 from tfimbalance.rebalance.compiled import arguments_of_model
@@ -153,7 +153,12 @@ class Combination:
         plan = cls(labels, **kwargs)
         counted = isinstance(labels, (ClassStatistics, Mapping)) or is_dataset(labels)
         rows = None if counted else len(labels)
-        arguments, reasons = recommended(plan.statistics, steps, batch_size, rows)
+        # Beside an id that does not count, labels of several axes are those of masks or sequences.
+        shape = (1,) if counted else np.shape(labels)
+        of_steps = ignore_class is not None and np.prod(shape[1:]) > 1
+        if is_dataset(labels) and ignore_class is not None:
+            of_steps = has_steps(labels)
+        arguments, reasons = recommended(plan.statistics, steps, batch_size, rows, of_steps)
         if arguments:
             plan = cls(labels, **arguments, **kwargs)
         plan.reasons = reasons

@@ -207,7 +207,10 @@ class Rebalance(Combination):
         if rows is not None and not isinstance(rows, Validation):
             rows = self.validation(rows, output=output, from_logits=from_logits)
         output = output or getattr(rows, "output", None)
-        watch = [NaturalRate(self.statistics), PlanLoss(self, output=output)]
+        watch = [
+            NaturalRate(self.statistics, ignore_class=self.ignore_class),
+            PlanLoss(self, output=output),
+        ]
         return watch if rows is None else [*watch, CorrectedValidation(rows, metrics=metrics)]
 
     def layers(

@@ -79,12 +79,12 @@ def warn_of_other_loss(
 def _fits(plan: Rebalance, found: dict[str, Any] | None, fit_may_weigh: bool) -> bool:
     if found is None:
         return False
-    found = weighed(found, plan._weight_of_fit, plan)
     same_focus = found.get("focal_gamma", 0.0) == plan.focal_gamma
     same_tau = np.isclose(found.get("tau", 0.0), plan.tau, rtol=1e-5)
     if plan.tau and "priors" in found:
         same_tau = same_tau and same_priors(found["priors"], plan.sampled_priors)
-    same_weights = _same_odds(plan, found.get("class_weight"))
+    in_fit = weighed(found, plan._weight_of_fit, plan)
+    same_weights = any(_same_odds(plan, part.get("class_weight")) for part in (found, in_fit))
     if fit_may_weigh and "class_weight" not in found:
         same_weights = True
     return bool(same_focus and same_tau and same_weights)

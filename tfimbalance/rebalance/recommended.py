@@ -17,12 +17,16 @@ ENOUGH_POSITIVES = 150
 
 
 def recommended(
-    statistics: ClassStatistics, steps: int | None, batch_size: int, rows: int | None
+    statistics: ClassStatistics,
+    steps: int | None,
+    batch_size: int,
+    rows: int | None,
+    of_steps: bool,
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the arguments of the plan, and the reasons as sentences.
 
     ``rows`` are those of a pass, of which the statistics may count fewer (unknown labels) or more
-    (steps of sequences); None: as many as the statistics count.
+    (steps of sequences, ``of_steps``); None: as many as the statistics count.
     """
     batch_size = check_integer("batch_size", batch_size, minimum=1)
     reasons = [
@@ -33,7 +37,7 @@ def recommended(
     if steps is not None:
         steps = check_integer("steps", steps, minimum=1)
         rows = statistics.num_samples if rows is None else rows
-        arguments, of_budget = _for_budget(statistics, steps, batch_size, rows)
+        arguments, of_budget = _for_budget(statistics, steps, batch_size, rows, of_steps)
         reasons += of_budget
     if statistics.num_classes > 2 and not statistics.multi_label:
         reasons.append(
@@ -51,14 +55,14 @@ def recommended(
 
 
 def _for_budget(
-    statistics: ClassStatistics, steps: int, batch_size: int, rows: int
+    statistics: ClassStatistics, steps: int, batch_size: int, rows: int, of_steps: bool
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the arguments that so many steps speak for, and why."""
     passes = steps * batch_size / rows
     often = _times(passes)
     seen = f"{steps:,} steps of {batch_size} rows are {often} passes over {rows:,} rows"
-    of_rows = statistics.num_samples <= rows  # Steps of sequences cannot be sampled.
-    of_two = statistics.num_classes == 2 and not statistics.multi_label and of_rows
+    # A row of several labels, or of steps, cannot be sampled by the class of one of them.
+    of_two = statistics.num_classes == 2 and not statistics.multi_label and not of_steps
     rare = of_two and statistics.priors[1] < _SHARE
     if passes >= _FEW_PASSES:
         enough = f"{seen}: enough to learn from the positives as they come."

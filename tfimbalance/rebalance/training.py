@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 
 from tfimbalance._checks import bad_value
 from tfimbalance._labels import is_dataset
@@ -47,15 +46,16 @@ def plan_dataset(plan: Rebalance, x: Any, y: Any, batch_size: int, **kwargs: Any
         if plan.offset:
             kwargs["priors"] = plan.statistics
         return balanced_stream(x, batch_size=batch_size, class_shares=shares, **kwargs)
-    shape = np.shape(y)
+    shape = tuple(getattr(y, "shape", ()))  # Outputs in a dict or a tuple have none.
     of_steps = len(shape) > 2 or (len(shape) == 2 and shape[1] not in (1, len(plan.priors)))
     if of_steps and kwargs.get("labels") is None:
         raise bad_value(
             "y",
             expected="one label a row, which has a share in the batches",
             received=f"labels of shape {shape}",
-            remedy="A mask or a sequence has many classes: use class_weight or tau in place of "
-            "class_shares, or say as what each row is sampled: dataset(..., labels=...).",
+            remedy="A mask or a sequence has many classes: pass the rows to fit as they are, with "
+            "class_weight or tau in place of class_shares; or say as what each row is sampled, "
+            "dataset(..., labels=...).",
         )
     batches = balanced_batches(x, y, batch_size=batch_size, class_shares=shares, **kwargs)
     if not kwargs.get("in_graph"):
