@@ -266,7 +266,7 @@ class Rebalance(Combination):
 
         They mend what no prior correction sees: a model that is too sure of itself. Fewer than 150
         rows of the rarest class would fit noise: then a warning says so, and the correction stands
-        alone.
+        alone (of several labels, that of those which have fewer).
 
         Args:
             model, output, from_logits: as `corrected`.
