@@ -59,7 +59,7 @@ def _for_budget(
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the arguments that so many steps speak for, and why."""
     passes = steps * batch_size / rows
-    often = _shown(passes)
+    often = _few_digits(passes)
     seen = f"{steps:,} steps of {batch_size} rows are {often} passes over {rows:,} rows"
     # A row of several labels, or of steps, cannot be sampled by the class of one of them.
     of_two = statistics.num_classes == 2 and not statistics.multi_label and not of_steps
@@ -74,7 +74,7 @@ def _for_budget(
         )
         return {}, [f"{seen}: {reason}"]
     times = steps * batch_size * _SHARE / statistics.counts[1]
-    shown = f"batches of {_SHARE:.0%} positives show each of them {_shown(times)} times"
+    shown = f"batches of {_SHARE:.0%} positives show each of them {_few_digits(times)} times"
     if times > _FEW_TIMES:
         return {}, [f"{seen}: few, but {shown}, and they would be learnt by heart."]
     reason = (
@@ -84,5 +84,5 @@ def _for_budget(
     return {"class_shares": {1: _SHARE}, "offset": True}, [reason]
 
 
-def _shown(number: float) -> str:
+def _few_digits(number: float) -> str:
     return f"{number:.2g}" if number < 10 else f"{number:,.0f}"
