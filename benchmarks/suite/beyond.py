@@ -14,32 +14,7 @@ from keras import ops
 from ways import Task, Way, annealed_10, initial_bias
 
 import tfimbalance as tfi
-
-
-class Members(keras.layers.Layer):
-    """A dense layer of several members that share a kernel: BatchEnsemble (Wen et al. 2020)."""
-
-    def __init__(self, units: int, members: int, *, mixed: bool, bias: Any = "zeros") -> None:
-        super().__init__()
-        self.units, self.members, self.mixed, self.start = units, members, mixed, bias
-
-    def build(self, shape: Any) -> None:
-        signs = keras.initializers.RandomUniform(-1.0, 1.0) if self.mixed else "ones"
-        self.kernel = self.add_weight((shape[-1], self.units), "glorot_uniform", name="kernel")
-        self.inner = self.add_weight((self.members, shape[-1]), signs, name="inner")
-        if self.mixed:
-            self.inner.assign(ops.sign(self.inner))
-        self.outer = self.add_weight((self.members, self.units), "ones", name="outer")
-        self.bias = self.add_weight((self.members, self.units), self.start, name="bias")
-
-    def call(self, x: Any) -> Any:
-        return ops.matmul(x * self.inner, self.kernel) * self.outer + self.bias
-
-
-def _bias(plan: tfi.Rebalance) -> Any:
-    """Return the initial bias of each member."""
-    start = plan.initializer()
-    return lambda shape, dtype=None: ops.broadcast_to(start(shape[1:], dtype), shape)
+from tfimbalance.layers import BatchEnsembleDense
 
 
 def _trunk(x: Any, widths: list[int], dropout: float) -> Any:
@@ -49,20 +24,20 @@ def _trunk(x: Any, widths: list[int], dropout: float) -> Any:
     return x
 
 
-def _of_members(task: Task, plan: tfi.Rebalance, members: int, of_trunk: bool) -> Any:
+def _of_members(plan: tfi.Rebalance, members: int, of_trunk: bool) -> Any:
     """Return a network of members (all layers), or of heads (the last layer) on one trunk."""
 
     def network(width: int, widths: list[int], dropout: float, units: int) -> keras.Model:
         features = keras.Input((width,))
-        x = ops.expand_dims(features, 1)
         if of_trunk:
-            for number, hidden in enumerate(widths):
-                x = Members(hidden, members, mixed=number == 0)(x)
-                x = keras.layers.Activation("relu")(x)
+            x = features
+            for hidden in widths:
+                x = BatchEnsembleDense(hidden, members=members, activation="relu")(x)
                 x = keras.layers.Dropout(dropout)(x) if dropout else x
         else:
-            x = _trunk(x, widths, dropout)
-        last = Members(units, members, mixed=not of_trunk, bias=_bias(plan))
+            x = _trunk(features, widths, dropout)
+        start = plan.initializer()
+        last = BatchEnsembleDense(units, members=members, bias_initializer=start)
         return keras.Model(features, last(x))
 
     return network
@@ -71,7 +46,7 @@ def _of_members(task: Task, plan: tfi.Rebalance, members: int, of_trunk: bool) -
 def _batch_ensemble(task: Task, members: int) -> Way:
     plan = tfi.Rebalance(task.statistics)
     data = task.natural().map(lambda x, y: (x, tf.repeat(y[:, None, None], members, 1)))
-    return Way(data, plan=plan, network=_of_members(task, plan, members, True))
+    return Way(data, plan=plan, network=_of_members(plan, members, True))
 
 
 def batch_ensemble_4(task: Task) -> Way:
@@ -96,7 +71,7 @@ def heads_of_own_draws(task: Task) -> Way:
         own = 4.0 * tf.repeat(tf.eye(4), each, 0)
         return tf.concat([x for x, _ in parts], 0), tf.repeat(y[:, None, None], 4, 1), own
 
-    network = _of_members(task, plan, 4, False)
+    network = _of_members(plan, 4, False)
     return Way(tf.data.Dataset.zip(draws).map(stacked), plan=plan, network=network)
 
 

@@ -13,7 +13,15 @@ from tfimbalance._checks import bad_value, check_flag
 _PASSING = ("Activation", "Dropout", "Flatten", "Identity", "Reshape", "ActivityRegularization")
 
 # Layers whose ``activation`` is the last thing that they do.
-_ENDING = ("Dense", "EinsumDense", "Conv", "DepthwiseConv", "SeparableConv", "Activation")
+_ENDING = (
+    "Dense",
+    "EinsumDense",
+    "BatchEnsembleDense",
+    "Conv",
+    "DepthwiseConv",
+    "SeparableConv",
+    "Activation",
+)
 
 # These may stand behind a correction.
 _ENDS = (*_PASSING, "Softmax", "Sigmoid", "Threshold")
