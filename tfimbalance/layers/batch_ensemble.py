@@ -129,7 +129,7 @@ class BatchEnsembleDense(keras.layers.Layer):
         return {**super().get_config(), **config_of(self)}
 
     def _same_bias(self, shape: Any, dtype: Any = None) -> Tensor:
-        return ops.broadcast_to(self.bias_initializer(shape[1:], dtype), shape)
+        return ops.repeat(self.bias_initializer(shape[1:], dtype)[None], shape[0], axis=0)
 
 
 def _signs(shape: Any, dtype: Any = None) -> Tensor:
