@@ -129,7 +129,8 @@ class BatchEnsembleDense(keras.layers.Layer):
         return {**super().get_config(), **config_of(self)}
 
     def _same_bias(self, shape: Any, dtype: Any = None) -> Tensor:
-        return ops.repeat(self.bias_initializer(shape[1:], dtype)[None], shape[0], axis=0)
+        # A sum is a tensor of its own: PyTorch does not write into a broadcast one.
+        return ops.zeros(shape, dtype) + self.bias_initializer(shape[1:], dtype)
 
 
 def _signs(shape: Any, dtype: Any = None) -> Tensor:
