@@ -32,11 +32,11 @@ from keras import ops
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from two_tower import Data, fit, fit_towers, latest_small, tower
+from two_tower import DIM, Data, fit, fit_towers, latest_small, tower
 
 import tfimbalance as tfi
 
-LENGTH, DIM, WORD_EPOCHS, EPOCHS, RATE = 14, 32, 4, 8, 0.005
+LENGTH, WORD_EPOCHS, EPOCHS, RATE = 14, 4, 8, 0.005
 PADDING, MASKED, UNKNOWN = range(3)
 LEAST = 5  # Films that have a word, or it is unknown.
 

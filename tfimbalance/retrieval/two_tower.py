@@ -187,11 +187,11 @@ class TwoTower(keras.Model):
         """Return the loss of a batch; while training, count its items first."""
         self._refuse_labels(y)
         ids, more = self._ids(x, "x"), {}
+        real = unmasked(y_pred["query"], y_pred["item"])
         if "negatives" in y_pred:  # Read before anything is counted, as reading may raise.
-            sizes = self._sizes(x, y_pred)
+            sizes = self._sizes(x, y_pred, real)
             drawn = self._ids(x["negatives"], "x['negatives']")
             more = {"negatives": y_pred["negatives"], "negatives_ids": drawn}
-        real = unmasked(y_pred["query"], y_pred["item"])
         if training:
             self._hits(ids, self.frequency.log_q(ids), real)
         log_q = self.frequency(ids, training=training, mask=real)
@@ -208,13 +208,11 @@ class TwoTower(keras.Model):
     def _ids(self, x: Any, argument: str) -> Tensor:
         return read_ids("ids", features_of(self.item_id, x, argument))
 
-    def _sizes(self, x: Any, y_pred: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _sizes(self, x: Any, y_pred: dict[str, Tensor], real: Tensor | None) -> dict[str, Tensor]:
         """Return of how many negatives of either source a row's are, and of how many items."""
         replicas = Replicas(self.loss.across_replicas)
         probability = ops.cast(features_of("draw_probability", x, "x"), "float32")
-        real, rows = unmasked(y_pred["query"], y_pred["item"]), ops.shape(y_pred["item"])[0]
-        if real is not None:
-            rows = ops.sum(ops.cast(real, "int32"))
+        rows = ops.shape(y_pred["item"])[0] if real is None else ops.sum(ops.cast(real, "int32"))
         return {
             "num_in_batch": ops.maximum(replicas.summed(rows) - 1, 0),
             "num_uniform": replicas.summed(ops.shape(y_pred["negatives"])[0]),
