@@ -232,10 +232,11 @@ def first_row(where: ArrayLike) -> int:
     return int(np.flatnonzero(flat.reshape(len(flat), -1).any(axis=1))[0])
 
 
-def has_steps(dataset: Any) -> bool:
-    """Tell whether the ids of a dataset of batches are those of sequences or masks."""
-    shape = check_dataset(dataset, argument="labels").shape
-    return shape.rank is not None and any(size != 1 for size in shape[1:])
+def has_steps(labels: Any) -> bool:
+    """Tell whether ids, of arrays or of a dataset of batches, are those of sequences or masks."""
+    of_batches = is_dataset(labels)
+    shape = check_dataset(labels, argument="labels").shape if of_batches else np.shape(labels)
+    return any(size != 1 for size in shape[1:])
 
 
 def is_one_row(target: Any, spec: Any, multi_label: bool) -> bool:

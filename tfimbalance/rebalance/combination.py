@@ -154,10 +154,7 @@ class Combination:
         counted = isinstance(labels, (ClassStatistics, Mapping)) or is_dataset(labels)
         rows = None if counted else len(labels)
         # Beside an id that does not count, labels of several axes are those of masks or sequences.
-        shape = (1,) if counted else np.shape(labels)
-        of_steps = ignore_class is not None and np.prod(shape[1:]) > 1
-        if is_dataset(labels) and ignore_class is not None:
-            of_steps = has_steps(labels)
+        of_steps = ignore_class is not None and has_steps(labels)
         arguments, reasons = recommended(plan.statistics, steps, batch_size, rows, of_steps)
         if arguments:
             plan = cls(labels, **arguments, **kwargs)
