@@ -252,8 +252,8 @@ def test_title_tower(monkeypatch, capsys):
     example = load("title_tower")
     some_of_movielens(example, monkeypatch)
     monkeypatch.setattr(example, "latest_small", faster(example.latest_small))
-    monkeypatch.setattr(example, "WORD_EPOCHS", 2)
-    monkeypatch.setattr(example, "EPOCHS", 4)
+    monkeypatch.setattr(example, "WORD_EPOCHS", 1)
+    monkeypatch.setattr(example, "EPOCHS", 2)
     results = example.main()
     printed = capsys.readouterr().out
     for rows in results.values():
