@@ -180,8 +180,6 @@ def test_a_void_class_is_not_counted():
     assert plan.loss().ignore_class == plan.validation((np.zeros(2), masks)).ignore_class == 255
     with pytest.raises(ValueError, match=r"`ignore_class`: expected None beside counts"):
         tfi.class_weights({0: 3, 1: 1}, ignore_class=255)
-    with pytest.raises(ValueError, match=r"`ignore_class`: expected None beside multi_label"):
-        tfi.class_statistics([[0, 1], [1, -1]], multi_label=True, ignore_class=-1)
     with pytest.raises(ValueError, match=r"`ignore_class`: expected None beside one-hot"):
         tfi.class_weights(np.eye(3)[[0, 1, 2]], ignore_class=-1)
 

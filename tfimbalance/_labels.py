@@ -175,12 +175,23 @@ def _whole_numbers(array: NDArray[Any], argument: str) -> NDArray[Any]:
 
 
 def zero_one(
-    array: NDArray[Any], *, kind: str, remedy: str, argument: str = "labels"
+    array: NDArray[Any],
+    *,
+    kind: str,
+    remedy: str,
+    argument: str = "labels",
+    ignore_class: int | None = None,
 ) -> NDArray[np.bool_]:
-    """Return rows of zeros and ones as booleans, ``(rows, width)``."""
+    """Return which numbers of rows of zeros and ones are 1, ``(rows, width)``.
+
+    Numbers of ``ignore_class`` are not.
+    """
     rows = array.reshape(-1, array.shape[-1])
-    hit = rows == 1
-    odd = ~(hit | (rows == 0))
+    hit, none = rows == 1, rows == 0
+    if ignore_class is not None:
+        unknown = rows == ignore_class
+        hit, none = hit & ~unknown, none | unknown
+    odd = ~(hit | none)
     if odd.any():
         row = first_row(odd)
         raise bad_value(

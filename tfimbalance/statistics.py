@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,20 +15,11 @@ from tfimbalance._checks import (
     check_flag,
     check_integer,
     checked_ignore_class,
-    per_class,
+    some_classes,
 )
-from tfimbalance._labels import (
-    as_array,
-    check_dataset,
-    class_ids,
-    classes_of_files,
-    is_dataset,
-    is_one_row,
-    refuse_one_hot,
-    zero_one,
-)
+from tfimbalance._counts import count_array, count_dataset, whole_counts
+from tfimbalance._labels import as_array, is_dataset
 
-_ROWS_PER_READ = 65_536
 _NO_COUNTS = 2**31
 
 
@@ -45,6 +36,8 @@ class ClassStatistics:
         num_samples: rows counted. Defaults to the sum of ``counts``; needed for multi-label data,
             where a row counts for none, one or many labels.
         multi_label: whether ``counts`` are of labels that do not exclude one another.
+        num_known: of labels that are not known in every row, how many rows they are known in,
+            ``(num_labels,)``; None: in all.
 
     Raises:
         ValueError: if the counts are not whole, negative, or more than ``num_samples``.
@@ -61,27 +54,10 @@ class ClassStatistics:
     counts: NDArray[np.int64]
     num_samples: int = -1
     multi_label: bool = False
+    num_known: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
-        # A mapping or a pandas series, as value_counts() makes it, is by class, not by position.
-        counts_of: Any = self.counts
-        by_class = hasattr(counts_of, "items")
-        counts_of = per_class("counts", counts_of) if by_class else counts_of
-        try:
-            given: NDArray[Any] = np.asarray(counts_of)
-        except ValueError:  # Rows of unequal length.
-            given = np.zeros(0)
-        whole = given.dtype.kind in "iuf" and bool(np.all(np.floor(given) == given))
-        is_list = given.ndim == 1 and given.size > 0
-        if not (is_list and whole and ((given >= 0) & (given < 2**62)).all()):
-            raise bad_value(
-                "counts",
-                expected="one whole number of rows a class, at least 0",
-                received=f"{self.counts!r}",
-                remedy="Count labels with tfi.class_statistics(labels).",
-            )
-        counts = given.astype(np.int64)
-        counts.setflags(write=False)
+        counts = whole_counts("counts", self.counts)
         check_flag("multi_label", self.multi_label)
         num_samples = check_integer("num_samples", self.num_samples, minimum=-1)
         if num_samples < 0 and self.multi_label:
@@ -100,6 +76,21 @@ class ClassStatistics:
             )
         object.__setattr__(self, "counts", counts)
         object.__setattr__(self, "num_samples", num_samples)
+        if self.num_known is not None:
+            object.__setattr__(self, "num_known", self._checked_known(num_samples))
+
+    def _checked_known(self, num_samples: int) -> NDArray[np.int64] | None:
+        """Return in how many rows each label is known; None if that is all of them."""
+        known = whole_counts("num_known", self.num_known)
+        fits = self.multi_label and known.shape == self.counts.shape
+        if not fits or (known < self.counts).any() or (known > num_samples).any():
+            raise bad_value(
+                "num_known",
+                expected="None, or beside multi_label=True a number a label, from its count to "
+                "num_samples",
+                received=f"{self.num_known!r}",
+            )
+        return None if (known == num_samples).all() else known
 
     @property
     def num_classes(self) -> int:
@@ -107,13 +98,25 @@ class ClassStatistics:
         return int(self.counts.size)
 
     @property
+    def totals(self) -> NDArray[np.int64]:
+        """Of how many rows each of the counts is, ``(num_classes,)``."""
+        if self.num_known is not None:
+            return self.num_known
+        return np.full(self.num_classes, self.num_samples)
+
+    @property
     def priors(self) -> NDArray[np.float64]:
         """Share of the rows that are of each class (or carry each label), float64."""
-        if self.num_samples == 0:
+        empty = np.flatnonzero(self.totals == 0)
+        if empty.size:
+            of_some = f" of {some_classes(empty, word='label')}" * (self.num_samples > 0)
             raise bad_value(
-                "priors", expected="at least one counted row", received="statistics of no rows"
+                "priors",
+                expected="at least one counted row",
+                received=f"statistics of no rows{of_some}",
+                remedy="Leave out labels that are known of no row." if of_some else "",
             )
-        return np.asarray(self.counts / self.num_samples, dtype=np.float64)
+        return np.asarray(self.counts / self.totals, dtype=np.float64)
 
     @property
     def imbalance_ratio(self) -> float:
@@ -137,7 +140,10 @@ class ClassStatistics:
                 remedy="Count every shard with the same num_classes.",
             )
         return ClassStatistics(
-            self.counts + other.counts, self.num_samples + other.num_samples, self.multi_label
+            self.counts + other.counts,
+            self.num_samples + other.num_samples,
+            self.multi_label,
+            self.totals + other.totals if self.multi_label else None,
         )
 
     def __radd__(self, other: object) -> ClassStatistics:
@@ -148,7 +154,8 @@ class ClassStatistics:
         if not isinstance(other, ClassStatistics):
             return NotImplemented
         same = (self.num_samples, self.multi_label) == (other.num_samples, other.multi_label)
-        return same and np.array_equal(self.counts, other.counts)
+        same = same and np.array_equal(self.counts, other.counts)
+        return same and np.array_equal(self.totals, other.totals)
 
 
 def class_statistics(
@@ -176,7 +183,8 @@ def class_statistics(
             when a class may be missing from these rows (a shard, a small sample).
         multi_label: whether a row may carry several labels.
         ignore_class: an id that does not count, such as the void class of masks; those are counted
-            with all their axes.
+            with all their axes. With ``multi_label=True``, what stands for a label that is not
+            known: each label is then counted where it is known.
 
     Raises:
         ValueError: for no rows, labels of one class, NaN, negative or fractional ids, ids that are
@@ -194,28 +202,22 @@ def class_statistics(
         check_integer("num_classes", num_classes, minimum=1)
         if num_classes >= _NO_COUNTS:
             raise bad_value("num_classes", expected="fewer than 2**31", received=num_classes)
-    if checked_ignore_class(ignore_class) is not None and multi_label:
-        raise bad_value(
-            "ignore_class",
-            expected="None beside multi_label=True",
-            received=ignore_class,
-            remedy="Each label has a number of known rows of its own: count labels[:, k].",
-        )
+    checked_ignore_class(ignore_class)
     count = partial(
-        _count, num_classes=num_classes, multi_label=multi_label, ignore_class=ignore_class
+        count_array, num_classes=num_classes, multi_label=multi_label, ignore_class=ignore_class
     )
     if is_dataset(labels):
-        counts, rows = _count_dataset(labels, count, multi_label, ignore_class is not None)
+        found = count_dataset(labels, count, multi_label, ignore_class)
     else:
-        counts, rows = count(as_array(labels))
-    if rows == 0:
+        found = count(as_array(labels))
+    if found.rows == 0:
         raise bad_value("labels", expected="at least one row", received="no rows")
-    stats = ClassStatistics(counts, rows, multi_label)
+    stats = ClassStatistics(found.counts, found.rows, multi_label, found.known)
     if not multi_label and num_classes is None and np.count_nonzero(stats.counts) < 2:
         raise bad_value(
             "labels",
             expected="rows of at least two classes",
-            received=f"{rows} rows, all of class {int(stats.counts.argmax())}",
+            received=f"{found.rows} rows, all of class {int(stats.counts.argmax())}",
             remedy="If these rows are one shard of the data, say how many classes there are: "
             "num_classes=2.",
         )
@@ -238,51 +240,3 @@ def as_statistics(labels: Any, ignore_class: int | None = None) -> ClassStatisti
     if isinstance(labels, Mapping):
         return ClassStatistics(labels)  # type: ignore[arg-type]
     return class_statistics(labels, ignore_class=ignore_class)
-
-
-def _count(
-    array: NDArray[Any], *, num_classes: int | None, multi_label: bool, ignore_class: int | None
-) -> tuple[NDArray[np.int64], int]:
-    if multi_label:
-        if array.ndim < 2:
-            raise bad_value(
-                "labels",
-                expected="multi-label rows of shape (rows, num_labels)",
-                received=f"shape {array.shape}",
-            )
-        if num_classes not in (None, array.shape[-1]):
-            raise bad_value(
-                "num_classes", expected=f"{array.shape[-1]} labels", received=num_classes
-            )
-        hit = zero_one(array, kind="multi-label", remedy="Threshold soft labels: labels > 0.5.")
-        return hit.sum(axis=0, dtype=np.int64), len(hit)
-    if ignore_class is not None:
-        refuse_one_hot(array, ignore_class)
-        array = array[array != ignore_class]
-        if not array.size:
-            return np.zeros(num_classes or 1, np.int64), 0
-    ids, width = class_ids(array, num_classes=num_classes)
-    return np.bincount(ids.ravel(), minlength=width).astype(np.int64), int(ids.size)
-
-
-def _count_dataset(
-    dataset: Any,
-    count: Callable[[NDArray[Any]], tuple[NDArray[np.int64], int]],
-    multi_label: bool,
-    is_flat: bool,
-) -> tuple[NDArray[np.int64], int]:
-    target, spec = check_dataset(dataset, argument="labels"), dataset.element_spec
-    of_files = classes_of_files(dataset, target)
-    if of_files is not None:
-        return count(of_files)
-    only_y = dataset if target is spec else dataset.map(lambda *element: element[1])
-    if target.shape.rank == 0 or (not is_flat and is_one_row(target, spec, multi_label)):
-        only_y = only_y.batch(_ROWS_PER_READ)
-    counts, rows = np.zeros(0, np.int64), 0
-    for batch in only_y.as_numpy_iterator():
-        found, size = count(as_array(batch))
-        wider = np.zeros(max(len(found), len(counts)), np.int64)
-        wider[: len(counts)] += counts
-        wider[: len(found)] += found
-        counts, rows = wider, rows + size
-    return counts if counts.size else np.zeros(1, np.int64), rows

@@ -70,7 +70,7 @@ def class_weights(
         )
     stats = as_statistics(labels, ignore_class)
     counts = stats.counts.astype(np.float64)
-    others = stats.num_samples - counts
+    others = stats.totals - counts
     empty = (counts == 0) | (stats.multi_label & (others == 0))
     if empty_classes == "raise":
         refuse_classes(

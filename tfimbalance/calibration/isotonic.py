@@ -96,11 +96,12 @@ class IsotonicCalibration(FittedCalibration):
                 received="one that was called",
                 remedy="Make and fit a new IsotonicCalibration, and put that into the model.",
             )
+        weights = np.broadcast_to(rows.weights, rows.given.shape)
         fitted = [
             IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(
-                x, target, sample_weight=rows.weight
+                x, target, sample_weight=weight
             )
-            for x, target in zip(rows.given.T, rows.targets.T, strict=True)
+            for x, target, weight in zip(rows.given.T, rows.targets.T, weights.T, strict=True)
         ]
         self._set([f.X_thresholds_ for f in fitted], [f.y_thresholds_ for f in fitted])
 

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfimbalance._checks import FloatArray
+from tfimbalance._checks import FloatArray, bad_value, check_choice, check_number, check_share
 from tfimbalance._evaluation.cuts import Cuts, precision
+
+# What a threshold is chosen for, and the argument of it.
+OBJECTIVES = {
+    "f1": None,
+    "fbeta": "beta",
+    "balanced_accuracy": None,
+    "matthews_correlation": None,
+    "cost": "costs",
+    "precision_at_recall": "recall",
+    "recall_at_precision": "precision",
+    "recall_at_flagged": "share",
+}
 
 Gains = Callable[[Cuts], tuple[FloatArray, FloatArray]]
 
@@ -161,3 +174,44 @@ def _expected_best(objective: Objective, cuts: Cuts, gains: Gains) -> float:
     if score is None:
         return cuts.threshold(cut)
     return float(np.float32(score))  # As the layer compares it.
+
+
+def objective_of(name: str, given: dict[str, Any]) -> Objective:
+    """Return the objective of a name, or raise for arguments that it does not use, or lacks."""
+    check_choice("objective", name, tuple(OBJECTIVES))
+    uses = OBJECTIVES[name]
+    for argument, value in given.items():
+        if (value is None) == (argument == uses):
+            raise bad_value(
+                argument,
+                expected=f'{"a value" if argument == uses else "None"} beside objective="{name}"',
+                received=repr(value),
+            )
+    if name == "cost":
+        return cost(_checked_costs(given["costs"]))
+    if name in ("f1", "fbeta"):
+        beta = 1.0 if uses is None else given["beta"]
+        return f_beta(check_number("beta", beta, minimum=0.0, exclusive=True))
+    if uses is None:
+        return balanced_accuracy() if name == "balanced_accuracy" else matthews_correlation()
+    of_share = {
+        "precision": recall_at_precision,
+        "recall": precision_at_recall,
+        "share": recall_at_flagged,
+    }
+    return of_share[uses](check_share(uses, given[uses]))
+
+
+def _checked_costs(costs: Any) -> Any:
+    array: FloatArray = np.zeros(())
+    with contextlib.suppress(TypeError, ValueError):
+        array = np.asarray(costs, dtype=np.float64)
+    is_square = array.shape == (2, 2) and np.isfinite(array).all()
+    if not is_square or array[1, 0] <= array[0, 0] or array[0, 1] <= array[1, 1]:
+        raise bad_value(
+            "costs",
+            expected="[[c00, c01], [c10, c11]] in which mistakes cost more than being right",
+            received=repr(costs),
+            remedy="Row: what is said. Column: what is true. A miss is costs[0][1].",
+        )
+    return array

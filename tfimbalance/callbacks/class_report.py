@@ -110,7 +110,7 @@ class ClassReport(ValidationCallback):
         if width > 1 and not rows.is_softmax:
             said = p >= self.threshold
             parts = (rows.targets, said, rows.targets & said)
-            return np.stack([rows.weight @ part for part in parts])
+            return np.stack([(rows.weights * part).sum(axis=0) for part in parts])
         if rows.is_softmax:
             ids, decided = rows.labels, p.argmax(axis=1)
         else:

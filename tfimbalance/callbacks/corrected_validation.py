@@ -65,8 +65,18 @@ class CorrectedValidation(ValidationCallback):
         """Choose the metrics, if nobody has."""
         if self.metrics is None:
             several = self.validation.multi_label
-            self.metrics = [NormalizedEntropy(multi_label=several)]
+            self.metrics = [NormalizedEntropy(multi_label=several, ignore_class=self._mark)]
             self.metrics += [CalibrationRatio()] if rows.given.shape[1] == 1 else []
+        for metric in self.metrics:
+            found = getattr(metric, "ignore_class", None)
+            if self._mark is not None and found != self._mark:
+                raise bad_value(
+                    "metrics",
+                    expected=f"metrics that leave out labels of {self._mark}, the ignore_class of "
+                    "the validation rows",
+                    received=f"{metric.name!r}, whose ignore_class is {found}",
+                    remedy="Metrics of tfimbalance take ignore_class.",
+                )
 
     def starts(self, epoch: int) -> bool:
         """Begin to measure."""
@@ -78,11 +88,20 @@ class CorrectedValidation(ValidationCallback):
     def take(self, rows: Evaluated) -> None:
         """Measure."""
         y_true = rows.targets if rows.one_hot else rows.labels
+        if rows.known is not None:
+            y_true = np.where(rows.known, rows.targets, self._mark)
         for metric in self.metrics or ():
             metric.update_state(y_true.astype("int64"), rows.probability, rows.weight)
         if self.validation.correct is not None and not rows.is_softmax:
             p, y = rows.probability, rows.targets
-            self._sums += np.stack([p.sum(axis=0), y.sum(axis=0), (p * (1.0 - p)).sum(axis=0)])
+            of_each = np.stack([p, y, p * (1.0 - p)])
+            of_each = of_each if rows.known is None else of_each * rows.known
+            self._sums += of_each.sum(axis=1)
+
+    @property
+    def _mark(self) -> Any:
+        """What stands for a label that is not known, of several a row."""
+        return self.validation.ignore_class if self.validation.multi_label else None
 
     def finish(self, epoch: int, logs: dict[str, Any] | None) -> None:
         """Log."""

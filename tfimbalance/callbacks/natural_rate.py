@@ -24,23 +24,24 @@ MOST_ERRORS = 5.0
 
 
 def rate_z(
-    stats: ClassStatistics, priors: FloatArray, num_samples: int | None = None, steps: int = 1
+    stats: ClassStatistics, priors: FloatArray, totals: Any = None, steps: int = 1
 ) -> FloatArray:
-    """Return by how many standard errors each rate differs from a prior of ``num_samples`` rows.
+    """Return by how many standard errors each rate differs from a prior of so many rows each.
 
     The pixels of a mask, or the steps of a sequence, may all be alike: ``steps`` are one draw.
     """
     # In square roots of counts, whose spread is 1/2 however few they are: the binomial's own
     # standard error calls one row of a class that chance gave .01 a wonder, which a long tail has
     # always.
-    rows = stats.num_samples / steps
+    rows = stats.totals / steps
     # Of a frequent class, the rows of the others: both have the same error.
     flipped = priors > 0.5
-    counts = np.where(flipped, stats.num_samples - stats.counts, stats.counts) / steps
+    counts = np.where(flipped, stats.totals - stats.counts, stats.counts) / steps
     expected = np.where(flipped, 1.0 - priors, priors) * rows
-    ratio = stats.num_samples / num_samples if num_samples else 0.0
+    ratio = 0.0 if totals is None else stats.totals / np.maximum(totals, 1)
     # The prior's own count is as uncertain: 3/8 makes its root as steady (Anscombe).
-    found, wanted = np.sqrt(counts + 0.375), np.sqrt(expected + 0.375 * max(ratio, 1.0))
+    found = np.sqrt(counts + 0.375)
+    wanted = np.sqrt(expected + 0.375 * np.maximum(ratio, 1.0))
     return np.asarray(2.0 * np.abs(found - wanted) / np.sqrt(1.0 + ratio))
 
 
@@ -66,7 +67,7 @@ class NaturalRate(keras.callbacks.Callback):
     Args:
         priors: `ClassStatistics` of the data at its natural rate (those of multi-label data too),
             counts or probabilities of the classes, or the prior of the positives of two.
-        ignore_class: label that does not count.
+        ignore_class: label that does not count; of several a row, what is not known.
 
     Raises:
         ValueError: for a class of prior 0 (named).
@@ -84,7 +85,7 @@ class NaturalRate(keras.callbacks.Callback):
         is_stats = isinstance(priors, ClassStatistics)
         self.multi_label = is_stats and priors.multi_label
         self.priors = priors.priors if self.multi_label else natural_priors(priors)
-        self.num_samples = priors.num_samples if is_stats else None
+        self._totals = priors.totals if is_stats and priors.num_samples else None
         self._has_looked = False
 
     def check(
@@ -114,12 +115,13 @@ class NaturalRate(keras.callbacks.Callback):
                 multi_label=self.multi_label,
                 ignore_class=self.ignore_class,
             )
-        z = rate_z(found, self.priors, self.num_samples, steps)
+        z = rate_z(found, self.priors, self._totals, steps)
         # Of two classes with the same distance, the rarer.
         off = int(np.lexsort((self.priors, -z.round(6)))[0])
         if z[off] > MOST_ERRORS:
+            share = found.counts[off] / found.totals[off]
             warnings.warn(
-                f"{where}: class {off} is {found.priors[off]:.3g} of the rows, and "
+                f"{where}: class {off} is {share:.3g} of the rows, and "
                 f"{self.priors[off]:.3g} of the data that the priors are of, {z[off]:.0f} standard "
                 f"errors apart. {advice}",
                 stacklevel=2,

@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from typing import Any
 
 import keras
 import numpy as np
 
-from tfimbalance._checks import FloatArray, bad_value, check_choice, check_number, check_share
+from tfimbalance._checks import (
+    bad_value,
+    some_classes,
+)
 from tfimbalance._evaluation.cuts import Cuts
 from tfimbalance._evaluation.ending import check_no_threshold
 from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance.calibration import calibrated_model
 from tfimbalance.calibration._corrected import correction_of
-from tfimbalance.callbacks._objectives import (
-    Objective,
-    balanced_accuracy,
-    choose,
-    cost,
-    expected_best,
-    f_beta,
-    matthews_correlation,
-    precision_at_recall,
-    recall_at_flagged,
-    recall_at_precision,
-)
+from tfimbalance.callbacks._objectives import choose, expected_best, objective_of
 from tfimbalance.callbacks.validation import ValidationCallback
 from tfimbalance.layers import Threshold
-
-# What a threshold is chosen for, and the argument of it.
-OBJECTIVES = {
-    "f1": None,
-    "fbeta": "beta",
-    "balanced_accuracy": None,
-    "matthews_correlation": None,
-    "cost": "costs",
-    "precision_at_recall": "recall",
-    "recall_at_precision": "precision",
-    "recall_at_flagged": "share",
-}
 
 
 class ThresholdTuner(ValidationCallback):
@@ -127,7 +106,7 @@ class ThresholdTuner(ValidationCallback):
         share: float | None = None,
     ) -> None:
         super().__init__(validation_data)
-        self._objective = _objective(
+        self._objective = objective_of(
             objective,
             {
                 "beta": beta,
@@ -169,19 +148,20 @@ class ThresholdTuner(ValidationCallback):
 
     def _tune(self, rows: Evaluated) -> Any:
         self.check(rows)
-        found = [
-            self._chosen(hit, p, rows.weight, k)
-            for k, (hit, p) in enumerate(zip(rows.targets.T, rows.probability.T, strict=True))
-        ]
+        one = not self.validation.multi_label
+        found = [self._chosen(rows, k) for k in range(rows.given.shape[1])]
         thresholds, values = (np.array(column) for column in zip(*found, strict=True))
-        if np.isnan(values).all():
+        unseen = np.flatnonzero(np.isnan(values))
+        if len(unseen) == len(values):
+            some = "both classes that weigh something" if one else "and without some label"
             raise bad_value(
                 "validation_data",
-                expected="rows with and without some label",
-                received=f"{len(rows.weight)} rows alike in all of them",
-                remedy="Hold out more rows.",
+                expected=f"rows {'of' if one else 'with'} {some}",
+                received=f"{len(rows.weight)} rows"
+                + (f", all {int(rows.targets.any())}" if one else " alike in all of them"),
+                remedy="Hold out more rows, or stratify the split.",
             )
-        one = not self.validation.multi_label
+        self._warn_of_unseen(rows, unseen)
         self.threshold = float(thresholds[0]) if one else thresholds
         self.value = float(values[0]) if one else values
         return self.threshold
@@ -231,65 +211,32 @@ class ThresholdTuner(ValidationCallback):
                 "wrap(model, threshold=tuner.threshold).",
             ) from error
 
-    def _chosen(self, hit: Any, p: Any, weight: Any, label: int) -> tuple[float, float]:
-        cuts = Cuts.of(hit, p, weight)
-        if 0 < hit.sum() < len(hit):
+    def _chosen(self, rows: Evaluated, label: int) -> tuple[float, float]:
+        """Return a threshold and the value there; NaN where the label is always or never there."""
+        one = rows.one_class(label)
+        if one.positive.any() and not one.positive.all():
+            cuts = Cuts.of(one.positive, one.probability, one.weight)
             threshold, value = choose(self._objective, cuts)
             return threshold, self._objective.sign * value
-        received = f"{len(hit)} rows, all {int(hit.any())}"
-        if not self.validation.multi_label:
-            raise bad_value(
-                "validation_data",
-                expected="rows of both classes that weigh something",
-                received=received,
-                remedy="Hold out more rows, or stratify the split.",
-            )
-        if label not in self._unseen:
-            self._unseen.add(label)
-            warnings.warn(
-                f"ThresholdTuner: {received} for label {label}. Its threshold is the one that its "
-                "own probabilities expect to be best. Hold out more rows, or give one yourself: "
-                "wrap(model, threshold=[...]).",
-                stacklevel=2,
-            )
+        # Its probabilities are those of all rows, whether the label is known or not.
+        cuts = Cuts.of(rows.targets[:, label], rows.probability[:, label], rows.weight)
         return expected_best(self._objective, cuts), np.nan
 
-
-def _objective(name: str, given: dict[str, Any]) -> Objective:
-    check_choice("objective", name, tuple(OBJECTIVES))
-    uses = OBJECTIVES[name]
-    for argument, value in given.items():
-        if (value is None) == (argument == uses):
-            raise bad_value(
-                argument,
-                expected=f'{"a value" if argument == uses else "None"} beside objective="{name}"',
-                received=repr(value),
-            )
-    if name == "cost":
-        return cost(_checked_costs(given["costs"]))
-    if name in ("f1", "fbeta"):
-        beta = 1.0 if uses is None else given["beta"]
-        return f_beta(check_number("beta", beta, minimum=0.0, exclusive=True))
-    if uses is None:
-        return balanced_accuracy() if name == "balanced_accuracy" else matthews_correlation()
-    of_share = {
-        "precision": recall_at_precision,
-        "recall": precision_at_recall,
-        "share": recall_at_flagged,
-    }
-    return of_share[uses](check_share(uses, given[uses]))
-
-
-def _checked_costs(costs: Any) -> Any:
-    array: FloatArray = np.zeros(())
-    with contextlib.suppress(TypeError, ValueError):
-        array = np.asarray(costs, dtype=np.float64)
-    is_square = array.shape == (2, 2) and np.isfinite(array).all()
-    if not is_square or array[1, 0] <= array[0, 0] or array[0, 1] <= array[1, 1]:
-        raise bad_value(
-            "costs",
-            expected="[[c00, c01], [c10, c11]] in which mistakes cost more than being right",
-            received=repr(costs),
-            remedy="Row: what is said. Column: what is true. A miss is costs[0][1].",
+    def _warn_of_unseen(self, rows: Evaluated, unseen: Any) -> None:
+        """Say, once a label, which ones have no threshold of these rows."""
+        unseen = [int(k) for k in unseen if int(k) not in self._unseen]
+        self._unseen.update(unseen)
+        if not unseen:
+            return
+        size = len(rows.one_class(unseen[0]).positive)
+        found = f"{size} rows, all {int(rows.targets[:, unseen[0]].any())}," if size else "no row"
+        if len(unseen) > 1:
+            found = "rows that are all alike"
+        whose, they = ("Its threshold is", "its") if len(unseen) == 1 else ("Theirs are", "their")
+        the = "the one" if len(unseen) == 1 else "those"
+        warnings.warn(
+            f"ThresholdTuner: {found} for {some_classes(unseen, word='label')}. {whose} {the} that "
+            f"{they} own probabilities expect to be best. Hold out more rows, or give one "
+            "yourself: wrap(model, threshold=[...]).",
+            stacklevel=3,
         )
-    return array

@@ -10,6 +10,7 @@ import numpy as np
 
 from tfimbalance._checks import bad_value, check_flag, check_integer, checked_ignore_class
 from tfimbalance._evaluation.ending import check_from_logits
+from tfimbalance._evaluation.labels import UNKNOWN
 from tfimbalance._evaluation.predictions import Predictor, check_rows, head, of_output
 from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance._labels import is_dataset
@@ -44,7 +45,8 @@ class Validation:
         output: which of several named outputs is judged. Its name prefixes the logs, as Keras'.
         from_logits: whether the model returns logits. None: as its end shows.
         multi_label: whether several outputs stand for themselves.
-        ignore_class: class id of labels that do not count, -1 or 255 in masks.
+        ignore_class: class id of labels that do not count, -1 or 255 in masks; of several labels a
+            row, what stands for one that is not known.
         batch_size: rows of arrays that are predicted at once.
 
     Raises:
@@ -80,7 +82,8 @@ class Validation:
         self.multi_label = check_flag("multi_label", multi_label)
         self.ignore_class = checked_ignore_class(ignore_class)
         self.batch_size = check_integer("batch_size", batch_size, minimum=1)
-        self._natural = None if priors is None else NaturalRate(priors)
+        unknown = UNKNOWN if multi_label else None
+        self._natural = None if priors is None else NaturalRate(priors, ignore_class=unknown)
         self._readers: list[ValidationCallback] = []
         self._predictor: Predictor | None = None
         self._first: Any = None

@@ -64,7 +64,8 @@ def draw(figure: Figure, rows: Evaluated, options: Options) -> Figure:
         set_colors(ax)
     width, k = rows.given.shape[1], 0
     if rows.labels.ndim == 2 and width > 1:
-        stats = ClassStatistics(rows.labels.sum(axis=0), len(rows.labels), multi_label=True)
+        known = None if rows.known is None else rows.known.sum(axis=0)
+        stats = ClassStatistics(rows.targets.sum(axis=0), len(rows.labels), True, known)
     else:
         ids = rows.labels if rows.is_softmax else rows.labels[:, 0]
         stats = ClassStatistics(np.bincount(ids, minlength=max(width, 2)))

@@ -33,7 +33,7 @@ _ROOM = 0.15
 def rarest_class(statistics: ClassStatistics) -> int:
     """Return the class of the fewest rows of which there are some, and some that are not of it."""
     counts = statistics.counts
-    usable = (counts > 0) & (counts < statistics.num_samples)
+    usable = (counts > 0) & (counts < statistics.totals)
     return int(np.where(usable, counts, np.iinfo(np.int64).max).argmin())
 
 
@@ -43,6 +43,10 @@ def recall_by_class(rows: Evaluated, threshold: float) -> FloatArray:
 
     p = rows.probability
     decided = p.argmax(axis=1) if rows.is_softmax else p >= threshold
+    if rows.known is not None:
+        positive = rows.weights * rows.targets
+        with np.errstate(invalid="ignore"):
+            return np.asarray((positive * decided).sum(axis=0) / positive.sum(axis=0))
     each: dict[str, Any] = {"labels": np.arange(p.shape[1]), "average": None}
     return np.asarray(
         recall_score(rows.labels, decided, sample_weight=rows.weight, zero_division=np.nan, **each)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from tfimbalance._checks import bad_value
+from tfimbalance._checks import bad_value, checked_ignore_class
 from tfimbalance._evaluation.ending import check_from_logits, last_activation, output_names
 from tfimbalance._evaluation.predictions import check_rows, predict
 from tfimbalance._evaluation.rows import Evaluated
@@ -31,6 +31,7 @@ def report(
     class_id: int | None = None,
     multi_label: bool | None = None,
     threshold: float | None = None,
+    ignore_class: int | None = None,
     class_names: Sequence[str] | None = None,
     batch_size: int = 1024,
     title: str | None = None,
@@ -59,6 +60,8 @@ def report(
         threshold: a probability, drawn among the thresholds. Of multi-label models, the one that
             decides in the recall of each label, 1/2 by default. For classes that exclude one
             another it is None: the highest output decides.
+        ignore_class: label that does not count, such as the void class of masks; of multi-label
+            rows, what stands for a label that is not known.
         class_names: a name a class.
         batch_size: rows predicted at a time, for arrays.
         title: first words of the title; the model's name by default.
@@ -101,7 +104,13 @@ def report(
         multi_label = last_activation(model) == "sigmoid"
     found = predict(model, data, argument="x", batch_size=batch_size)
     activation = "sigmoid" if multi_label else None
-    rows = Evaluated.read(*found[:3], mask=found.mask, from_logits=logits, activation=activation)
+    rows = Evaluated.read(
+        *found[:3],
+        mask=found.mask,
+        ignore_class=checked_ignore_class(ignore_class),
+        from_logits=logits,
+        activation=activation,
+    )
     options = Options(before, after, class_id, threshold, class_names, title or model.name)
     figure: Figure = plt.figure(figsize=SIZE, layout="constrained")
     try:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tfimbalance._checks import FloatArray, bad_value, check_count, some_classes
 from tfimbalance._evaluation.ending import check_from_logits, output_of
+from tfimbalance._evaluation.labels import UNKNOWN
 from tfimbalance.calibration import (
     PriorCorrection,
     VectorScaling,
@@ -92,21 +93,26 @@ def corrected_model(
 def with_slope(plan: Rebalance, served: keras.Model, rows: Validation) -> keras.Model:
     """Return a corrected model with a slope and a bias behind it; see `Rebalance.calibrated`."""
     read = rows.read(served)
-    size, of_class = len(read.targets), read.targets.sum(axis=0)
+    known, of_class = read.known, read.targets.sum(axis=0)
+    size = len(read.weight) if known is None else known.sum(axis=0)
     fewest = np.minimum(of_class, size - of_class)
     enough = fewest >= ENOUGH_POSITIVES
     several = plan.statistics.multi_label
     if not enough.all():
-        _warn_of_few(np.flatnonzero(~enough), int(fewest.min()), size, several)
+        _warn_of_few(np.flatnonzero(~enough), int(fewest.min()), len(read.weight), several)
         if not several or not enough.any():
             return served
     name = SLOPE if rows.output is None else f"{rows.output}_{SLOPE}"
     layer = VectorScaling(activation=plan.activation, name=name)
+    how: dict[str, Any] = {
+        "sample_weight": read.weight,
+        "ignore_class": None if known is None else UNKNOWN,
+    }
     if enough.all():
-        layer.fit(read.labels, read.given, sample_weight=read.weight)
+        layer.fit(read.labels, read.given, **how)
     else:  # Of labels, each stands for itself.
         some = VectorScaling(activation=plan.activation)
-        some.fit(read.labels[:, enough], read.given[:, enough], sample_weight=read.weight)
+        some.fit(read.labels[:, enough], read.given[:, enough], **how)
         scale, bias = np.ones(len(enough)), np.zeros(len(enough))
         scale[enough], bias[enough] = np.asarray(some.scale), np.asarray(some.bias)
         layer = VectorScaling(scale, bias=bias, activation=plan.activation, name=name)
