@@ -85,6 +85,7 @@ def test_half_precision_does_not_round_what_is_served(cls):
     assert np.isfinite(model.predict(np.array([[-1e4], [0.0], [1e4]]), verbose=0)).all()
 
 
+@pytest.mark.slow
 @each
 def test_saves_and_loads(cls, tmp_path):
     """What is loaded, or compiled by XLA, is what is computed eagerly."""
@@ -98,6 +99,7 @@ def test_saves_and_loads(cls, tmp_path):
     np.testing.assert_allclose(again.predict(x, verbose=0), wanted, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @each
 @pytest.mark.only_on("tensorflow", why="a SavedModel is TensorFlow's; JAX writes one by jax2tf")
 def test_what_is_exported_is_what_is_computed(cls, tmp_path):

@@ -18,6 +18,7 @@ def model_with(loss):
     return model
 
 
+@pytest.mark.slow
 def test_moves_the_loss_that_fit_reports():
     model = model_with(tfi.losses.LogitAdjustedLoss(COUNTS, tau=0.0, from_logits=True))
     callback = tfi.callbacks.LossSchedule("tau", lambda epoch: min(1.0, epoch / 2))
@@ -49,6 +50,7 @@ def test_a_moved_number_is_saved(tmp_path):
     assert again.evaluate(X, Y, verbose=0) == pytest.approx(model.evaluate(X, Y, verbose=0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["b", None])
 def test_one_output_or_all(output):
     inputs = keras.Input((4,))

@@ -9,6 +9,8 @@ import tensorflow as tf
 
 import tfimbalance as tfi
 
+pytestmark = pytest.mark.slow
+
 USERS, FILMS = 12, 30
 RNG = np.random.default_rng(0)
 POSITIVES = [RNG.choice(FILMS, 3, replace=False) for _ in range(USERS)]

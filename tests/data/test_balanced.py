@@ -19,6 +19,7 @@ def rows_of(dataset, epochs=1):
     return [x.numpy() for _ in range(epochs) for x, *_ in dataset]
 
 
+@pytest.mark.slow
 @given(
     counts=st.lists(st.integers(1, 80), min_size=2, max_size=6),
     extra=st.integers(0, 30),
@@ -95,6 +96,7 @@ class Recorder(keras.Model):
         return super().train_step(data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("strategy", "steps_per_epoch"), [(False, None), (True, 5)])
 def test_epochs_of_fit_continue_one_another(strategy, steps_per_epoch):
     x, y = data(95, 6)
@@ -118,6 +120,7 @@ def test_a_glance_does_not_use_up_an_epoch():
     np.testing.assert_array_equal(rows_of(dataset)[0], glance)
 
 
+@pytest.mark.slow
 def test_resuming_gives_the_same_remaining_batches(tmp_path):
     x, y = data(95, 6)
     make = lambda **kw: tfi.data.balanced_batches(x, y, batch_size=8, **kw)  # noqa: E731

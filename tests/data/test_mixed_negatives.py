@@ -10,6 +10,8 @@ import tensorflow as tf
 
 import tfimbalance as tfi
 
+pytestmark = pytest.mark.slow
+
 ITEMS = 37
 PLAYS = {
     "user": np.arange(60) % 7,

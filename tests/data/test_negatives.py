@@ -221,6 +221,7 @@ def test_a_user_who_has_nearly_all():
         tfi.data.with_negatives((users, items), num_items=39, exclude_positives=True)
 
 
+@pytest.mark.slow
 def test_anew_in_each_epoch_and_the_same_in_each_run():
     x = pairs()
     make = lambda **kw: tfi.data.with_negatives(x, num_items=40, batch_size=64, **kw)  # noqa: E731

@@ -6,6 +6,8 @@ from data.streams import rare
 
 import tfimbalance as tfi
 
+pytestmark = pytest.mark.slow
+
 K3 = np.repeat([0, 1, 2], [700, 200, 100])
 TWO = np.repeat([0, 1], [970, 30])
 
@@ -71,7 +73,6 @@ def test_large_rows_that_come_one_batch_at_a_time_have_it():
     np.testing.assert_allclose(offset, np.full((10, 1), np.log(2.0)), rtol=1e-6)
 
 
-@pytest.mark.slow
 def test_limits_of_a_fixed_share():
     """FORMULAS.md 5.2 with balanced batches: logit = -5.2 + x, every positive drawn once."""
     rng = np.random.default_rng(0)

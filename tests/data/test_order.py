@@ -30,6 +30,7 @@ def test_an_order_has_every_row_once(n):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [3, 5, 6, 7])
 def test_all_orders_of_a_few_rows_are_as_likely(n):
     count = 400 * math.factorial(n) if n < 7 else 500_000

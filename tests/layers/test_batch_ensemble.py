@@ -49,6 +49,7 @@ def test_members_begin_with_signs_of_their_own_and_one_bias():
 WIDE = pytest.mark.only_on("tensorflow", why="JAX has no 64 bits by itself")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "policy", ["float32", "mixed_bfloat16", pytest.param("float64", marks=WIDE)]
 )

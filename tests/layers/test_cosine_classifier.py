@@ -40,6 +40,7 @@ def test_any_size_of_features_is_finite(policy, size):
         assert np.abs(array(cosines)).max() > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "jit_compile", [NAME == "jax", pytest.param(True, marks=XLA)], ids=["graph", "xla"]
 )

@@ -307,9 +307,8 @@ def test_mask_leaves_padding_out(cls, kind):
     np.testing.assert_allclose(array(make(cls)(y, p, sample_weight=rows)), both, rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["graph", "xla"]
-)
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.slow
 def test_graph_and_xla_agree_with_eager(jit_compile):
     """Of all losses at once: one compilation. Under XLA each on one kind of targets."""
     names = ONE_KIND if jit_compile else NAMES
@@ -448,6 +447,7 @@ def test_frequencies_of_another_number_of_classes_are_refused():
             make(cls, priors=[1, 2, 3])(y, p)
 
 
+@pytest.mark.slow
 @each_weighable
 def test_weights_may_change_inside_a_compiled_step(cls, kind):
     loss = make(cls)

@@ -248,6 +248,7 @@ def test_what_is_no_prediction_gives_nan(cls, kind, kwargs):
 OF_CLASSES = [case for case in CASES if case[1] == "classes"]
 
 
+@pytest.mark.slow
 def test_class_ids_that_do_not_exist_are_refused():
     """In a graph, where nothing can be raised, they show as NaN."""
     y, z = example(tfi.metrics.AUC, "classes")
@@ -335,6 +336,7 @@ def test_sample_has_every_metric():
     assert any(SAMPLE[name][2].get("exact") for name in FEW)
 
 
+@pytest.mark.slow
 def test_fit_save_load_and_evaluate(tmp_path):
     """Eagerly on TensorFlow, whose graphs are those of two replicas, and XLA's."""
     targets, z = data()
@@ -479,6 +481,7 @@ def test_a_forgotten_from_logits_warns_before_the_first_step():
     assert any("from_logits=True to the metric" in str(w.message) for w in found)
 
 
+@pytest.mark.slow
 @pytest.mark.only_on("tensorflow", why="nothing of it depends on the backend")
 def test_callbacks_infer_what_is_better():
     for cls, name, better in (

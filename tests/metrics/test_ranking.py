@@ -61,6 +61,7 @@ def test_binned_is_within_its_bound(cls, args, peer, rate):
     assert bound < SMALL[rate] * scale
 
 
+@pytest.mark.slow
 @each
 def test_bound_holds_on_coarse_grids_whatever_the_scores(cls, args, peer):
     rng = np.random.default_rng(0)

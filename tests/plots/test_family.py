@@ -187,6 +187,7 @@ def test_each_refuses_what_is_no_axes(draw):
     assert not plt.get_fignums()
 
 
+@pytest.mark.slow
 @each
 @pytest.mark.parametrize(
     ("y", "p"),

@@ -147,6 +147,7 @@ def test_labels_are_undone_each_for_itself():
     assert "label" in str(plan.audit()).splitlines()[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stats", "arguments", "width"),
     [
@@ -194,6 +195,7 @@ def two_gaussians(rows, seed=0):
     return (rng.normal(size=(rows, 2)) + (2 * y - 1)[:, None]).astype("float32"), y
 
 
+@pytest.mark.slow
 def test_datasets_hold_the_shares_of_the_plan():
     x, y = two_gaussians(4_000)
     plan = tfi.Rebalance(y, class_shares={1: 0.25})

@@ -50,6 +50,7 @@ def test_shares_are_for_less_than_two_passes_over_rare_events(labels, steps, sha
     assert tfi.Rebalance(TAIL).reasons == []
 
 
+@pytest.mark.slow
 def test_from_labels_to_what_is_served():
     (x, y), valid, (x_test, y_test) = rows(20_000, 0), rows(6_000, 1), rows(6_000, 2)
     plan = tfi.Rebalance.recommended(y, steps=60, batch_size=256)

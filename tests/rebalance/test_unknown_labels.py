@@ -302,6 +302,7 @@ def test_a_plan_calibrates_each_label_on_its_known_rows(few):
 # --- All of it ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_plan_serves_the_rates_of_labels_that_are_known_in_part():
     """Weights that a fit sees, and unknown labels that it does not, leave the rates as they are."""
     rng = np.random.default_rng(2)

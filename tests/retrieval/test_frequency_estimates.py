@@ -132,6 +132,7 @@ def spread(q, streams, steps, batch=64):
     return np.exp(array(layer.log_q(np.arange(items * streams)))) * streams
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("q", "estimates"),
     [

@@ -260,6 +260,7 @@ def test_weights_and_reductions_are_those_of_keras(form):
     np.testing.assert_allclose(array(each), rows * weight, rtol=1e-6)
 
 
+@pytest.mark.slow
 @each_form
 @pytest.mark.only_on("tensorflow", why="JAX knows all sizes, PyTorch has no graph")
 def test_graphs_of_unknown_size_never_broadcast(form):
@@ -403,6 +404,7 @@ def test_batches_without_rows_cost_nothing():
         assert float(step(QUERY[:0], ITEM[:0], LOG_Q[:0].astype("float32"))) == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.only_on("tensorflow", why="tf.distribute is TensorFlow's")
 def test_replicas_compute_the_loss_of_the_global_batch():
     """Values and gradients of two replicas, of 2 and 4 rows, are those of one that has all."""

@@ -9,6 +9,8 @@ from scipy.special import logsumexp, softmax
 import tfimbalance as tfi
 from tfimbalance.retrieval import ItemFrequency, SampledSoftmaxLoss, TwoTower
 
+pytestmark = pytest.mark.slow
+
 any_backend = pytest.mark.any_backend
 tensorflow_only = pytest.mark.only_on("tensorflow", why="it is TensorFlow's")
 USERS, FILMS, DIM, ROWS = 4, 6, 3, 5
@@ -193,7 +195,6 @@ def test_ids_of_64_bits_are_never_confused():
 # --- What fit makes of them -----------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_what_is_learned_is_preference_or_association():
     """A catalogue by Zipf's law whose p(item | context) are known; frequencies are estimated."""
     size, contexts, batch = 300, 8, 512
@@ -296,7 +297,7 @@ def test_mixed_precision(policy):
     assert history["loss"][1] < history["loss"][0]
 
 
-@pytest.mark.parametrize("xla", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("xla", [False, True])
 def test_datasets(xla):
     """Of dictionaries, of weights beside them; under XLA; with validation on all items."""
     import tensorflow as tf
@@ -331,7 +332,6 @@ def test_words_are_ids():
     assert model.frequency.counts(["a", "d", "z"]).tolist() == [2, 1, 0]
 
 
-@pytest.mark.slow
 def test_replicas_compare_all_rows():
     """With across_replicas, two replicas take the step of one that has the whole batch."""
     import tensorflow as tf

@@ -229,7 +229,7 @@ class ThresholdTuner(ValidationCallback):
         if not unseen:
             return
         size = len(rows.one_class(unseen[0]).positive)
-        found = f"{size} rows, all {int(rows.targets[:, unseen[0]].any())}," if size else "no row"
+        found = f"{size} rows, all {int(rows.targets[:, unseen[0]].any())}" if size else "no row"
         if len(unseen) > 1:
             found = "rows that are all alike"
         whose, they = ("Its threshold is", "its") if len(unseen) == 1 else ("Theirs are", "their")
