@@ -55,9 +55,7 @@ def test_from_labels_to_what_is_served():
     (x, y), valid, (x_test, y_test) = rows(20_000, 0), rows(6_000, 1), rows(6_000, 2)
     plan = tfi.Rebalance.recommended(y, steps=60, batch_size=256)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
-    plan.prepare(model)
-    trained = plan.model(model)
-    trained.compile(keras.optimizers.Adam(0.05), plan.loss(from_logits=True))
+    trained = plan.compile(model, keras.optimizers.Adam(0.05))
     dataset = plan.dataset(x, y, steps_per_epoch=60)
     trained.fit(dataset, callbacks=plan.callbacks(valid), verbose=0)
     model.layers[-1].kernel.assign(3 * model.layers[-1].kernel)  # Much too sure of itself.

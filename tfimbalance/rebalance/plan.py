@@ -10,10 +10,8 @@ import keras
 
 from tfimbalance._checks import bad_value
 from tfimbalance.callbacks import CorrectedValidation, NaturalRate, Validation
-from tfimbalance.initializers import PriorBias
 from tfimbalance.layers import OffsetModel
 from tfimbalance.rebalance.audit import Audit
-from tfimbalance.rebalance.combination import Combination
 from tfimbalance.rebalance.plan_loss import (
     PlanLoss,
     check_offset,
@@ -21,17 +19,16 @@ from tfimbalance.rebalance.plan_loss import (
     warn_of_other_loss,
 )
 from tfimbalance.rebalance.serving import corrected_model, correction_layers, with_slope
-from tfimbalance.rebalance.starting import set_bias
-from tfimbalance.rebalance.training import plan_dataset, plan_loss
+from tfimbalance.rebalance.training import Training
 
 
-class Rebalance(Combination):
+class Rebalance(Training):
     """A plan: which strategies against imbalance are combined, and what that does to the odds.
 
     Use it whenever more than one strategy is at work, or probabilities are served. Sampling,
     weights and logit adjustment each multiply the odds of a class; focal loss bends what is left.
-    The plan makes the dataset, the loss and the callbacks that fit together, and the model that
-    undoes all of it, exactly:
+    The plan makes the dataset, the loss and the callbacks that fit together (`compile` puts a model
+    to them), and the model that undoes all of it, exactly:
 
         effective_k ~ prior_k * sampling_k * weight_k * adjustment_k
 
@@ -86,75 +83,6 @@ class Rebalance(Combination):
     References:
         Elkan, The Foundations of Cost-Sensitive Learning, IJCAI 2001.
     """
-
-    def dataset(self, x: Any, y: Any = None, batch_size: int = 256, **kwargs: Any) -> Any:
-        """Make the batches of the plan, a `tf.data.Dataset` for ``fit``.
-
-        Args:
-            x: rows as `balanced_batches` takes them, or a `tf.data.Dataset` of ``(x, y)`` rows,
-                which goes to `balanced_stream`.
-            y: labels; None beside a dataset.
-            batch_size: rows a batch.
-            **kwargs: to those two: ``seed``, ``sample_weight`` and so on. Sample weights that
-                differ between classes are class weights of which the plan knows nothing. Rates of
-                streams, and of ``in_graph=True``, are not compared with the plan.
-
-        Raises:
-            ValueError: as those two, and for multi-label statistics.
-        """
-        return plan_dataset(self, x, y, batch_size, **kwargs)
-
-    def loss(self, *, from_logits: bool = False, **kwargs: Any) -> keras.losses.Loss:
-        """Make the loss of the plan, class weights included.
-
-        Args:
-            from_logits: whether the model returns logits. Prefer that.
-            **kwargs: of `keras.losses.Loss`: ``reduction``, ``name``, ``dtype``; and
-                ``ignore_class``, by default that of the plan.
-
-        Returns:
-            `LogitAdjustedLoss` for a softmax (class ids or one-hot rows), `BinaryLogitAdjustedLoss`
-            or `BinaryFocalLoss` for sigmoids; strategies that are not in the plan have strength 0.
-        """
-        given = {"ignore_class": self.ignore_class, "from_logits": from_logits, **kwargs}
-        return plan_loss(self, **given)
-
-    def initializer(self) -> PriorBias:
-        """Return the initial bias of the last layer, for ``Dense(bias_initializer=...)``.
-
-        A new model then starts at `starting_priors`, and spends no step on learning a base rate.
-        """
-        labels = self.statistics.multi_label
-        return PriorBias(self.starting_priors.tolist(), per_label=labels)
-
-    def prepare(self, model: keras.Model, *, output: str | None = None) -> str:
-        """Set the bias of the last layer of a new model in place, as `initializer` would.
-
-        Args:
-            model: to be trained; a Sequential that is built, or a functional model. Layers that
-                stand side by side at its end, under ``Concatenate``, each get their part.
-            output: which of several named outputs.
-
-        Returns:
-            What was set, as a sentence.
-
-        Raises:
-            ValueError: for a model that is trained already, whose last layer has no bias, or which
-                has another number of outputs than the plan.
-        """
-        return set_bias(model, output, self.initializer())
-
-    def model(self, model: keras.Model) -> keras.Model:
-        """Return the model to compile and fit: with ``offset`` an `OffsetModel`, else itself.
-
-        Validate that in ``fit`` with offsets of 0, ``((x, np.zeros((len(x), 1))), y)`` (of a
-        softmax, a zero for each class); `callbacks` and `validation` take the rows as they are.
-        Serve `corrected`.
-
-        Args:
-            model: of logits, one or one a class.
-        """
-        return OffsetModel(model) if self.offset else model
 
     def validation(
         self,

@@ -30,8 +30,9 @@ def recommended(
     """
     batch_size = check_integer("batch_size", batch_size, minimum=1)
     reasons = [
-        "Cross-entropy at the natural rate, and the initial bias: prepare(model). Over 31 "
-        "real sets no re-balancing ranked better in the end, or had a better log loss."
+        "Cross-entropy at the natural rate, and the initial bias: compile(model), or prepare(model) "
+        "beside a loss of your own. Over 31 real sets no re-balancing ranked better in the end, or "
+        "had a better log loss."
     ]
     arguments: dict[str, Any] = {}
     if steps is not None:
@@ -79,7 +80,7 @@ def _for_budget(
         return {}, [f"{seen}: few, but {shown}, and they would be learnt by heart."]
     reason = (
         f"{seen}: {shown}, not {often}, and their offset leaves the probabilities "
-        "alone: plan.model(model), dataset(x, y)."
+        "alone: compile(model), dataset(x, y)."
     )
     return {"class_shares": {1: _SHARE}, "offset": True}, [reason]
 

@@ -105,8 +105,8 @@ def _check_new(
                 "model",
                 expected="a new model, whose bias is 0",
                 received=received if steps else f"a bias of {_some(before)} in {layer.name!r}",
-                remedy="A trained model has learnt its base rate: train on. To start anew, build "
-                "the model again, or set that bias to 0.",
+                remedy="A trained model has learnt its base rate: train on, compiled with "
+                "prepare=False. To start anew, build the model again, or set that bias to 0.",
             )
 
 

@@ -2,21 +2,156 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
-from tfimbalance._checks import bad_value
+from tfimbalance._checks import bad_value, check_flag
+from tfimbalance._evaluation.ending import check_from_logits, output_names
 from tfimbalance._labels import is_dataset
 from tfimbalance.callbacks.natural_rate import NaturalRate
 from tfimbalance.data import balanced_batches, balanced_stream, class_sampling
+from tfimbalance.initializers import PriorBias
+from tfimbalance.layers import OffsetModel
 from tfimbalance.losses import BinaryFocalLoss, BinaryLogitAdjustedLoss, LogitAdjustedLoss
+from tfimbalance.rebalance.combination import Combination
+from tfimbalance.rebalance.starting import set_bias
 
-if TYPE_CHECKING:
-    from tfimbalance.rebalance.plan import Rebalance
+
+class Training(Combination):
+    """The dataset, the loss and the model of a plan."""
+
+    def dataset(self, x: Any, y: Any = None, batch_size: int = 256, **kwargs: Any) -> Any:
+        """Make the batches of the plan, a `tf.data.Dataset` for ``fit``.
+
+        Args:
+            x: rows as `balanced_batches` takes them, or a `tf.data.Dataset` of ``(x, y)`` rows,
+                which goes to `balanced_stream`.
+            y: labels; None beside a dataset.
+            batch_size: rows a batch.
+            **kwargs: to those two: ``seed``, ``sample_weight`` and so on. Sample weights that
+                differ between classes are class weights of which the plan knows nothing. Rates of
+                streams, and of ``in_graph=True``, are not compared with the plan.
+
+        Raises:
+            ValueError: as those two, and for multi-label statistics.
+        """
+        return _dataset(self, x, y, batch_size, **kwargs)
+
+    def loss(self, *, from_logits: bool = False, **kwargs: Any) -> keras.losses.Loss:
+        """Make the loss of the plan, class weights included.
+
+        Args:
+            from_logits: whether the model returns logits. Prefer that.
+            **kwargs: of `keras.losses.Loss`: ``reduction``, ``name``, ``dtype``; and
+                ``ignore_class``, by default that of the plan.
+
+        Returns:
+            `LogitAdjustedLoss` for a softmax (class ids or one-hot rows), `BinaryLogitAdjustedLoss`
+            or `BinaryFocalLoss` for sigmoids; strategies that are not in the plan have strength 0.
+        """
+        given = {"ignore_class": self.ignore_class, "from_logits": from_logits, **kwargs}
+        return _loss(self, **given)
+
+    def initializer(self) -> PriorBias:
+        """Return the initial bias of the last layer, for ``Dense(bias_initializer=...)``.
+
+        A new model then starts at `starting_priors`, and spends no step on learning a base rate.
+        """
+        labels = self.statistics.multi_label
+        return PriorBias(self.starting_priors.tolist(), per_label=labels)
+
+    def prepare(self, model: keras.Model, *, output: str | None = None) -> str:
+        """Set the bias of the last layer of a new model in place, as `initializer` would.
+
+        Args:
+            model: to be trained; a Sequential that is built, or a functional model. Layers that
+                stand side by side at its end, under ``Concatenate``, each get their part.
+            output: which of several named outputs.
+
+        Returns:
+            What was set, as a sentence.
+
+        Raises:
+            ValueError: for a model that is trained already, whose last layer has no bias, or which
+                has another number of outputs than the plan.
+        """
+        return set_bias(model, output, self.initializer())
+
+    def model(self, model: keras.Model) -> keras.Model:
+        """Return the model to compile and fit: with ``offset`` an `OffsetModel`, else itself.
+
+        Validate that in ``fit`` with offsets of 0, ``((x, np.zeros((len(x), 1))), y)`` (of a
+        softmax, a zero for each class); `callbacks` and `validation` take the rows as they are.
+        Serve `corrected`.
+
+        Args:
+            model: of logits, one or one a class.
+        """
+        return OffsetModel(model) if self.offset else model
+
+    def compile(
+        self,
+        model: keras.Model,
+        optimizer: Any = "adam",
+        *,
+        from_logits: bool | None = None,
+        prepare: bool = True,
+        **kwargs: Any,
+    ) -> keras.Model:
+        """Compile a new model for the plan, and return what to fit.
+
+        Says in one line what `prepare`, `model` and ``compile(optimizer, plan.loss(...))`` do.
+
+        Args:
+            model: of one output, whose bias is set in place.
+            optimizer: as `keras.Model.compile`.
+            from_logits: whether the model returns logits. Prefer that. None: as its end shows.
+            prepare: False leaves the bias as it is: that of a model which was trained before, or
+                whose last layer has an `initializer`.
+            **kwargs: of `keras.Model.compile`: ``metrics``, ``jit_compile`` and so on.
+
+        Raises:
+            ValueError: as `prepare` and `loss`; for a ``loss``, which the plan has, and for a model
+                of several outputs.
+
+        Example:
+            >>> import keras
+            >>> import tfimbalance as tfi
+            >>> plan = tfi.Rebalance({0: 950, 1: 50}, class_shares={1: 0.25}, offset=True)
+            >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+            >>> trained = plan.compile(model, keras.optimizers.Adam(0.01))
+            >>> trained
+            <OffsetModel name=offset_model, built=True>
+            >>> round(float(model.layers[-1].bias[0]), 3)
+            -2.944
+        """
+        if "loss" in kwargs:
+            raise bad_value(
+                "loss",
+                expected="none, as the plan has one",
+                received=repr(kwargs["loss"]),
+                remedy="A loss of your own: model.compile(optimizer, loss), after plan.prepare("
+                "model). tfi.Rebalance.from_compiled reads what it does.",
+            )
+        if names := output_names(model):
+            raise bad_value(
+                "model",
+                expected="a model of one output",
+                received=f"one of {len(names)} outputs, {', '.join(names)}",
+                remedy="Each output has a plan: plan.prepare(model, output=...) and model.compile("
+                "optimizer, {output: plan.loss(from_logits=True), ...}).",
+            )
+        logits = check_from_logits(model, from_logits)
+        loss = self.loss(from_logits=logits)
+        trained = self.model(model)
+        if check_flag("prepare", prepare):
+            self.prepare(model)
+        trained.compile(optimizer=optimizer, loss=loss, **kwargs)
+        return trained
 
 
-def plan_dataset(plan: Rebalance, x: Any, y: Any, batch_size: int, **kwargs: Any) -> Any:
+def _dataset(plan: Combination, x: Any, y: Any, batch_size: int, **kwargs: Any) -> Any:
     """Make the batches of a plan; see `Rebalance.dataset`."""
     if plan.statistics.multi_label:
         raise bad_value(
@@ -76,7 +211,7 @@ def plan_dataset(plan: Rebalance, x: Any, y: Any, batch_size: int, **kwargs: Any
     return batches
 
 
-def plan_loss(plan: Rebalance, **kwargs: Any) -> keras.losses.Loss:
+def _loss(plan: Combination, **kwargs: Any) -> keras.losses.Loss:
     """Make the loss of a plan; see `Rebalance.loss`."""
     unknown = sorted(set(kwargs) - {"from_logits", "reduction", "name", "dtype", "ignore_class"})
     if unknown:
