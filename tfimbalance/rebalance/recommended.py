@@ -30,9 +30,9 @@ def recommended(
     """
     batch_size = check_integer("batch_size", batch_size, minimum=1)
     reasons = [
-        "Cross-entropy at the natural rate, and the initial bias: compile(model), or prepare(model) "
-        "beside a loss of your own. Over 31 real sets no re-balancing ranked better in the end, or "
-        "had a better log loss."
+        "Cross-entropy at the natural rate, and the initial bias: compile(model), or "
+        "prepare(model) with a loss of your own. Over 31 real sets no re-balancing ranked better "
+        "in the end, or had a better log loss."
     ]
     arguments: dict[str, Any] = {}
     if steps is not None:
