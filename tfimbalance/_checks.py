@@ -224,6 +224,17 @@ def check_weights(weights: NDArray[Any]) -> None:
         raise bad_entry("sample_weight", weights, bad, expected="finite weights of at least 0")
 
 
+def check_mark(ignore_class: int | None) -> None:
+    """Raise for a mark of labels that are not known which is a label itself."""
+    if ignore_class in (0, 1):
+        raise bad_value(
+            "ignore_class",
+            expected="neither 0 nor 1 beside several labels a row, which those are",
+            received=ignore_class,
+            remedy="Mark labels that are not known by another number, such as -1.",
+        )
+
+
 def checked_ignore_class(ignore_class: Any) -> int | None:
     """Return the label that does not count, or None."""
     if ignore_class is None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tfimbalance._checks import bad_value, per_class
+from tfimbalance._checks import bad_value, check_mark, per_class
 from tfimbalance._labels import (
     as_array,
     check_dataset,
@@ -70,6 +70,7 @@ def count_array(
 
 
 def _count_labels(array: NDArray[Any], num_classes: int | None, ignore_class: int | None) -> Counts:
+    check_mark(ignore_class)
     if array.ndim < 2:
         raise bad_value(
             "labels",

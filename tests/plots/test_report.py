@@ -213,3 +213,28 @@ def test_a_model_that_does_not_show_its_end_can_be_told():
     figure = plots.report(Shown(), x, y, from_logits=True)
     alone = plots.precision_recall(y, x.sum(axis=1), from_logits=True)
     assert legend_of(figure.axes[1]) == legend_of(alone)
+
+
+def test_labels_that_are_not_known_are_left_out_one_by_one():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(800, 3)).astype("float32")
+    full = rng.random((800, 3)) < 1 / (1 + np.exp(2 - x))
+    y = np.where(rng.random((800, 3)) < [1.0, 0.5, 0.0], full, -1)
+    layer = keras.layers.Dense(3, "sigmoid", kernel_initializer="identity")
+    model = keras.Sequential([keras.Input((3,)), layer])
+    figure = plots.report(model, x, y, ignore_class=-1, threshold=0.6, class_id=1)
+    known = y[:, 1] != -1
+    rates = [y[:, 0].mean(), y[known, 1].mean(), 0.0]
+    np.testing.assert_allclose(widths(figure.axes[0]), rates, rtol=1e-6)
+    assert [text.get_text() for text in figure.axes[0].texts][-1] == "not known"
+    p = model.predict(x, verbose=0)
+    alone = plots.precision_recall(y[known, 1], p[known, 1])
+    for one, other in zip(models(figure.axes[1]), models(alone), strict=True):
+        np.testing.assert_allclose(xy(one), xy(other), rtol=1e-5)
+    recalls = [
+        sk.recall_score(y[:, 0], p[:, 0] >= 0.6),
+        sk.recall_score(y[known, 1], p[known, 1] >= 0.6),
+    ]
+    np.testing.assert_allclose(widths(figure.axes[5]), [*recalls, 0.0], rtol=1e-6)
+    with pytest.raises(ValueError, match="rows that count"):
+        plots.report(model, x, np.full_like(y, -1), ignore_class=-1)

@@ -324,3 +324,134 @@ def test_a_plan_serves_the_rates_of_labels_that_are_known_in_part():
     np.testing.assert_allclose(served, p, atol=0.06)
     raw = 1 / (1 + np.exp(-model.predict(x, verbose=0)))
     assert (raw.mean(axis=0) > 2 * full.mean(axis=0)).all()
+
+
+# --- Found by attacks -----------------------------------------------------------------------------
+
+
+def test_one_label_is_judged_as_several_are():
+    plan = tfi.Rebalance(statistics(Y[:, :1]), ignore_class=UNKNOWN)
+    x = np.zeros((2, 1), "float32")
+    rows = (LOGITS[:, :1], Y[:, :1])
+    logs = (
+        identity(1).fit(x, x, callbacks=plan.callbacks(rows, from_logits=True), verbose=0).history
+    )
+    p = 1 / (1 + np.exp(-LOGITS[KNOWN[:, 0], 0].astype("float64")))
+    ratio = logs["val_corrected_calibration_ratio"][0]
+    assert ratio == pytest.approx(p.mean() / EACH[0][1].mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("mark", [0, 1, 2])
+def test_an_ignored_class_of_ids_is_none_of_the_labels(mark):
+    ids = np.random.default_rng(0).integers(0, 3, ROWS)
+    logs = judged(
+        tfi.callbacks.CorrectedValidation(
+            tfi.callbacks.Validation(
+                (LOGITS, ids), multi_label=True, ignore_class=mark, from_logits=True
+            ),
+            metrics=[keras.metrics.BinaryCrossentropy(name="nats")],
+        )
+    )
+    counts = ids != mark
+    z, target = LOGITS[counts].astype("float64"), ids[counts, None] == np.arange(3)
+    nats = (np.logaddexp(0, z) - z * target).mean()
+    assert logs["val_corrected_nats"][0] == pytest.approx(nats, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        tfi.metrics.NormalizedEntropy,
+        tfi.metrics.BrierScore,
+        tfi.metrics.BalancedAccuracy,
+        tfi.metrics.GeometricMean,
+        tfi.metrics.MatthewsCorrelation,
+        tfi.metrics.AUC,
+        tfi.metrics.ExpectedCalibrationError,
+    ],
+)
+def test_a_label_that_no_row_is_known_of_is_none_of_a_metric(metric):
+    y, p = Y.copy(), 1 / (1 + np.exp(-LOGITS))
+    y[:, 1] = UNKNOWN
+    kind = {"multi_label": True, "ignore_class": UNKNOWN}
+    wanted = float(metric(**kind)(Y[:, ::2], p[:, ::2]))
+    assert np.isfinite(wanted)
+    assert float(metric(**kind)(y, p)) == pytest.approx(wanted, rel=1e-6)
+    broken = p.copy()
+    broken[7, 0] = np.nan  # What is wrong shows all the same.
+    assert np.isnan(float(metric(**kind)(y, broken)))
+
+
+def test_early_stopping_goes_on_beside_a_label_that_no_validation_row_is_known_of():
+    y = Y.copy()
+    y[:, 1] = UNKNOWN
+    rows = tfi.callbacks.Validation(
+        (LOGITS, y), multi_label=True, ignore_class=UNKNOWN, from_logits=True
+    )
+    logs = judged(tfi.callbacks.CorrectedValidation(rows))
+    assert np.isfinite(logs["val_corrected_normalized_entropy"]).all()
+
+
+def test_priors_of_classes_beside_several_sigmoids_are_compared_as_classes():
+    ids = np.random.default_rng(0).choice(3, ROWS, p=[0.3, 0.3, 0.4])
+    for labels in (ids, np.eye(3)[ids]):
+        judged(  # A warning would be an error.
+            tfi.callbacks.CorrectedValidation(
+                tfi.callbacks.Validation(
+                    (LOGITS, labels), multi_label=True, priors=[0.3, 0.3, 0.4], from_logits=True
+                )
+            )
+        )
+
+
+def test_metrics_without_a_mark_are_taken_where_everything_is_known():
+    rows = tfi.callbacks.Validation(
+        (LOGITS, np.abs(Y)), multi_label=True, ignore_class=UNKNOWN, from_logits=True
+    )
+    metric = keras.metrics.AUC(multi_label=True, num_labels=LABELS)
+    logs = judged(tfi.callbacks.CorrectedValidation(rows, metrics=[metric]))
+    assert logs["val_corrected_auc"][0] > 0.5
+
+
+def test_metrics_are_given_the_mark_that_they_know():
+    metrics = [
+        tfi.metrics.BrierScore(multi_label=True, ignore_class=mark, name=f"brier_{abs(mark)}")
+        for mark in (-1, 255)
+    ]
+    logs = judged(tfi.callbacks.CorrectedValidation(several(), metrics=metrics))
+    one, other = (logs[f"val_corrected_brier_{k}"][0] for k in (1, 255))
+    assert one == other
+
+
+def test_several_labels_that_are_not_said_to_be_are_refused_with_the_remedy():
+    with pytest.raises(ValueError, match=r"multi_label=True, or activation=\"sigmoid\""):
+        cal.VectorScaling(from_logits=True).fit(Y, LOGITS, ignore_class=UNKNOWN)
+
+
+@pytest.mark.parametrize("mark", [0, 1])
+def test_a_label_is_no_mark(mark):
+    with pytest.raises(ValueError, match="`ignore_class`: expected neither 0 nor 1"):
+        tfi.class_statistics(np.abs(Y), multi_label=True, ignore_class=mark)
+    with pytest.raises(ValueError, match="`ignore_class`: expected neither 0 nor 1"):
+        cal.VectorScaling(activation="sigmoid", from_logits=True).fit(
+            np.abs(Y), LOGITS, ignore_class=mark
+        )
+
+
+def test_rows_of_which_nothing_is_known_are_refused_as_such():
+    y = np.full_like(Y, UNKNOWN)
+    rows = tfi.callbacks.Validation(
+        (LOGITS, y), multi_label=True, ignore_class=UNKNOWN, from_logits=True
+    )
+    with pytest.raises(ValueError, match=r"rows that count\. Received: none"):
+        tfi.callbacks.ThresholdTuner(rows).tune(identity())
+    with pytest.raises(ValueError, match=r"rows that count\. Received: none"):
+        cal.VectorScaling(activation="sigmoid").fit(y, LOGITS, ignore_class=UNKNOWN)
+    report = tfi.callbacks.ClassReport(rows, every=0)
+    judged(report)
+    assert np.isnan([row["recall"] for row in report.rows]).all()
+
+
+def test_a_plan_that_is_not_told_the_mark_asks_for_it():
+    with pytest.raises(ValueError, match="`ignore_class`: expected what stands for labels"):
+        tfi.Rebalance(statistics()).loss()

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from tfimbalance._checks import FloatArray, bad_value, check_weights
+from tfimbalance._checks import FloatArray, bad_value, check_mark, check_weights
 from tfimbalance._labels import as_array, class_ids, zero_one
 
 # What stands for a label that is not known, of several a row.
@@ -40,8 +40,12 @@ def read_labels(
                 "ignore_class",
                 expected="None beside one-hot rows",
                 received=repr(ignore_class),
-                remedy="Pass class ids, or leave rows out with a sample_weight of 0.",
+                remedy='Several labels a row: multi_label=True, or activation="sigmoid" where that '
+                "is the argument. Of one-hot rows pass class ids, or leave rows out with a "
+                "sample_weight of 0.",
             )
+        if labels.ndim == 2:
+            check_mark(ignore_class)
         known = labels != ignore_class
         weight = weight * (known.any(axis=1) if labels.ndim == 2 else known)
     return labels, weight

@@ -40,6 +40,10 @@ class FittedCalibration(CalibrationLayer):
             from_logits=self.from_logits,
             activation=self.activation,
         )
+        if not len(rows.weight):
+            raise bad_value(
+                "y_true", expected="held-out rows that count", received="none: all are left out"
+            )
         known = rows.weights > 0
         with_it = (rows.targets & known).any(axis=0)
         missing = np.flatnonzero(~(with_it & (~rows.targets & known).any(axis=0)))

@@ -130,9 +130,10 @@ class ClassReport(ValidationCallback):
 
     def _values(self) -> dict[str, float]:
         recalls = np.array([row["recall"] for row in self.rows])
+        seen = recalls[~np.isnan(recalls)]
         values = {
-            "balanced_accuracy": float(np.nanmean(recalls)),
-            "worst_recall": float(np.nanmin(recalls)),
+            "balanced_accuracy": float(seen.mean()) if seen.size else float("nan"),
+            "worst_recall": float(seen.min(initial=1.0)) if seen.size else float("nan"),
         }
         for row in self.rows[::-1][: self.max_logged]:
             values[f"recall_{row['class']}"] = row["recall"]

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from tfimbalance._checks import bad_value
+from tfimbalance._evaluation.labels import UNKNOWN
 from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance.callbacks.natural_rate import MOST_ERRORS
 from tfimbalance.callbacks.validation import ValidationCallback
@@ -65,18 +66,11 @@ class CorrectedValidation(ValidationCallback):
         """Choose the metrics, if nobody has."""
         if self.metrics is None:
             several = self.validation.multi_label
-            self.metrics = [NormalizedEntropy(multi_label=several, ignore_class=self._mark)]
+            unknown = UNKNOWN if several else None
+            self.metrics = [NormalizedEntropy(multi_label=several, ignore_class=unknown)]
             self.metrics += [CalibrationRatio()] if rows.given.shape[1] == 1 else []
         for metric in self.metrics:
-            found = getattr(metric, "ignore_class", None)
-            if self._mark is not None and found != self._mark:
-                raise bad_value(
-                    "metrics",
-                    expected=f"metrics that leave out labels of {self._mark}, the ignore_class of "
-                    "the validation rows",
-                    received=f"{metric.name!r}, whose ignore_class is {found}",
-                    remedy="Metrics of tfimbalance take ignore_class.",
-                )
+            _labels_for(metric, rows)
 
     def starts(self, epoch: int) -> bool:
         """Begin to measure."""
@@ -87,21 +81,13 @@ class CorrectedValidation(ValidationCallback):
 
     def take(self, rows: Evaluated) -> None:
         """Measure."""
-        y_true = rows.targets if rows.one_hot else rows.labels
-        if rows.known is not None:
-            y_true = np.where(rows.known, rows.targets, self._mark)
         for metric in self.metrics or ():
-            metric.update_state(y_true.astype("int64"), rows.probability, rows.weight)
+            metric.update_state(_labels_for(metric, rows), rows.probability, rows.weight)
         if self.validation.correct is not None and not rows.is_softmax:
             p, y = rows.probability, rows.targets
             of_each = np.stack([p, y, p * (1.0 - p)])
             of_each = of_each if rows.known is None else of_each * rows.known
             self._sums += of_each.sum(axis=1)
-
-    @property
-    def _mark(self) -> Any:
-        """What stands for a label that is not known, of several a row."""
-        return self.validation.ignore_class if self.validation.multi_label else None
 
     def finish(self, epoch: int, logs: dict[str, Any] | None) -> None:
         """Log."""
@@ -143,3 +129,21 @@ class CorrectedValidation(ValidationCallback):
         spread = np.sqrt(np.maximum(variance, found) * self.validation.steps)
         is_clear = np.abs(expected - found) > MOST_ERRORS * spread
         return np.where(is_clear, np.log2(np.maximum(expected, 1e-9) / np.maximum(found, 1.0)), 0.0)
+
+
+def _labels_for(metric: keras.metrics.Metric, rows: Evaluated) -> Any:
+    """Return labels as a metric takes them, or raise if it would count what is not known."""
+    y_true = rows.targets if rows.one_hot else rows.labels
+    if rows.known is not None and not rows.known.all():
+        mark = getattr(metric, "ignore_class", None)
+        if mark in (None, 0, 1):
+            raise bad_value(
+                "metrics",
+                expected="metrics that leave out labels that are not known",
+                received=f"{metric.name!r}, whose ignore_class is {mark}",
+                remedy="Metrics of tfimbalance take ignore_class=-1.",
+            )
+        y_true = np.where(rows.known, rows.targets, mark)
+    elif rows.known is not None:
+        y_true = rows.targets
+    return y_true.astype("int64")

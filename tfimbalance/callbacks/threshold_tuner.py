@@ -149,6 +149,13 @@ class ThresholdTuner(ValidationCallback):
     def _tune(self, rows: Evaluated) -> Any:
         self.check(rows)
         one = not self.validation.multi_label
+        if not len(rows.weight):
+            raise bad_value(
+                "validation_data",
+                expected="rows that count",
+                received="none: all are left out",
+                remedy="Look at their labels, weights and masks.",
+            )
         found = [self._chosen(rows, k) for k in range(rows.given.shape[1])]
         thresholds, values = (np.array(column) for column in zip(*found, strict=True))
         unseen = np.flatnonzero(np.isnan(values))

@@ -82,8 +82,9 @@ class Validation:
         self.multi_label = check_flag("multi_label", multi_label)
         self.ignore_class = checked_ignore_class(ignore_class)
         self.batch_size = check_integer("batch_size", batch_size, minimum=1)
-        unknown = UNKNOWN if multi_label else None
-        self._natural = None if priors is None else NaturalRate(priors, ignore_class=unknown)
+        self._natural = None if priors is None else NaturalRate(priors)
+        if self._natural is not None and self._natural.multi_label:
+            self._natural.ignore_class = UNKNOWN  # As labels are read here.
         self._readers: list[ValidationCallback] = []
         self._predictor: Predictor | None = None
         self._first: Any = None

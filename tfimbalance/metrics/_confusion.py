@@ -9,7 +9,7 @@ from keras import ops
 
 from tfimbalance._checks import check_number
 from tfimbalance._tensors import Tensor
-from tfimbalance.metrics._base import RowMetric, ratio
+from tfimbalance.metrics._base import RowMetric, mean_where, ratio
 from tfimbalance.metrics._grid import sums_by
 from tfimbalance.metrics._rows import MetricRows
 
@@ -67,8 +67,9 @@ class ConfusionMetric(RowMetric):
         return ops.cast(rows.target > 0.5, "int32"), ops.cast(rows.given >= limit, "int32")
 
     def _value(self) -> Tensor:
-        values = self.score(*ops.unstack(ops.convert_to_tensor(self._margins), 3, axis=0))
-        return ops.mean(values, axis=0)
+        margins = ops.unstack(ops.convert_to_tensor(self._margins), 3, axis=0)
+        # A label that no row is known of is left out; NaN is not 0, and shows.
+        return mean_where(self.score(*margins), ops.sum(margins[1], axis=-1) != 0)
 
 
 class RecallMetric(ConfusionMetric):

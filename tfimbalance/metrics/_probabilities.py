@@ -19,8 +19,8 @@ class ProbabilityMetric(RowMetric):
         """Return what is added up, for each class or label, ``(rows, width)``."""
         raise NotImplementedError
 
-    def score(self, total: Tensor, rate: Tensor) -> Tensor:
-        """Return the metric, from mean terms and the base rates, each ``(width,)``."""
+    def score(self, total: Tensor, rate: Tensor, counted: Tensor) -> Tensor:
+        """Return the metric, from mean terms, base rates and which have rows, each ``(width,)``."""
         raise NotImplementedError
 
     def _build(self, rows: MetricRows) -> None:
@@ -37,4 +37,5 @@ class ProbabilityMetric(RowMetric):
 
     def _value(self) -> Tensor:
         terms, positives, weight = ops.unstack(ops.convert_to_tensor(self._totals), 3, axis=0)
-        return self.score(ratio(terms, weight), ratio(positives, weight))
+        # A label that no row is known of is left out; NaN is not 0, and shows.
+        return self.score(ratio(terms, weight), ratio(positives, weight), weight != 0)

@@ -162,7 +162,8 @@ def _without(
             "ignore_class",
             expected="None beside one-hot targets",
             received=str(ignore_class),
-            remedy="Pass class ids, or leave rows out with sample_weight.",
+            remedy="Pass class ids, or leave rows out with sample_weight. Several labels a row: "
+            "multi_label=True.",
         )
     known = ops.not_equal(widened(target), ignore_class)
     target = ops.where(known, target, ops.zeros_like(target))

@@ -9,7 +9,7 @@ from keras import ops
 
 from tfimbalance._checks import check_flag
 from tfimbalance._tensors import Tensor
-from tfimbalance.metrics._base import ratio
+from tfimbalance.metrics._base import mean_where, ratio
 from tfimbalance.metrics._probabilities import ProbabilityMetric
 from tfimbalance.metrics._rows import MetricRows
 
@@ -72,8 +72,11 @@ class BrierScore(ProbabilityMetric):
         """Return squared errors."""
         return ops.square(rows.probabilities() - rows.targets())
 
-    def score(self, total: Tensor, rate: Tensor) -> Tensor:
+    def score(self, total: Tensor, rate: Tensor, counted: Tensor) -> Tensor:
         """Return the Brier score or skill."""
-        over = ops.mean if self._kind == "labels" else ops.sum
+
+        def over(errors: Tensor) -> Tensor:
+            return mean_where(errors, counted) if self._kind == "labels" else ops.sum(errors)
+
         brier = over(total)
         return 1.0 - ratio(brier, over(rate * (1.0 - rate))) if self.skill else brier

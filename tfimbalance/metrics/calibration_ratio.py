@@ -62,7 +62,7 @@ class CalibrationRatio(ProbabilityMetric):
         """Return the probabilities."""
         return rows.probabilities()
 
-    def score(self, total: Tensor, rate: Tensor) -> Tensor:
+    def score(self, total: Tensor, rate: Tensor, counted: Tensor) -> Tensor:
         """Return predicted over seen."""
         found, one = ratio(total, rate), 0 if self._kind == "binary" else self.class_id
         return found if one is None else found[one]

@@ -79,12 +79,14 @@ class NormalizedEntropy(ProbabilityMetric):
         z = rows.log_odds()
         return _where(targets, ops.softplus(-z)) + _where(1.0 - targets, ops.softplus(z))
 
-    def score(self, total: Tensor, rate: Tensor) -> Tensor:
+    def score(self, total: Tensor, rate: Tensor, counted: Tensor) -> Tensor:
         """Return the ratio of the two log losses."""
         pi = rate if self.priors is None else ops.convert_to_tensor(self._pi, dtype=rate.dtype)
         entropy = -_where(rate, ops.log(pi))
         if self._kind != "classes":
             entropy = entropy - _where(1.0 - rate, ops.log(1.0 - pi))
+        if self._kind == "labels":
+            total, entropy = (ops.where(counted, nats, 0.0) for nats in (total, entropy))
         return ratio(ops.sum(total), ops.sum(entropy))
 
     def _build(self, rows: MetricRows) -> None:

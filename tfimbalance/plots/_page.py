@@ -59,6 +59,8 @@ class Options:
 def draw(figure: Figure, rows: Evaluated, options: Options) -> Figure:
     """Draw the page on an empty figure."""
     options.check(rows)
+    if not len(rows.weight):
+        raise bad_value("y", expected="rows that count", received="none: all are left out")
     axes = list(figure.subplots(2, 3).flat)
     for ax in axes:
         set_colors(ax)
@@ -96,5 +98,5 @@ def _name_class(stats: ClassStatistics, k: int, names: Sequence[str]) -> str:
     rest = "" if stats.multi_label else ", against the rest"
     return (
         f"{stats.num_classes} {plural}; curves of {named}{rarest}{rest}: "
-        f"{percent(stats.priors[k])} positive"
+        f"{percent(stats.counts[k] / stats.totals[k])} positive"
     )

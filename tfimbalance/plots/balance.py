@@ -72,7 +72,7 @@ def class_balance(
         [0.95, 0.05, 0.5, 0.5]
     """
     stats = as_statistics(labels)
-    sets = {"before": stats.priors}
+    sets = {"before": _shares(stats)}
     if after is not None:
         sets["after"] = shares_after(after, like=stats)
     names = named_classes(class_names, stats.num_classes)
@@ -101,14 +101,16 @@ def _draw_bars(
     written = len(names) * len(sets) <= _MOST_VALUES
     for at, (name, shares) in enumerate(sets.items()):
         offset = (at - (len(sets) - 1) / 2) * height
-        bars = ax.barh(place + offset, shares, height * 0.92, label=name)
+        bars = ax.barh(place + offset, np.nan_to_num(shares), height * 0.92, label=name)
         if not written:
             continue
         for bar, share in zip(bars, shares):
             y = bar.get_y() + bar.get_height() / 2
-            write_beside(ax, percent(share), max(float(share), low), y, of=len(names) * len(sets))
+            text = "not known" if np.isnan(share) else percent(share)
+            x = max(float(np.nan_to_num(share)), low)
+            write_beside(ax, text, x, y, of=len(names) * len(sets))
     percent_axis(ax, "x", log=low > 0)
-    top = max(float(shares.max()) for shares in sets.values())
+    top = max(float(np.nanmax(shares)) for shares in sets.values())
     # Room for the values beside the bars.
     ax.set_xlim(low, top * (top / low) ** 0.18 if low > 0 else top * 1.16)
     if low > 0:
@@ -149,6 +151,12 @@ def _draw_tail(ax: Axes | None, sets: dict[str, FloatArray], what: str, is_log: 
     return ax
 
 
+def _shares(stats: ClassStatistics) -> FloatArray:
+    """Return the share of each class; NaN of a label that is known of no row."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(stats.counts / stats.totals)
+
+
 def shares_after(after: Any, *, like: ClassStatistics) -> FloatArray:
     """Return the shares after re-balancing, of the classes (or labels) of ``like``."""
     if isinstance(after, ClassStatistics):
@@ -158,7 +166,7 @@ def shares_after(after: Any, *, like: ClassStatistics) -> FloatArray:
                 expected=f"statistics with multi_label={like.multi_label}, as of `labels`",
                 received=f"multi_label={after.multi_label}",
             )
-        shares = after.priors
+        shares = _shares(after)
     else:
         shares = per_class("after", after)
     if shares.size != like.num_classes:

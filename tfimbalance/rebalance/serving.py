@@ -128,10 +128,10 @@ def _warn_of_few(few: NDArray[np.int64], fewest: int, rows: int, several: bool) 
         found = f"{fewest} of {rows:,} validation rows are of the rarest class, fewer than "
         found += str(ENOUGH_POSITIVES)
         rest = "The corrected model is returned without"
-    need = -(-ENOUGH_POSITIVES * rows // max(fewest, 1))
+    enough = f" (about {-(-ENOUGH_POSITIVES * rows // fewest):,} have enough)" if fewest else ""
     warnings.warn(
         f"calibrated: {found}, and a slope and a bias fitted to them would be noise. {rest}. Hold "
-        f"out more rows (about {need:,} have enough), or fit a calibration to predictions of "
+        f"out more rows{enough}, or fit a calibration to predictions of "
         "cross-validation: tfi.calibration.VectorScaling; TemperatureScaling, one number for all "
         "outputs, needs fewer.",
         stacklevel=4,

@@ -51,6 +51,14 @@ class Training(Combination):
             or `BinaryFocalLoss` for sigmoids; strategies that are not in the plan have strength 0.
         """
         given = {"ignore_class": self.ignore_class, "from_logits": from_logits, **kwargs}
+        if self.statistics.num_known is not None and given["ignore_class"] is None:
+            raise bad_value(
+                "ignore_class",
+                expected="what stands for labels that are not known, of which the statistics tell",
+                received=None,
+                remedy="Say to the plan what was said where they were counted: Rebalance("
+                "statistics, ignore_class=-1).",
+            )
         return _loss(self, **given)
 
     def initializer(self) -> PriorBias:
