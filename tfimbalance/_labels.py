@@ -16,7 +16,7 @@ _MOST_CLASSES_INFERRED = 1_000_000
 
 _NO_GAPS: dict[str, Any] = {
     "expected": "a class id in every row",
-    "remedy": "Drop or fill those rows first.",
+    "remedy": "Drop or fill them first (of several labels a row: with -1, and ignore_class=-1).",
 }
 _FLAT = (
     "Ids of masks or sequences are counted with all their axes beside the id of void pixels or "
@@ -182,16 +182,12 @@ def zero_one(
     argument: str = "labels",
     ignore_class: int | None = None,
 ) -> NDArray[np.bool_]:
-    """Return which numbers of rows of zeros and ones are 1, ``(rows, width)``.
-
-    Numbers of ``ignore_class`` are not.
-    """
+    """Return which numbers of rows of 0, 1 and ``ignore_class`` are 1, ``(rows, width)``."""
     rows = array.reshape(-1, array.shape[-1])
-    hit, none = rows == 1, rows == 0
+    hit = rows == 1
+    odd = ~(hit | (rows == 0))
     if ignore_class is not None:
-        unknown = rows == ignore_class
-        hit, none = hit & ~unknown, none | unknown
-    odd = ~(hit | none)
+        odd &= rows != ignore_class
     if odd.any():
         row = first_row(odd)
         raise bad_value(

@@ -70,7 +70,8 @@ class PriorBias(keras.initializers.Initializer):
                 expected=f"an output layer of {size} units"
                 + (" (or of one unit)" if not self.per_label and values.size == 2 else ""),
                 received=f"a bias of shape {shape}",
-                remedy="It belongs to the last layer: Dense(num_classes, bias_initializer=...).",
+                remedy="It belongs to the last layer: Dense(num_classes, bias_initializer=...). "
+                "Several labels a row are counted with class_statistics(labels, multi_label=True).",
             )
         return ops.convert_to_tensor(np.broadcast_to(values, shape), dtype=dtype)
 

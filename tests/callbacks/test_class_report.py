@@ -120,3 +120,22 @@ def test_two_classes_of_one_name_are_refused_before_the_first_step():
     with pytest.raises(ValueError, match=r"`class_names`.*'a' for 2 classes"):
         model.fit(x, y, callbacks=[report], verbose=0)
     assert int(model.optimizer.iterations) == 0
+
+
+def test_a_model_that_is_trained_is_measured_without_a_fit():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4_000, 1)).astype("float32")
+    y = (rng.random(4_000) < 1 / (1 + np.exp(3 - 2 * x[:, 0]))).astype(int)
+    plan = tfi.Rebalance(y, class_shares={1: 0.5})
+    model = plan.compile(keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]), "adam")
+    held_out = plan.validation((x, y))
+    report = tfi.callbacks.ClassReport(held_out, threshold=0.3)
+    served = plan.calibrated(model, held_out)
+    found = {row["class"]: row for row in report.measure(served)}
+    said = served.predict(x, verbose=0)[:, 0] >= 0.3
+    assert found["1"]["recall"] == pytest.approx(said[y == 1].mean())
+    assert found["1"]["precision"] == pytest.approx(y[said].mean())
+    assert "recall" in str(report)
+    # The correction is put behind a model that has none.
+    low = tfi.callbacks.ClassReport(held_out, threshold=0.05)
+    assert low.measure(model) == low.measure(plan.corrected(model))

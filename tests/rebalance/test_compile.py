@@ -100,3 +100,67 @@ def test_what_cannot_be_is_refused_and_leaves_the_model_alone(make, arguments, m
     assert not model.compiled
     for one, two in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+class Subclassed(keras.Model):
+    """A model that does not show what it ends in."""
+
+    def __init__(self, bias="zeros"):
+        super().__init__()
+        self.head = keras.layers.Dense(1, bias_initializer=bias)
+
+    def call(self, inputs):
+        return self.head(inputs)
+
+
+def test_a_subclassed_model_says_once_that_it_gives_logits():
+    plan = tfi.Rebalance(Y > 1, class_weight="balanced")
+    with pytest.raises(ValueError, match=r"bias_initializer=plan.initializer\(\).*prepare=False"):
+        plan.compile(Subclassed(), from_logits=True)
+    model = plan.compile(Subclassed(plan.initializer()), "sgd", from_logits=True, prepare=False)
+    callbacks = plan.callbacks((X, Y > 1))
+    model.fit(X, Y > 1, callbacks=callbacks, verbose=0)
+    assert plan.corrected(model).predict(X, verbose=0).mean() == pytest.approx(0.1, abs=0.05)
+
+
+def test_a_sequential_that_is_not_built_is_told_how():
+    model = keras.Sequential([keras.layers.Dense(1)])
+    with pytest.raises(ValueError, match=r"keras\.Input, or call model\.build"):
+        tfi.Rebalance(Y > 1).compile(model, from_logits=True)
+    model.build((None, 2))
+    tfi.Rebalance(Y > 1).compile(model)
+
+
+def test_another_number_of_outputs_is_refused_before_anything_is_set():
+    with pytest.raises(ValueError, match='activation="softmax"'):
+        tfi.Rebalance(Y > 1).compile(network(2))
+
+
+def test_labels_that_were_pooled_are_named_where_it_shows():
+    labels = np.stack([Y > 1, np.where(X[:, 0] > 0, Y > 0, -1), Y > 0], axis=1)
+    plan = tfi.Rebalance(labels, ignore_class=-1)  # As of masks.
+    with pytest.raises(ValueError, match=r"an output of shape .* multi_label=True"):
+        plan.compile(network(3))
+
+
+def test_an_epoch_longer_than_the_training_is_noticed():
+    y = (np.arange(60_000) % 100 == 0).astype(int)
+    x = np.zeros((60_000, 1), "float32")
+    plan = tfi.Rebalance.recommended(y, steps=100)
+    assert plan.offset
+    with pytest.warns(UserWarning, match="25,600 rows that the plan was recommended for"):
+        plan.dataset(x, y)
+    with pytest.warns(UserWarning, match="steps of 2048 rows"):
+        plan.dataset(x, y, batch_size=2048, steps_per_epoch=50)
+    plan.dataset(x, y, steps_per_epoch=100)  # A warning would be an error.
+    plan.dataset(x, y, batch_size=2560, steps_per_epoch=10)
+    assert tfi.Rebalance(y).budget is None
+
+
+def test_a_stream_has_no_steps_of_an_epoch():
+    import tensorflow as tf
+
+    plan = tfi.Rebalance(Y > 1, class_shares={1: 0.3})
+    rows = tf.data.Dataset.from_tensor_slices((X, Y > 1))
+    with pytest.raises(ValueError, match=r"plan\.dataset\(rows\.repeat\(\)\)"):
+        plan.dataset(rows, steps_per_epoch=3)

@@ -113,7 +113,8 @@ def of_kind(
             labels,
             kind="one-hot or multi-label",
             remedy="Labels of 0 and 1 are needed; threshold soft ones: y > 0.5. Labels that are "
-            "not known: -1, and ignore_class=-1 where that is an argument.",
+            "not known: -1 (of NaN, np.nan_to_num(y, nan=-1)), and ignore_class=-1 where that is "
+            "an argument.",
             argument="y_true",
             ignore_class=ignore_class,
         )

@@ -212,6 +212,7 @@ def _checked_costs(costs: Any) -> Any:
             "costs",
             expected="[[c00, c01], [c10, c11]] in which mistakes cost more than being right",
             received=repr(costs),
-            remedy="Row: what is said. Column: what is true. A miss is costs[0][1].",
+            remedy="Row: what is said. Column: what is true. A miss is costs[0][1]. Where labels "
+            "differ: wrap(model, threshold=[...]), 1 / (1 + c) for a miss of c false alarms.",
         )
     return array

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 from tfimbalance._checks import FloatArray, check_count, check_integer, check_number, named_classes
@@ -17,7 +18,8 @@ from tfimbalance.callbacks.validation import ValidationCallback
 class ClassReport(ValidationCallback):
     """Report recall and precision of each class at the end of each epoch.
 
-    Use it to see which classes are learned, and which are given up: accuracy hides both. Rare
+    Use it to see which classes are learned, and which are given up: accuracy hides both. `measure`
+    reports on a model that is trained, or calibrated, with thresholds that were found. Rare
     classes come last in the table, which is printed; logs go to History and, if this callback
     stands before it, to `keras.callbacks.TensorBoard`.
 
@@ -97,6 +99,15 @@ class ClassReport(ValidationCallback):
         self.validation.log(logs, "class_report", self._values())
         if self.every and epoch % self.every == 0:
             sys.stdout.write(f"{self}\n")
+
+    def measure(self, model: keras.Model) -> list[dict[str, Any]]:
+        """Report on a trained model, corrected as in training, or already; return `rows`.
+
+        ``print(report)`` shows the table.
+        """
+        read = self.validation.read(self.validation.to_judge(model))
+        self._report(self._counted(read))
+        return self.rows
 
     def __str__(self) -> str:
         names = ("class", "rows", "recall", "precision")

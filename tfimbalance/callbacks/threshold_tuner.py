@@ -16,7 +16,6 @@ from tfimbalance._evaluation.cuts import Cuts
 from tfimbalance._evaluation.ending import check_no_threshold
 from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance.calibration import calibrated_model
-from tfimbalance.calibration._corrected import correction_of
 from tfimbalance.callbacks._objectives import choose, expected_best, objective_of
 from tfimbalance.callbacks.validation import ValidationCallback
 from tfimbalance.layers import Threshold
@@ -197,11 +196,8 @@ class ThresholdTuner(ValidationCallback):
 
     def _served(self, model: keras.Model) -> keras.Model:
         """Return the model to serve; a threshold belongs to the probabilities it was found on."""
-        output, corrected = self.validation.output, self.validation.correct is not None
-        check_no_threshold(model, output)
-        if corrected and correction_of(model, output) is not None:
-            return model
-        return self.validation.served(model)
+        check_no_threshold(model, self.validation.output)
+        return self.validation.to_judge(model)
 
     def _read(self, model: keras.Model) -> Evaluated:
         """Predict the validation rows, and say what to do if the model does not take them."""

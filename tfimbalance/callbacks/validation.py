@@ -15,6 +15,7 @@ from tfimbalance._evaluation.predictions import Predictor, check_rows, head, of_
 from tfimbalance._evaluation.rows import Evaluated
 from tfimbalance._labels import is_dataset
 from tfimbalance.calibration import calibrated_model
+from tfimbalance.calibration._corrected import correction_of
 from tfimbalance.callbacks.natural_rate import MOST_ERRORS, NaturalRate, resampled
 from tfimbalance.data import class_sampling
 from tfimbalance.layers import OffsetModel
@@ -168,6 +169,12 @@ class Validation:
         return calibrated_model(
             model, [], output=self.output, from_logits=logits, activation=activation
         )
+
+    def to_judge(self, model: keras.Model) -> keras.Model:
+        """Return what `served` does; a model that is corrected already stays as it is."""
+        if self.correct is not None and correction_of(model, self.output) is not None:
+            return model
+        return self.served(model)
 
     def log(self, logs: dict[str, Any] | None, owner: str, values: dict[str, Any]) -> None:
         """Add values to logs as ``val_<name>``, of an output as ``val_<output>_<name>``."""

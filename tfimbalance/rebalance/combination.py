@@ -74,6 +74,9 @@ class Combination:
         self._weight_of_fit: Any = None  # Of `from_compiled`: beside the weights of the loss.
         self.strategies: list[Strategy] = []
         self.reasons: list[str] = []
+        self.budget: int | None = (
+            None  # Rows that are trained on in all, as `recommended` was told.
+        )
         if class_shares is not None:
             sampling = Sampling(self.statistics, class_shares, self.offset)
             self.sampled_priors = sampling.shares
@@ -159,6 +162,7 @@ class Combination:
         if arguments:
             plan = cls(labels, **arguments, **kwargs)
         plan.reasons = reasons
+        plan.budget = None if steps is None else steps * batch_size
         return plan
 
     @property

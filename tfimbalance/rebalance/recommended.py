@@ -70,8 +70,8 @@ def _for_budget(
         return {}, [enough] if rare else []
     if not rare:
         reason = (
-            "few, but batches of other shares were measured for rows of a class 1 below "
-            f"{_SHARE:.0%} of two alone."
+            "few, but other shares were measured only for two classes of which class 1 is below "
+            f"{_SHARE:.0%}."
         )
         return {}, [f"{seen}: {reason}"]
     times = steps * batch_size * _SHARE / statistics.counts[1]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfimbalance._checks import FloatArray, bad_value, check_count, some_classes
-from tfimbalance._evaluation.ending import check_from_logits, output_of
+from tfimbalance._evaluation.ending import check_from_logits
 from tfimbalance._evaluation.labels import UNKNOWN
 from tfimbalance.calibration import (
     PriorCorrection,
@@ -21,6 +21,7 @@ from tfimbalance.calibration._corrected import SLOPE, correction_of
 from tfimbalance.callbacks import Validation
 from tfimbalance.layers import OffsetModel
 from tfimbalance.offsets import natural_priors, positive_priors
+from tfimbalance.rebalance._outputs import check_outputs
 from tfimbalance.rebalance.recommended import ENOUGH_POSITIVES
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def corrected_model(
     """Return the model to serve; see `Rebalance.corrected`."""
     model = model.model if isinstance(model, OffsetModel) else model
     logits = check_from_logits(model, from_logits, output)
-    _check_outputs(plan, model, output)
+    check_outputs(plan, model, output)
     prefix = "" if output is None else f"{output}_"
     found = correction_of(model, output)
     if found is not None:
@@ -149,21 +150,3 @@ def _target(plan: Rebalance, target_priors: Any) -> FloatArray:
         return np.full(size, target)  # One number for all labels.
     check_count("target_priors", len(target), size, "priors")
     return target
-
-
-def _check_outputs(plan: Rebalance, model: keras.Model, output: str | None) -> None:
-    if not getattr(model, "outputs", None):
-        return
-    shape = tuple(output_of(model, output).shape)
-    width = 1 if len(shape) < 2 else shape[-1]
-    one = plan.activation == "sigmoid" and not plan.statistics.multi_label
-    wanted = 1 if one else plan.statistics.num_classes
-    if width not in (None, wanted):
-        raise bad_value(
-            "model",
-            expected=f"{wanted} outputs, as the plan has",
-            received=f"an output of shape {shape}",
-            remedy='Two classes with an output each: Rebalance(..., activation="softmax").'
-            if wanted == 1 and width == 2
-            else "",
-        )

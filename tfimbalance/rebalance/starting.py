@@ -14,7 +14,10 @@ from tfimbalance.layers import OffsetModel
 from tfimbalance.rebalance.plan_loss import trained_steps
 
 _MOST_SHOWN = 4
-_BY_HAND = "Give it to the last layer yourself: bias_initializer=plan.initializer()."
+_BY_HAND = (
+    "Give it to the last layer yourself, bias_initializer=plan.initializer(), and compile with "
+    "prepare=False."
+)
 
 
 def set_bias(model: keras.Model, output: str | None, bias: PriorBias) -> str:
@@ -40,7 +43,9 @@ def _last_layers(model: keras.Model, output: str | None) -> tuple[list[Any], int
             expected="a model that shows its last layer: a Sequential that is built, or a "
             "functional model",
             received=f"a {type(model).__name__} without symbolic outputs",
-            remedy=_BY_HAND,
+            remedy="Begin it with keras.Input, or call model.build((None, features))."
+            if isinstance(model, keras.Sequential)
+            else _BY_HAND,
         )
     tensor = output_of(model, output)
     width = tensor.shape[-1] if len(tensor.shape) > 1 else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import keras
@@ -14,6 +15,7 @@ from tfimbalance.data import balanced_batches, balanced_stream, class_sampling
 from tfimbalance.initializers import PriorBias
 from tfimbalance.layers import OffsetModel
 from tfimbalance.losses import BinaryFocalLoss, BinaryLogitAdjustedLoss, LogitAdjustedLoss
+from tfimbalance.rebalance._outputs import check_outputs
 from tfimbalance.rebalance.combination import Combination
 from tfimbalance.rebalance.starting import set_bias
 
@@ -109,7 +111,8 @@ class Training(Combination):
     ) -> keras.Model:
         """Compile a new model for the plan, and return what to fit.
 
-        Says in one line what `prepare`, `model` and ``compile(optimizer, plan.loss(...))`` do.
+        Says in one line what `prepare`, `model` and ``compile(optimizer, plan.loss(...))`` do. Fit
+        what it returns: with ``offset`` that is another model, which takes the offset.
 
         Args:
             model: of one output, whose bias is set in place.
@@ -117,7 +120,8 @@ class Training(Combination):
             from_logits: whether the model returns logits. Prefer that. None: as its end shows.
             prepare: False leaves the bias as it is: that of a model which was trained before, or
                 whose last layer has an `initializer`.
-            **kwargs: of `keras.Model.compile`: ``metrics``, ``jit_compile`` and so on.
+            **kwargs: of `keras.Model.compile`: ``metrics`` (of logits, if those are returned),
+                ``jit_compile`` and so on.
 
         Raises:
             ValueError: as `prepare` and `loss`; for a ``loss``, which the plan has, and for a model
@@ -147,10 +151,12 @@ class Training(Combination):
                 "model",
                 expected="a model of one output",
                 received=f"one of {len(names)} outputs, {', '.join(names)}",
-                remedy="Each output has a plan: plan.prepare(model, output=...) and model.compile("
+                remedy="Batches cannot have the shares of several outputs: each has a plan of its "
+                "own that does not sample, plan.prepare(model, output=...) and model.compile("
                 "optimizer, {output: plan.loss(from_logits=True), ...}).",
             )
         logits = check_from_logits(model, from_logits)
+        check_outputs(self, model, None)
         loss = self.loss(from_logits=logits)
         trained = self.model(model)
         if check_flag("prepare", prepare):
@@ -185,6 +191,13 @@ def _dataset(plan: Combination, x: Any, y: Any, batch_size: int, **kwargs: Any) 
             raise bad_value("y", expected="None beside a dataset", received=type(y).__name__)
         if not isinstance(shares, str):  # A stream does not know what a mapping leaves open.
             shares = plan.sampled_priors.tolist()
+        if "steps_per_epoch" in kwargs:
+            raise bad_value(
+                "steps_per_epoch",
+                expected="none beside a dataset, whose epoch ends with its rows",
+                received=kwargs["steps_per_epoch"],
+                remedy="Shorter epochs: plan.dataset(rows.repeat()), and fit(steps_per_epoch=...).",
+            )
         kwargs = {"num_classes": plan.statistics.num_classes, **kwargs}
         if plan.offset:
             kwargs["priors"] = plan.statistics
@@ -201,6 +214,8 @@ def _dataset(plan: Combination, x: Any, y: Any, batch_size: int, **kwargs: Any) 
             "dataset(..., labels=...).",
         )
     batches = balanced_batches(x, y, batch_size=batch_size, class_shares=shares, **kwargs)
+    if plan.offset and not kwargs.get("in_graph"):
+        _check_budget(plan, len(batches), batch_size)
     if not kwargs.get("in_graph"):
         read = class_sampling(batches).read
         if read.num_classes != plan.statistics.num_classes:
@@ -217,6 +232,19 @@ def _dataset(plan: Combination, x: Any, y: Any, batch_size: int, **kwargs: Any) 
             "these rows.",
         )
     return batches
+
+
+def _check_budget(plan: Combination, steps: int, batch_size: int) -> None:
+    """Warn of an epoch that is longer than all the training which a plan was recommended for."""
+    rows = steps * batch_size
+    if plan.budget is not None and rows > 1.01 * plan.budget:
+        warnings.warn(
+            f"dataset: an epoch of {steps:,} steps of {batch_size} rows is more than the "
+            f"{plan.budget:,} rows that the plan was recommended for; in so many, rare rows are "
+            "learnt by heart. Say how long an epoch is, steps_per_epoch=..., or make the plan for "
+            "as many steps as are trained.",
+            stacklevel=4,
+        )
 
 
 def _loss(plan: Combination, **kwargs: Any) -> keras.losses.Loss:
