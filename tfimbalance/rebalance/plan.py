@@ -63,6 +63,7 @@ class Rebalance(Training):
             calibrated for, once focal loss is inverted.
         starting_priors: what a new model should predict before it has learnt from any input.
         reasons: why `recommended` chose it, as sentences; [] for a plan of one's own.
+        budget: rows of all training that `recommended` was told, ``steps * batch_size``, or None.
         strategies: those that are used, in the order in which they act.
 
     Raises:
