@@ -28,6 +28,7 @@ def trained(plan, model, y):
     return model.get_weights()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLANS)
 @pytest.mark.parametrize("units", [1, 3])
 def test_is_the_three_lines(name, units):
