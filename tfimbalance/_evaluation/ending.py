@@ -157,12 +157,11 @@ def check_from_logits(
                 received=repr(from_logits),
             )
         return from_logits
-    if found is None and output is None:
+    if found is None:
         # What the end does not show, the loss that it was compiled with says.
         said = getattr(getattr(model, "loss", None), "from_logits", None)
-        if isinstance(said, bool):
+        if output is None and isinstance(said, bool):
             return said
-    if found is None:
         raise bad_value(
             "from_logits",
             expected="True or False, because the last layer of the model does not show whether it "

@@ -118,9 +118,8 @@ def of_kind(
             argument="y_true",
             ignore_class=ignore_class,
         )
-        if ignore_class is None:
-            return hit
-        return np.where(labels == ignore_class, UNKNOWN, hit).astype(np.int8)
+        unknown = np.asarray(labels == ignore_class)
+        return np.where(unknown, UNKNOWN, hit).astype(np.int8) if unknown.any() else hit
     ids, _ = class_ids(labels, num_classes=max(width, 2), argument="y_true")
     if softmax:
         return ids.astype(np.int64)

@@ -106,15 +106,17 @@ class Evaluated(NamedTuple):
     @property
     def known(self) -> NDArray[np.bool_] | None:
         """Which labels are known, ``(rows, outputs)``; None if all are."""
-        if self.labels.ndim == 1 or self.labels.dtype.kind == "b":
-            return None
-        return np.asarray(self.labels != UNKNOWN)
+        return np.asarray(self.labels != UNKNOWN) if self._has_unknown else None
+
+    @property
+    def _has_unknown(self) -> bool:
+        return self.labels.ndim == 2 and self.labels.dtype.kind != "b"
 
     @property
     def weights(self) -> FloatArray:
         """Weight of each label of a row, ``(rows, outputs)``, or of all of them, ``(rows, 1)``."""
-        weight = self.weight[:, None]
-        return weight if self.known is None else weight * self.known
+        weight, known = self.weight[:, None], self.known
+        return weight if known is None else weight * known
 
     @property
     def probability(self) -> FloatArray:
@@ -133,18 +135,18 @@ class Evaluated(NamedTuple):
         log_p = np.log(self.given + _FLOOR)
         return log_p if self.is_softmax else log_p - np.log(1.0 - self.given + _FLOOR)
 
-    def one_class(self, k: int) -> OneClass:
-        """Return the rows of output ``k`` against the rest: those of which that is known."""
+    def one_class(self, k: int, *, of_known: bool = True) -> OneClass:
+        """Return the rows of output ``k`` against the rest: those of which it is known, or all."""
         positive = self.labels[:, k] == 1 if self.labels.ndim == 2 else self.labels == k
-        score = self.given[:, k]
+        score, weight = self.given[:, k], self.weight
         if self.is_softmax and self.from_logits:
             from scipy.special import logsumexp
 
             score = score - logsumexp(np.delete(self.given, k, axis=1), axis=1)
-        known = slice(None) if self.known is None else self.known[:, k]
-        return OneClass(
-            np.asarray(positive, bool)[known], score[known], self.weight[known], self.from_logits
-        )
+        if of_known and self._has_unknown:
+            known = self.labels[:, k] != UNKNOWN
+            positive, score, weight = positive[known], score[known], weight[known]
+        return OneClass(np.asarray(positive, bool), score, weight, self.from_logits)
 
 
 def probabilities(y_pred: Any, *, from_logits: bool, activation: str | None) -> FloatArray:

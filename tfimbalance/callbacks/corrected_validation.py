@@ -133,8 +133,9 @@ class CorrectedValidation(ValidationCallback):
 
 def _labels_for(metric: keras.metrics.Metric, rows: Evaluated) -> Any:
     """Return labels as a metric takes them, or raise if it would count what is not known."""
+    known = rows.known
     y_true = rows.targets if rows.one_hot else rows.labels
-    if rows.known is not None and not rows.known.all():
+    if known is not None:
         mark = getattr(metric, "ignore_class", None)
         if mark in (None, 0, 1):
             raise bad_value(
@@ -143,7 +144,5 @@ def _labels_for(metric: keras.metrics.Metric, rows: Evaluated) -> Any:
                 received=f"{metric.name!r}, whose ignore_class is {mark}",
                 remedy="Metrics of tfimbalance take ignore_class=-1.",
             )
-        y_true = np.where(rows.known, rows.targets, mark)
-    elif rows.known is not None:
-        y_true = rows.targets
+        y_true = np.where(known, rows.targets, mark)
     return y_true.astype("int64")

@@ -8,10 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfimbalance._checks import (
-    bad_value,
-    some_classes,
-)
+from tfimbalance._checks import bad_value, some_classes
 from tfimbalance._evaluation.cuts import Cuts
 from tfimbalance._evaluation.ending import check_no_threshold
 from tfimbalance._evaluation.rows import Evaluated
@@ -159,12 +156,14 @@ class ThresholdTuner(ValidationCallback):
         thresholds, values = (np.array(column) for column in zip(*found, strict=True))
         unseen = np.flatnonzero(np.isnan(values))
         if len(unseen) == len(values):
-            some = "both classes that weigh something" if one else "and without some label"
+            wanted, seen = "with and without some label", "alike in all of them"
+            if one:
+                wanted = "of both classes that weigh something"
+                seen = f"all {int(rows.targets.any())}"
             raise bad_value(
                 "validation_data",
-                expected=f"rows {'of' if one else 'with'} {some}",
-                received=f"{len(rows.weight)} rows"
-                + (f", all {int(rows.targets.any())}" if one else " alike in all of them"),
+                expected=f"rows {wanted}",
+                received=f"{len(rows.weight)} rows{',' * one} {seen}",
                 remedy="Hold out more rows, or stratify the split.",
             )
         self._warn_of_unseen(rows, unseen)
@@ -222,7 +221,8 @@ class ThresholdTuner(ValidationCallback):
             threshold, value = choose(self._objective, cuts)
             return threshold, self._objective.sign * value
         # Its probabilities are those of all rows, whether the label is known or not.
-        cuts = Cuts.of(rows.targets[:, label], rows.probability[:, label], rows.weight)
+        one = rows.one_class(label, of_known=False)
+        cuts = Cuts.of(one.positive, one.probability, one.weight)
         return expected_best(self._objective, cuts), np.nan
 
     def _warn_of_unseen(self, rows: Evaluated, unseen: Any) -> None:
@@ -231,15 +231,16 @@ class ThresholdTuner(ValidationCallback):
         self._unseen.update(unseen)
         if not unseen:
             return
-        size = len(rows.one_class(unseen[0]).positive)
-        found = f"{size} rows, all {int(rows.targets[:, unseen[0]].any())}" if size else "no row"
-        if len(unseen) > 1:
-            found = "rows that are all alike"
-        whose, they = ("Its threshold is", "its") if len(unseen) == 1 else ("Theirs are", "their")
-        the = "the one" if len(unseen) == 1 else "those"
+        labels = some_classes(unseen, word="label")
+        said = f"rows that are all alike for {labels}. Theirs are those that their"
+        if len(unseen) == 1:
+            positive = rows.one_class(unseen[0]).positive
+            found = (
+                f"{len(positive)} rows, all {int(positive.any())}" if len(positive) else "no row"
+            )
+            said = f"{found} for {labels}. Its threshold is the one that its"
         warnings.warn(
-            f"ThresholdTuner: {found} for {some_classes(unseen, word='label')}. {whose} {the} that "
-            f"{they} own probabilities expect to be best. Hold out more rows, or give one "
-            "yourself: wrap(model, threshold=[...]).",
+            f"ThresholdTuner: {said} own probabilities expect to be best. Hold out more rows, or "
+            "give one yourself: wrap(model, threshold=[...]).",
             stacklevel=3,
         )
